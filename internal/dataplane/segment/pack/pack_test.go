@@ -1,0 +1,139 @@
+package pack
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// carry packs frames into bodies of at most limit bytes.
+func carry(limit int, frames [][]byte) (bodies [][]byte) {
+	p := Packer{Emit: func(b []byte) { bodies = append(bodies, bytes.Clone(b)) }}
+	p.SetLimit(limit)
+	for _, f := range frames {
+		h := min(len(f), 14)
+		p.Add(f[:h], f[h:])
+	}
+	p.Flush()
+	return bodies
+}
+
+func TestFramesArriveWholeInAnyOrderOfBodies(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(256, 9000).Draw(t, "limit")
+		frames := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) []byte {
+			n := rapid.OneOf(rapid.IntRange(14, 200), rapid.IntRange(1300, 1600), rapid.IntRange(14, MaxFrame)).Draw(t, "size")
+			b := make([]byte, n)
+			r := rand.New(rand.NewPCG(uint64(n), rapid.Uint64().Draw(t, "content")))
+			for i := range b {
+				b[i] = byte(r.Uint32())
+			}
+			return b
+		}), 1, 12).Draw(t, "frames")
+		bodies := carry(limit, frames)
+		for _, b := range bodies {
+			if len(b) > limit {
+				t.Fatalf("body of %d bytes, limit %d", len(b), limit)
+			}
+		}
+		rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "order"))).Shuffle(len(bodies), func(i, j int) {
+			bodies[i], bodies[j] = bodies[j], bodies[i]
+		})
+		want := map[string]int{}
+		for _, f := range frames {
+			want[string(f)]++
+		}
+		var u Unpacker
+		for _, b := range bodies {
+			u.Unpack(b, func(f []byte, _ bool) { want[string(f)]-- })
+		}
+		for _, n := range want {
+			if n != 0 {
+				t.Fatalf("a frame arrived %d times too few", n)
+			}
+		}
+		if u.Malformed != 0 || u.Incomplete != 0 || u.held != 0 {
+			t.Fatalf("malformed %d, incomplete %d, held %d", u.Malformed, u.Incomplete, u.held)
+		}
+	})
+}
+
+func TestSmallFramesShareABody(t *testing.T) {
+	frames := make([][]byte, 10)
+	for i := range frames {
+		frames[i] = make([]byte, 100)
+	}
+	if n := len(carry(1400, frames)); n != 1 {
+		t.Errorf("%d bodies for ten small frames, want 1", n)
+	}
+}
+
+func TestBulkFramesSlightlyTooLargeDoNotDoubleTheDatagrams(t *testing.T) {
+	frames := make([][]byte, 100)
+	for i := range frames {
+		frames[i] = make([]byte, 1450)
+	}
+	if n := len(carry(1400, frames)); n > 106 {
+		t.Errorf("%d bodies for 100 frames, want little more than 100", n)
+	}
+}
+
+func TestLostPiecesNeverHoldUnboundedMemory(t *testing.T) {
+	var u Unpacker
+	big := make([]byte, 60000)
+	var first []byte
+	p := Packer{Emit: func(b []byte) {
+		if first == nil {
+			first = bytes.Clone(b)
+		}
+	}}
+	p.SetLimit(1400)
+	for range 20000 {
+		first = nil
+		p.Add(nil, big)
+		p.Flush()
+		u.Unpack(first, func([]byte, bool) { t.Fatal("incomplete frame delivered") })
+	}
+	if u.held > maxHeld+MaxFrame {
+		t.Errorf("holds %d bytes", u.held)
+	}
+	if u.Incomplete == 0 {
+		t.Error("nothing was given up")
+	}
+}
+
+func TestPackingAllocatesNothingPerFrame(t *testing.T) {
+	var u Unpacker
+	p := Packer{Emit: func(b []byte) { u.Unpack(b, func([]byte, bool) {}) }}
+	p.SetLimit(1400)
+	head, payload := make([]byte, 14), make([]byte, 1436)
+	send := func() {
+		for range 8 {
+			p.Add(head, payload)
+		}
+		p.Flush()
+	}
+	send()
+	if n := testing.AllocsPerRun(100, send); n != 0 {
+		t.Errorf("%v allocations per batch, want 0", n)
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	for _, b := range carry(300, [][]byte{make([]byte, 1000), make([]byte, 20)}) {
+		f.Add(b)
+	}
+	f.Add([]byte{0x40, 1, 0, 0, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var u Unpacker
+		for range 3 {
+			u.Unpack(b, func(f []byte, _ bool) {
+				if len(f) > MaxFrame {
+					t.Fatalf("frame of %d bytes", len(f))
+				}
+			})
+		}
+	})
+}
