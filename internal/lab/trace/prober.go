@@ -202,6 +202,10 @@ func (p *prober) book(a answer, at time.Time) {
 		return
 	}
 	sample.RTT, row.Host = rtt, a.from
+	if pr.index+1 < row.newest {
+		row.Reordered++
+	}
+	row.newest = max(row.newest, pr.index+1)
 	if pr.ttl == 0 {
 		p.last = rtt
 		p.got++

@@ -2,9 +2,9 @@
 // interval to a host, and one more for each router on the way with a TTL that
 // ends there, so that every hop gets a row of loss and delay.
 //
-// Unlike mtr it keeps every sample, so that the lab can draw delay over time,
-// give percentiles and say how long the losses ran. It measures and counts; it
-// neither prints nor judges.
+// Unlike mtr it keeps every sample, so that others can draw delay over time,
+// give percentiles and say how long the losses ran (package report does). It
+// measures; it neither counts, prints nor judges.
 //
 // The target's own row is probed with a full TTL. Hop rows come from probes of
 // their own, spread over the interval, as mtr spreads them.
@@ -55,7 +55,10 @@ type Row struct {
 	// Duplicates counts answers beyond the first to one probe; Late those that
 	// came after the timeout; SendErrors probes the kernel refused to send,
 	// which count as lost.
-	Duplicates, Late, SendErrors int
+	// Reordered counts answers to a probe sent before one already answered.
+	Duplicates, Late, SendErrors, Reordered int
+
+	newest int // 1 + index of the latest sample answered
 }
 
 // Sample is one probe.
