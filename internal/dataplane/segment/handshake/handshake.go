@@ -1,0 +1,127 @@
+// Package handshake gives two PoPs that list one another's static keys a pair
+// of fresh data keys: Noise_IK_25519_AESGCM_SHA256, one datagram each way. It
+// has no socket, clock or goroutine: datagrams and instants go in, datagrams
+// and keys come out. Repeating, rekeying and deciding which keys to send under
+// are its caller's business; sealing data is package seal's.
+//
+// The datagrams (numbers are big endian, reserved bytes are zero and bound into
+// the authentication):
+//
+//	initiation    0 type 1 | 1 shard | 2 reserved | 4 sender's index   | 8 Noise message 1 | mac1 16 | mac2 16
+//	response      0 type 2 | 1 shard | 2 reserved | 4 receiver's index | 8 Noise message 2 | mac1 16
+//	cookie reply  0 type 3 | 1 shard | 2 reserved | 4 receiver's index | 8 nonce 24 | sealed cookie 32
+//
+// Both Noise payloads are a list of type-length-value records (see tlv.go) in
+// which each side says who it is; unknown records are skipped, so that a
+// version and the one before it can talk. A version chosen is the smaller of
+// both maxima.
+//
+// # Strangers
+//
+// mac1 is keyed by the receiver's public key and looked at first: whoever does
+// not know that key gets silence for the price of one hash. Whoever knows it
+// but has no listed static key gets silence too. A Responder that is asked for
+// more handshakes than it likes answers with a cookie: no state kept, fewer
+// bytes than it was sent, and only the holder of the source address can bring
+// it back as mac2.
+//
+// # Replayed initiations
+//
+// An initiation recorded long ago still decrypts, and makes Respond hand out
+// keys for an initiator that is not there. So keys from Respond are a
+// proposal: hold them for PendingLifetime next to those in use, and move to
+// them (and call Responder.Confirm) only when a data datagram opens under them,
+// which a replayer cannot make. Never give up working keys for unconfirmed
+// ones. Keys from Initiation.Finish are the peer's fresh answer and may be used at once.
+package handshake
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"causeway/internal/keys"
+)
+
+// The message types, each the first byte of its datagrams. Type 4 is data, package seal's.
+const (
+	TypeInitiation  = 1
+	TypeResponse    = 2
+	TypeCookieReply = 3
+)
+
+// MaxMessage bounds every handshake datagram in bytes, with room for records
+// that later versions add.
+const MaxMessage = 1024
+
+// How long keys and messages last.
+const (
+	// PendingLifetime is how long the responder's side holds keys that no data
+	// datagram has confirmed yet.
+	PendingLifetime = 15 * time.Second
+	// InitiationLifetime is how long an Initiation is repeated before a fresh one is made.
+	InitiationLifetime = 30 * time.Second
+)
+
+// Hello is what one side says of itself, encrypted, to the other.
+type Hello struct {
+	// VersionMin and VersionMax are the data protocol's versions that this side speaks.
+	VersionMin, VersionMax uint8
+	// Capabilities is a set of bits; what both sides have is what may be used.
+	Capabilities uint32
+	// Label names this PoP in overlay headers.
+	Label uint16
+	// Incarnation is a number drawn at random by each start of the process, so
+	// that a peer can tell a restart.
+	Incarnation uint64
+	// Sequence grows with each initiation of one incarnation, whichever
+	// segment it is for (the process's monotonic clock does); by it the
+	// responder refuses recorded initiations. Zero means "not given": no such
+	// refusal. A response carries none.
+	Sequence uint64
+}
+
+// Keys are the outcome of a handshake, the same on both sides but for direction.
+type Keys struct {
+	Send, Receive         [32]byte       // secrets: one for a seal.Sealer, one for a seal.Opener
+	Peer                  keys.PublicKey // proven
+	PeerHello             Hello
+	Version               uint8  // chosen: the smaller of both maxima
+	Capabilities          uint32 // those that both have
+	LocalIndex, PeerIndex uint32 // receiver indices: in datagrams to us, in datagrams to the peer
+}
+
+// String says who the keys are shared with and keeps them to itself.
+func (k Keys) String() string {
+	return fmt.Sprintf("keys with %v, version %d, indices %08x/%08x [hidden]", k.Peer, k.Version, k.LocalIndex, k.PeerIndex)
+}
+
+// GoString hides the keys from %#v.
+func (k Keys) GoString() string { return k.String() }
+
+// What Finish and Cookie can answer.
+var (
+	// ErrNotForUs: the datagram is no answer to this initiation. Ignore it.
+	ErrNotForUs = errors.New("no answer to this initiation")
+	// ErrForged: it looks like an answer but is not the peer's. Ignore it; the
+	// Initiation goes on as if it had never come.
+	ErrForged = errors.New("answer is not authentic")
+	// ErrFinished: an answer was accepted before.
+	ErrFinished = errors.New("handshake is finished already")
+)
+
+// VersionError is the peer's authentic answer that no common version exists.
+// Repeating is useless until one of the two is upgraded.
+type VersionError struct{ Local, Peer Hello }
+
+// Error names both ranges.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("no common segment version: this PoP speaks %d to %d, the peer %d to %d; upgrade the older one",
+		e.Local.VersionMin, e.Local.VersionMax, e.Peer.VersionMin, e.Peer.VersionMax)
+}
+
+// agree settles version and capabilities, if the two can talk.
+func agree(a, b Hello) (version uint8, capabilities uint32, ok bool) {
+	version = min(a.VersionMax, b.VersionMax)
+	return version, a.Capabilities & b.Capabilities, version >= a.VersionMin && version >= b.VersionMin
+}
