@@ -1,0 +1,81 @@
+// Package gateway runs an unmodified strongSwan as a VPN gateway of the lab, in
+// a network namespace, without systemd and beside others of its kind.
+//
+// It writes the two files a user would write (strongswan.conf, swanctl.conf),
+// starts charon-systemd on them and drives it by swanctl. It knows nothing of
+// accelerators: to a gateway the accelerated tunnel is one whose peer has
+// another address.
+package gateway
+
+import (
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"causeway/internal/lab/process"
+)
+
+// Backend is who encrypts the gateways' packets.
+type Backend string
+
+const (
+	Kernel   Backend = "kernel"          // XFRM in the kernel
+	Libipsec Backend = "kernel-libipsec" // strongSwan itself, over a TUN device called ipsec0
+)
+
+// Config is one gateway. Zero durations take the default beside them.
+type Config struct {
+	Name string // the node's name
+	Dir  string // files and socket; private to this gateway
+	// Backend: see Detect.
+	Backend     Backend
+	Connections []Connection
+	In          func(func() error) error // runs a function in the gateway's namespace
+}
+
+// Connection is one tunnel as this gateway sees it.
+type Connection struct {
+	Name              string
+	Local, Remote     netip.Addr // addresses of the tunnel's outer packets
+	LocalID, RemoteID string
+	LocalNets         []netip.Prefix
+	RemoteNets        []netip.Prefix
+	PSK               string
+	// Restart is set on the one end that brings a dead tunnel up again; if both
+	// did, both would, at once.
+	Restart bool
+	Timers
+}
+
+// Timers are a tunnel's lifetimes.
+type Timers struct {
+	DPD        time.Duration `yaml:"dpd"`         // ask a silent peer whether it lives; default 10s
+	IKERekey   time.Duration `yaml:"ike_rekey"`   // default 4h
+	ChildRekey time.Duration `yaml:"child_rekey"` // default 1h
+}
+
+func (t Timers) withDefaults() Timers {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&t.DPD, 10*time.Second)
+	def(&t.IKERekey, 4*time.Hour)
+	def(&t.ChildRekey, time.Hour)
+	return t
+}
+
+// Gateway is one that was started. It holds no connection and no goroutine, so
+// that a later command can pick it up again from the lab's state.
+type Gateway struct {
+	Dir     string
+	Process process.Record
+}
+
+func (g Gateway) socket() string  { return filepath.Join(g.Dir, "charon.vici") }
+func (g Gateway) swanctl() string { return filepath.Join(g.Dir, "swanctl.conf") }
+func (g Gateway) conf() string    { return filepath.Join(g.Dir, "strongswan.conf") }
+
+// Log is the file charon writes.
+func (g Gateway) Log() string { return filepath.Join(g.Dir, "charon.log") }
