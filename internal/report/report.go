@@ -1,0 +1,313 @@
+// Package report is what a PoP tells back: the state of everything a snapshot
+// asked it for, at one instant, as plain values. `causeway pop status` prints
+// it, the controller will store it. It explains and never commands.
+//
+// The JSON form is an interface: a field keeps its name and meaning, new ones
+// may appear, and a reader ignores those it does not know. Times of day are
+// RFC 3339; durations are in seconds or milliseconds as their names say;
+// counters only grow and start at zero when the process does; ratios are 0–1.
+package report
+
+import (
+	"net/netip"
+	"time"
+)
+
+// PoP is the whole report.
+type PoP struct {
+	Name      string     `json:"name"`
+	Region    string     `json:"region,omitempty"`
+	Label     uint16     `json:"label"`
+	PublicKey string     `json:"public_key,omitempty"`
+	At        time.Time  `json:"at"`             // when this report was made
+	Started   time.Time  `json:"started"`        // when the process started
+	Uptime    float64    `json:"uptime_seconds"` // At − Started, by the monotonic clock
+	Build     Build      `json:"build"`
+	Snapshot  Snapshot   `json:"snapshot"`
+	Overlay   []Overlay  `json:"overlay"`   // this PoP's own overlay addresses
+	Segments  []Segment  `json:"segments"`  // one per peer with wires
+	Routes    []Route    `json:"routes"`    // one per PoP that can be reached, or should be
+	Listeners []Listener `json:"listeners"` // what clients send to
+	Egresses  []Egress   `json:"egresses"`  // endpoint groups that leave here
+	Sessions  Sessions   `json:"sessions"`
+
+	// Drops counts packets that were not carried, by reason; reasons that never
+	// occurred are absent. The names are stable.
+	Drops map[string]uint64 `json:"drops"`
+
+	// Features says which abilities of the kernel are in use: "udp_gso": true.
+	Features map[string]bool `json:"features"`
+
+	Workers []Worker `json:"workers,omitempty"`
+	Runtime Runtime  `json:"runtime"`
+}
+
+// Build says which program this is.
+type Build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"` // of the source
+	Go       string `json:"go"`
+}
+
+// Snapshot says what the PoP runs from.
+type Snapshot struct {
+	Version uint64    `json:"version"`           // of the one that is running
+	Since   time.Time `json:"since"`             // when it was applied
+	Source  string    `json:"source"`            // "file", or "last-good" when the PoP started from its own copy
+	File    string    `json:"file,omitempty"`    // where new ones are read from
+	Refused *Refusal  `json:"refused,omitempty"` // the newest attempt, when it was refused
+}
+
+// Refusal is a snapshot that was not taken. The one before it goes on.
+type Refusal struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"` // whole, possibly several lines
+}
+
+// Overlay is one of the PoP's own overlay addresses.
+type Overlay struct {
+	Name    string         `json:"name"`
+	Bind    netip.AddrPort `json:"bind"`
+	Public  netip.AddrPort `json:"public"`
+	Traffic Traffic        `json:"traffic"`
+}
+
+// Traffic counts both directions, named by where packets go. Peer is what is on
+// the other side of the thing that counts: another PoP, a client, an endpoint.
+type Traffic struct {
+	PacketsToPeer   uint64 `json:"packets_to_peer"`
+	BytesToPeer     uint64 `json:"bytes_to_peer"`
+	PacketsFromPeer uint64 `json:"packets_from_peer"`
+	BytesFromPeer   uint64 `json:"bytes_from_peer"`
+}
+
+// Segment is the sealed connection to one other PoP.
+type Segment struct {
+	Peer      string    `json:"peer"`
+	PeerLabel uint16    `json:"peer_label"`
+	Up        bool      `json:"up"`    // keys are agreed and at least one wire carries
+	State     string    `json:"state"` // in a word: "up", "handshaking", "down"
+	Since     time.Time `json:"since"` // of that state
+
+	KeysAge         float64   `json:"keys_age_seconds"` // since the keys in use were agreed
+	LastHandshake   time.Time `json:"last_handshake,omitzero"`
+	Handshakes      uint64    `json:"handshakes"`       // completed
+	HandshakesTried uint64    `json:"handshakes_tried"` // first messages sent
+	ProtocolVersion int       `json:"protocol_version"` // agreed with the peer
+	Capabilities    []string  `json:"capabilities,omitempty"`
+
+	RTT     float64 `json:"rtt_ms"` // the best wire's; 0 when not measured yet
+	MTU     int     `json:"mtu"`    // largest UDP payload in use, bytes
+	Traffic Traffic `json:"traffic"`
+	Repair  Repair  `json:"repair"`
+	Wires   []Wire  `json:"wires"`
+
+	// Refused counts what came from this peer and was not taken: "replayed", "bad_tag".
+	Refused map[string]uint64 `json:"refused,omitempty"`
+}
+
+// Wire is one pair of UDP addresses under a segment.
+type Wire struct {
+	Name    string         `json:"name"`   // the local overlay address' name
+	Local   netip.AddrPort `json:"local"`  // bound here
+	Remote  netip.AddrPort `json:"remote"` // the peer's, as configured
+	Up      bool           `json:"up"`
+	State   string         `json:"state"` // "up", "probing", "down"
+	Since   time.Time      `json:"since"`
+	MTU     int            `json:"mtu"`           // largest IP packet that passes, bytes
+	RTT     float64        `json:"rtt_ms"`        // smoothed
+	RTTMin  float64        `json:"rtt_min_ms"`    // smallest of late
+	Jitter  float64        `json:"rtt_jitter_ms"` // mean deviation
+	ToPeer  Loss           `json:"to_peer"`       // as the peer sees it
+	ToHere  Loss           `json:"to_here"`       // as we see it
+	Rate    float64        `json:"rate_bps"`      // to the peer, over the last seconds
+	Traffic Traffic        `json:"traffic"`
+	Share   float64        `json:"share"` // of the segment's packets that are sent here, 0–1
+	Flaps   uint64         `json:"flaps"` // times it went down
+	ECN     bool           `json:"ecn"`   // marks survive the path
+}
+
+// Loss is how one direction of a wire loses packets.
+type Loss struct {
+	Ratio       float64 `json:"ratio"`       // over the last seconds, before repair
+	Conditional float64 `json:"conditional"` // chance that the packet after a lost one is lost too
+	BurstMean   float64 `json:"burst_mean"`  // packets lost in a row, mean
+	BurstMax    int     `json:"burst_max"`
+	Reordered   float64 `json:"reordered"`    // share of packets that came after a later one
+	CE          float64 `json:"ce,omitempty"` // share of packets marked Congestion Experienced (RFC 3168)
+}
+
+// Repair is what mending loss costs and brings on one segment, from this PoP
+// to the peer; the peer reports the other direction.
+type Repair struct {
+	Mode          string  `json:"mode,omitempty"` // in use now
+	RawLoss       float64 `json:"raw_loss"`       // of packets on the wires
+	ResidualLoss  float64 `json:"residual_loss"`  // of packets given to the segment: never delivered, or too late
+	Overhead      float64 `json:"overhead"`       // packets sent per packet carried, 1 = none; feedback included
+	OverheadBytes float64 `json:"overhead_bytes"` // the same in bytes
+	Cap           float64 `json:"cap"`            // the most that Overhead may be
+	Budget        float64 `json:"budget_ms"`      // added delay that a packet may have
+	AddedDelay    Delay   `json:"added_delay"`    // of mended packets, against those that came at once
+	Throttled     bool    `json:"throttled"`      // the governor holds redundancy back: loss looks like our own doing
+
+	Carried      uint64 `json:"carried"`       // packets given to the segment
+	Proactive    uint64 `json:"proactive"`     // repair packets sent unasked
+	Reactive     uint64 `json:"reactive"`      // repair packets sent on feedback
+	Copies       uint64 `json:"copies"`        // copies of sparse packets
+	Feedback     uint64 `json:"feedback"`      // feedback packets sent
+	Mended       uint64 `json:"mended"`        // packets from the peer that repair gave back here
+	Expired      uint64 `json:"expired"`       // packets from the peer given up here
+	Duplicates   uint64 `json:"duplicates"`    // packets from the peer that came twice and were dropped
+	Outstanding  int    `json:"outstanding"`   // packets from the peer known to be missing now
+	MemoryBytes  int64  `json:"memory_bytes"`  // held for repair
+	MeasuredOver uint64 `json:"measured_over"` // packets the ratios are taken over
+}
+
+// Delay is a distribution in milliseconds.
+type Delay struct {
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// Route is how packets reach another PoP.
+type Route struct {
+	To         string      `json:"to"`
+	Policy     string      `json:"policy"`           // "fixed" or "measured"
+	Chosen     []string    `json:"chosen"`           // relays passed now; empty is direct
+	Up         bool        `json:"up"`               // false: nothing can be sent
+	Since      time.Time   `json:"since"`            // of the choice
+	Switches   uint64      `json:"switches"`         // changes of the choice
+	Reason     string      `json:"reason,omitempty"` // why this one, in words
+	Pinned     bool        `json:"pinned,omitempty"`
+	Candidates []Candidate `json:"candidates"`
+	Traffic    Traffic     `json:"traffic"`
+}
+
+// Candidate is one way a route could go.
+type Candidate struct {
+	Via    []string `json:"via"` // relays; empty is direct
+	Up     bool     `json:"up"`
+	Chosen bool     `json:"chosen"`
+	RTT    float64  `json:"rtt_ms"` // of the whole way; 0 when not known
+	Loss   float64  `json:"loss"`   // of the whole way, before repair
+	Score  float64  `json:"score"`  // what the choice compares, in ms; smaller is better
+	Why    string   `json:"why,omitempty"`
+}
+
+// Listener is what clients send to.
+type Listener struct {
+	Name          string            `json:"name"`
+	Accelerator   string            `json:"accelerator,omitempty"`
+	Addresses     []netip.AddrPort  `json:"addresses"` // bound
+	Public        []netip.AddrPort  `json:"public"`    // as clients see them
+	EndpointGroup string            `json:"endpoint_group"`
+	Egress        string            `json:"egress"` // the PoP where traffic leaves
+	Repair        string            `json:"repair"`
+	Order         string            `json:"order"`
+	Sessions      int               `json:"sessions"`
+	Associations  int               `json:"associations"`
+	Traffic       Traffic           `json:"traffic"` // the peer is the client
+	Drops         map[string]uint64 `json:"drops,omitempty"`
+}
+
+// Egress is an endpoint group whose traffic leaves at this PoP.
+type Egress struct {
+	EndpointGroup string       `json:"endpoint_group"`
+	EgressIP      netip.Addr   `json:"egress_ip"`        // bound
+	Public        netip.Addr   `json:"egress_ip_public"` // as endpoints see it
+	Endpoints     []Endpoint   `json:"endpoints"`
+	PortsInUse    int          `json:"ports_in_use"`
+	Resequencing  Resequencing `json:"resequencing"`
+}
+
+// Endpoint is a VPN device behind this PoP.
+type Endpoint struct {
+	Address  netip.Addr `json:"address"`
+	Weight   int        `json:"weight"`
+	Healthy  bool       `json:"healthy"` // true while health is not checked
+	Sessions int        `json:"sessions"`
+	Traffic  Traffic    `json:"traffic"` // the peer is the endpoint
+}
+
+// Resequencing is what putting packets in order does where they leave.
+type Resequencing struct {
+	Flows      int    `json:"flows"`      // ESP SPIs followed
+	InOrder    uint64 `json:"in_order"`   // passed on at once
+	Held       uint64 `json:"held"`       // waited for an earlier one
+	GaveUp     uint64 `json:"gave_up"`    // released with a gap before them
+	Late       uint64 `json:"late"`       // dropped: the peer's replay window would refuse them
+	Duplicates uint64 `json:"duplicates"` // dropped
+	HeldNow    int    `json:"held_now"`
+	HoldDelay  Delay  `json:"hold_delay"` // of those held
+}
+
+// Sessions is the session table.
+type Sessions struct {
+	Confirmed    int    `json:"confirmed"`    // answered by their endpoint
+	Unconfirmed  int    `json:"unconfirmed"`  // not answered yet
+	Associations int    `json:"associations"` // clients with everything that belongs together
+	Opened       uint64 `json:"opened"`
+	Closed       uint64 `json:"closed"`   // idle, or replaced
+	Restored     uint64 `json:"restored"` // brought back from disk at start
+	Refused      uint64 `json:"refused"`  // over a limit; Drops has the reasons
+	Pushed       uint64 `json:"pushed"`   // unconfirmed ones that made place for newer
+	MemoryBytes  int64  `json:"memory_bytes"`
+
+	// List holds each session, the busiest of late first, at most ListLimit of
+	// them; Truncated says that there are more.
+	List      []Session `json:"list"`
+	Truncated bool      `json:"truncated,omitempty"`
+}
+
+// ListLimit is how many sessions a report lists at most.
+const ListLimit = 1000
+
+// Session is one client flow as this PoP sees it.
+type Session struct {
+	ID          string         `json:"id"`          // the same at ingress and egress
+	Association string         `json:"association"` // sessions of one client share it
+	Part        string         `json:"part"`        // what this PoP is to it: "ingress", "egress", "both"
+	Listener    string         `json:"listener,omitempty"`
+	Client      netip.AddrPort `json:"client"`
+	Accelerated netip.AddrPort `json:"accelerated"`     // what the client sends to (bind form)
+	Endpoint    netip.AddrPort `json:"endpoint"`        // invalid where only the egress knows it
+	Egress      netip.AddrPort `json:"egress"`          // what the endpoint sees; likewise
+	Peer        string         `json:"peer,omitempty"`  // the PoP at the other end
+	State       string         `json:"state"`           // "unconfirmed", "confirmed", "closing"
+	Kinds       []string       `json:"kinds,omitempty"` // seen in it: "ike", "esp", "keepalive", "other"
+	Initiated   string         `json:"initiated"`       // "client" or "endpoint"
+	Age         float64        `json:"age_seconds"`
+	Idle        float64        `json:"idle_seconds"`
+	ExpiresIn   float64        `json:"expires_in_seconds"` // were nothing more to come
+	ToClient    Counter        `json:"to_client"`
+	ToEndpoint  Counter        `json:"to_endpoint"`
+	NATDetected bool           `json:"nat_detected,omitempty"` // IKE said that a NAT stands on the way
+	Rekeys      uint64         `json:"rekeys,omitempty"`       // new ESP SPIs seen
+}
+
+// Counter counts one direction.
+type Counter struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"` // of UDP payload
+}
+
+// Worker is one packet loop.
+type Worker struct {
+	ID       int     `json:"id"`
+	Sessions int     `json:"sessions"`
+	Packets  uint64  `json:"packets"`
+	Batches  uint64  `json:"batches"`
+	Busy     float64 `json:"busy"` // share of the last seconds spent working, 0–1
+}
+
+// Runtime is what the process itself uses.
+type Runtime struct {
+	PID        int     `json:"pid"`
+	Goroutines int     `json:"goroutines"`
+	HeapBytes  uint64  `json:"heap_bytes"`
+	RSSBytes   uint64  `json:"rss_bytes"`
+	CPUSeconds float64 `json:"cpu_seconds"` // user and system, since the start
+	OpenFiles  int     `json:"open_files"`
+}
