@@ -1,6 +1,8 @@
 package netns
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +23,6 @@ func (ns *NS) Sysctl(key, value string) error {
 func (ns *NS) Host(ipv6 bool) error {
 	settings := [][2]string{
 		{"net.ipv4.icmp_ratelimit", "0"},
-		{"net.ipv4.icmp_msgs_per_sec", "100000"},
-		{"net.ipv4.icmp_msgs_burst", "10000"},
 		{"net.ipv4.conf.all.rp_filter", "0"},
 		{"net.ipv4.conf.default.rp_filter", "0"},
 		{"net.ipv4.conf.all.send_redirects", "0"},
@@ -42,7 +42,15 @@ func (ns *NS) Host(ipv6 bool) error {
 			{"net.ipv6.conf.default.disable_ipv6", "1"},
 		}...)
 	}
-	return ns.sysctls(settings)
+	if err := ns.sysctls(settings); err != nil {
+		return err
+	}
+	// Before Linux 6.13 this limit is the whole machine's and not here to set.
+	err := ns.Sysctl("net.ipv4.icmp_msgs_per_sec", "100000")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Router makes the host forward packets (IPv6 too, where it has it). Call it after Host.
