@@ -1,0 +1,57 @@
+package udpio
+
+import (
+	"net"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReceiveStats counts, since Listen, what did not reach a Batch.
+type ReceiveStats struct {
+	Overflowed uint32 // datagrams that the kernel dropped as the receive buffer was full; wraps
+	Truncated  uint64 // datagrams larger than UDP allows, dropped here
+	Errors     uint64 // passing errors of the socket
+}
+
+// Read takes what has arrived, without waiting, into b.Messages[:n]. n is 0
+// when there is nothing. A joined receive comes as its single datagrams, so n
+// may exceed the batch's size. err is net.ErrClosed after Close; other trouble
+// of a socket is passing and counted.
+func (c *Conn) Read(b *Batch) (n int, err error) {
+	b.reset()
+	if c.fd < 0 {
+		return 0, net.ErrClosed
+	}
+	// A pending error is cleared by being told, and hides what arrived behind it.
+	for range 3 {
+		got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(c.fd), uintptr(unsafe.Pointer(&b.heads[0])),
+			uintptr(len(b.heads)), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			c.received.Truncated += uint64(b.take(int(got)))
+			return len(b.Messages), nil
+		case unix.EAGAIN:
+			b.used = 0
+			return 0, nil
+		case unix.EINTR:
+		default:
+			c.received.Errors++
+		}
+	}
+	b.used = 0
+	return 0, nil
+}
+
+// Received tells what did not reach a Batch. It makes a system call.
+func (c *Conn) Received() ReceiveStats {
+	s := c.received
+	var info [9]uint32 // SK_MEMINFO_*; the last one is the drops
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(c.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno == 0 {
+		s.Overflowed = info[8]
+	}
+	return s
+}
