@@ -45,5 +45,6 @@ type Tally struct {
 	Repair    [verdicts]uint64 // verdicts on repairs
 	Recovered uint64           // symbols delivered
 	Refused   uint64           // symbols worked out that contradicted themselves
-	Spent     uint64           // equations lost to expired or forgotten unknowns
+	Discarded uint64           // equations thrown away for a contradiction
+	Spent     uint64           // equations spent on expired or forgotten unknowns
 }

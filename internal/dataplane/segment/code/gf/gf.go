@@ -1,0 +1,68 @@
+// Package gf is arithmetic in GF(256) with the polynomial x⁸+x⁴+x³+x²+1 (0x11d),
+// the field that Reed-Solomon codes are usually built on, and the coefficients of
+// Causeway's codes in it. Addition and subtraction are both XOR and have no
+// function. Long vectors go through the SIMD kernels of klauspost/reedsolomon,
+// single elements through a table of ours; no other package imports that library.
+package gf
+
+import "github.com/klauspost/reedsolomon"
+
+// table[a][b] is a·b: 64 KiB, of which a product in hand uses one 256-byte row.
+var table [256][256]byte
+
+// inverse[a] is 1/a; inverse[0] is 0 and means nothing.
+var inverse [256]byte
+
+func init() {
+	for a := range 256 {
+		for b := range 256 {
+			table[a][b] = slowMul(byte(a), byte(b))
+			if table[a][b] == 1 {
+				inverse[a] = byte(b)
+			}
+		}
+	}
+}
+
+// slowMul multiplies as one does on paper, reducing by 0x11d.
+func slowMul(a, b byte) (p byte) {
+	for ; b != 0; b >>= 1 {
+		if b&1 != 0 {
+			p ^= a
+		}
+		carry := a >> 7
+		a = a<<1 ^ carry*0x1d
+	}
+	return p
+}
+
+// Mul returns a·b.
+func Mul(a, b byte) byte { return table[a][b] }
+
+// Inv returns 1/a for a ≠ 0.
+func Inv(a byte) byte { return inverse[a] }
+
+// kernels has klauspost's defaults: the best instruction set the machine has.
+var kernels reedsolomon.LowLevel
+
+// Align is the multiple of bytes to which vectors ought to be padded, since the
+// kernels work through such blocks and do what remains byte by byte.
+const Align = 64
+
+// Pad returns n rounded up to a multiple of Align.
+func Pad(n int) int { return (n + Align - 1) &^ (Align - 1) }
+
+// MulAdd adds c·in to out, which must be at least as long as in.
+func MulAdd(c byte, in, out []byte) {
+	if c != 0 && len(in) != 0 {
+		kernels.GalMulSliceXor(c, in, out)
+	}
+}
+
+// Scale multiplies each element of v by c. It is for short vectors.
+func Scale(c byte, v []byte) {
+	row := &table[c]
+	for i, a := range v {
+		v[i] = row[a]
+	}
+}
