@@ -145,6 +145,8 @@ type Throughput struct {
 
 // Overlay is what the PoPs say about themselves over the time of the run.
 type Overlay struct {
+	Client   string    `json:"client,omitempty"`   // name of the VPN device near the ingress PoP
+	Endpoint string    `json:"endpoint,omitempty"` // name of the VPN device near the egress PoP
 	PoPs     []PoP     `json:"pops"`
 	Routes   []Route   `json:"routes"`
 	Segments []Segment `json:"segments"`
