@@ -135,6 +135,8 @@ func TestBuffer(t *testing.T) {
 			"push 1", "1", "push 3 at=0 by=20", "3", "run 4 18 at=1 by=90", "14 packets", "due at=20", "18"}, nil},
 
 		{"off: nothing waits", Config{Mode: Off}, []string{"push 1,5,3,2,9", "1 5 3 2 9"}, nil},
+		{"what left 4096 numbers ago is not mistaken for what is missing now", Config{Mode: Off}, []string{
+			"run 1 2000", "2000 packets", "run 2002 4100", "2099 packets", "push 4102", "4102", "push 4101,4101", "4101"}, nil},
 		{"off: duplicates do not leave", Config{Mode: Off}, []string{"push 1,5,3,3,5,1", "1 5 3"}, nil},
 		{"off: what the peer would refuse does not leave", Config{Mode: Off}, []string{"push 1,40,17,16", "1 40 17"},
 			func(n Counts) bool { return n.LateReplay == 1 }},
