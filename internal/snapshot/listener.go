@@ -1,0 +1,105 @@
+package snapshot
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+func (j *judge) listener(i int) {
+	l, path := j.Listeners[i], fmt.Sprintf("listeners[%d]", i)
+	j.name(path+".name", l.Name)
+	j.text(path+".accelerator", l.Accelerator)
+	if first := j.listeners[l.Name]; first != i && l.Name != "" {
+		j.refuse(path+".name", l.Name, "each only once", "it is taken by listeners[%d].name; choose another", first)
+	}
+	j.listenerAddresses(path, l)
+	j.listenerPorts(path, l)
+	j.listenerGroup(path, l)
+	if l.IdleTimeout < MinIdle || l.IdleTimeout > MaxIdle {
+		j.refuse(path+".idle_timeout", l.IdleTimeout, fmt.Sprintf("%v to %v", MinIdle, MaxIdle), "leave it out for %v", DefaultIdle)
+	}
+	j.choice(path+".repair", string(l.Repair), string(Latency), string(Balanced), string(Economy), string(Off))
+	j.choice(path+".order", string(l.Order), string(Ordered), string(Windowed), string(Unordered))
+	j.between(path+".replay_window", l.ReplayWindow, ReplayWin, MaxReplayWindow, "packets")
+	j.listenerAllow(path, l)
+}
+
+func (j *judge) listenerAddresses(path string, l Listener) {
+	if len(l.Addresses) == 0 {
+		j.missing(path+".addresses", "at least one accelerated address", "give the address that clients send to, such as {bind: 203.0.113.10}")
+	}
+	for k, a := range l.Addresses {
+		j.twoForms(fmt.Sprintf("%s.addresses[%d]", path, k), a)
+	}
+}
+
+// twoForms judges an address and what the world sees of it.
+func (j *judge) twoForms(path string, a Address) {
+	if !j.address(path+".bind", a.Bind, false) || a.Public == a.Bind {
+		return
+	}
+	if j.address(path+".public", a.Public, false) && family(a.Public) != family(a.Bind) {
+		j.refuse(path+".public", a.Public, "an "+family(a.Bind)+" address like bind's", "give the 1:1 NAT's outside address for %v", a.Bind)
+	}
+}
+
+func (j *judge) listenerPorts(path string, l Listener) {
+	if len(l.Ports) == 0 {
+		j.missing(path+".ports", "at least one port", "IPsec needs [500, 4500]")
+	}
+	for k, port := range l.Ports {
+		switch {
+		case port == 0:
+			j.refuse(fmt.Sprintf("%s.ports[%d]", path, k), port, "1 to 65535", "")
+		case slices.Contains(l.Ports[:k], port):
+			j.refuse(fmt.Sprintf("%s.ports[%d]", path, k), port, "each port once", "remove the repetition")
+		}
+	}
+}
+
+func (j *judge) listenerGroup(path string, l Listener) {
+	i, ok := j.groups[l.EndpointGroup]
+	if !ok || l.EndpointGroup == "" {
+		j.reference(path+".endpoint_group", l.EndpointGroup, "the name of an endpoint group", slices.Sorted(maps.Keys(j.groups)))
+		return
+	}
+	egress := j.EndpointGroups[i].PoP
+	if _, peer := j.peers[egress]; peer && egress != j.PoP.Name && !j.routes[egress] {
+		j.refuse(path+".endpoint_group", l.EndpointGroup, "a group whose PoP can be reached",
+			"its traffic leaves at %s, which has no wires and no route; add one of them", egress)
+	}
+}
+
+func (j *judge) listenerAllow(path string, l Listener) {
+	if l.Allow != nil && len(l.Allow) == 0 {
+		j.refuse(path+".allow", "an empty list", "at least one prefix", "leave allow out to let everyone in; remove the listener to let nobody in")
+	}
+	for k, p := range l.Allow {
+		at := fmt.Sprintf("%s.allow[%d]", path, k)
+		switch {
+		case !p.IsValid():
+			j.missing(at, "an IP prefix, such as 203.0.113.0/24", "")
+		case p.Addr().Is4In6():
+			j.refuse(at, p, "IPv4 prefixes in their own form", "write the IPv4 prefix")
+		case p != p.Masked():
+			j.refuse(at, p, "a prefix without bits after its length", "write %v, or %v", p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+		case slices.Contains(l.Allow[:k], p):
+			j.refuse(at, p, "each prefix once", "remove the repetition")
+		}
+	}
+}
+
+// allows reports whether client may use l.
+func (l Listener) allows(client netip.Addr) bool {
+	if len(l.Allow) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(l.Allow, func(p netip.Prefix) bool { return p.Contains(client) })
+}
+
+// binds reports whether a is one of l's addresses, in its bind form.
+func (l Listener) binds(a netip.Addr) bool {
+	return slices.ContainsFunc(l.Addresses, func(own Address) bool { return own.Bind == a })
+}
