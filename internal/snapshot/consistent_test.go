@@ -101,7 +101,9 @@ func TestConsistentRefuses(t *testing.T) {
 		{"an own key that is none", func(s *Snapshot) { s.PoP.PublicKey = "abc" },
 			`pop.public_key: found "abc"; allowed: 32 bytes in base64, 44 characters; use the line that 'causeway keygen' printed for that PoP`},
 
-		{"peers but no overlay address", func(s *Snapshot) { s.PoP.Overlay, s.Peers, s.Routes, s.Listeners, s.EndpointGroups = nil, s.Peers[2:], nil, nil, nil },
+		{"peers but no overlay address", func(s *Snapshot) {
+			s.PoP.Overlay, s.Peers, s.Routes, s.Listeners, s.EndpointGroups = nil, s.Peers[2:], nil, nil, nil
+		},
 			`pop.overlay: missing; allowed: at least one overlay address, as there are peers; give the address and port that other PoPs send to, such as {name: isp, bind: 203.0.113.10:4600}`},
 		{"two overlay addresses of one name", func(s *Snapshot) { s.PoP.Overlay[2].Name = "ct"; s.Peers[0].Wires = s.Peers[0].Wires[:1] },
 			`pop.overlay[2].name: found "ct"; allowed: each only once; it is taken by pop.overlay[0].name; choose another`},
