@@ -37,6 +37,7 @@ const (
 const (
 	ToClient uint8 = 1 << 0 // travels egress → ingress; clear: ingress → egress
 	Urgent   uint8 = 1 << 1 // IKE, keepalives: protected like control traffic, never held for order
+	Once     uint8 = 1 << 2 // must not be sent twice: the exit could not tell
 )
 
 // MaxHops bounds how many segments a frame may cross, so that no mistake in

@@ -1,0 +1,68 @@
+package dataplane
+
+// Reason says why a packet was not carried. The set is closed: every way a
+// packet can end is one of these, and each is counted.
+type Reason uint8
+
+// The reasons, by where a packet meets them.
+const (
+	// from a client
+	DropNotAllowed Reason = iota // the listener's allow list does not have the client
+	DropPrefixFull               // too many sessions from the client's prefix
+	DropNoEndpoint               // the endpoint group has no endpoint in use
+	DropNoRoute                  // no way to the egress PoP, or no keys yet
+	DropTooLarge                 // larger than any UDP payload
+	DropAmplify                  // to a client that has not proven its address, beyond three times what it sent
+	DropNoListener               // a frame to a client over a listener that is gone
+	// between PoPs
+	DropNotOverlay      // neither a handshake nor data
+	DropUnknownIndex    // data for keys that we do not have
+	DropHandshake       // a handshake message that was not answered
+	DropUnauthentic     // data that is forged, replayed or too old
+	DropMalformed       // an authentic frame that makes no sense
+	DropHops            // a frame that has crossed too many segments
+	DropNotNeighbour    // a frame for a PoP that we have no segment with
+	DropUnknownSession  // a frame of a session that we do not know (its PoP is told)
+	DropRefusedSession  // a session that our snapshot does not allow
+	DropPortsTaken      // no port of the egress IP is free towards the endpoint
+	DropSessionsLimited // the table of confirmed sessions is full
+	// from an endpoint
+	DropStranger // a packet to the egress IP that belongs to no session and from nobody who may begin one
+	// where packets leave
+	DropDuplicate // an ESP packet that was delivered before
+	DropLate      // an ESP packet that the peer's replay window would refuse
+	DropSend      // the system did not take it: buffer full, no route, too large
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	"client_not_allowed", "prefix_full", "no_endpoint", "no_route", "too_large", "amplification", "no_listener",
+	"not_overlay", "unknown_index", "handshake", "unauthentic", "malformed", "hop_limit", "not_neighbour",
+	"unknown_session", "refused_session", "ports_taken", "sessions_limited",
+	"stranger",
+	"duplicate", "late_replay", "send",
+}
+
+// String names the reason as status and metrics do.
+func (r Reason) String() string {
+	if r < reasons {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
+
+// Drops counts packets that were not carried, by reason.
+type Drops [reasons]uint64
+
+func (d *Drops) add(r Reason) { d[r]++ }
+
+// Map returns the reasons that occurred, by name.
+func (d *Drops) Map() map[string]uint64 {
+	m := map[string]uint64{}
+	for r, n := range d {
+		if n > 0 {
+			m[Reason(r).String()] = n
+		}
+	}
+	return m
+}

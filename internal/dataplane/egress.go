@@ -1,0 +1,118 @@
+package dataplane
+
+import (
+	"net/netip"
+
+	"causeway/internal/dataplane/frame"
+	"causeway/internal/dataplane/session"
+	"causeway/internal/dataplane/udpio"
+	"causeway/internal/ipsec"
+	"causeway/internal/mono"
+)
+
+// toEndpoint gives a packet from the overlay to its endpoint. stable tells that
+// payload lives until Flush.
+func (e *Engine) toEndpoint(now mono.Time, s *session.Session, tos uint8, payload []byte, stable bool) {
+	sock := e.byAddr[s.Egress]
+	if sock == nil {
+		e.drops.add(DropRefusedSession)
+		return
+	}
+	what := ipsec.Peek(payload, ipsec.NATT(s.Endpoint.Port()))
+	e.observe(now, s, what)
+	e.table.Touch(now, s)
+	if s.IngressPoP != s.EgressPoP {
+		s.ToEndpoint.Add(len(payload)) // counted by fromClient where both ends are here
+	}
+	s.TOS = tos
+	e.leave(now, s, sock, s.Endpoint, what, payload, stable)
+}
+
+// fromEndpoint carries one packet from an endpoint into the overlay.
+func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
+	s := e.table.ByEgress(sock.addr, m.From)
+	if s == nil {
+		if s = e.openFromEndpoint(now, sock, m.From); s == nil {
+			return
+		}
+	}
+	what := ipsec.Peek(m.Data, ipsec.NATT(m.From.Port()))
+	e.observe(now, s, what)
+	if !s.Confirmed && !e.table.Confirm(now, s) {
+		e.drops.add(DropSessionsLimited)
+		return
+	}
+	if s.EgressPoP != s.IngressPoP {
+		s.ToClient.Add(len(m.Data)) // counted by toClient where both ends are here
+	}
+	e.table.Touch(now, s)
+	e.send(now, s, frame.ToClient, what, m.TOS, m.Data)
+}
+
+// openFromEndpoint makes a session for an endpoint that begins: towards the
+// client that last belonged to it, or the one the snapshot names.
+func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, from netip.AddrPort) *session.Session {
+	for _, g := range e.plan.groups {
+		if g.pop != e.plan.self || g.egress != sock.addr.Addr() || !g.lists(from.Addr()) {
+			continue
+		}
+		c, ok := g.callee(from.Addr())
+		if !ok {
+			continue
+		}
+		port := sock.addr.Port()
+		s := session.Session{
+			ID:          e.newSessionID(),
+			Role:        session.Egress,
+			Client:      netip.AddrPortFrom(c.client, port),
+			Accelerated: netip.AddrPortFrom(c.accelerated, port),
+			Endpoint:    from, Egress: sock.addr,
+			IngressPoP: c.ingress, EgressPoP: e.plan.self,
+			Group: g.name, Listener: c.listener,
+			Idle: c.idle, Mode: c.mode, Order: c.order, Window: c.window,
+		}
+		if c.ingress == e.plan.self {
+			s.Role |= session.Ingress
+		}
+		// The client's flow may be known under another endpoint port: the
+		// newer one replaces it.
+		if old := e.table.ByFlow(s.IngressPoP, s.Client, s.Accelerated); old != nil {
+			e.table.Remove(old)
+		}
+		sock.egress++
+		n := e.add(now, s)
+		if n == nil {
+			sock.egress--
+		}
+		return n
+	}
+	e.drops.add(DropStranger)
+	return nil
+}
+
+// giveEgress gives s its egress address: the client's own port where it is free.
+func (e *Engine) giveEgress(s *session.Session, want uint16) bool {
+	ip := s.Egress.Addr()
+	port, ok := e.table.FreePort(ip, s.Endpoint, want, func(p uint16) bool {
+		sock, err := e.listen(netip.AddrPortFrom(ip, p), Edge)
+		return err == nil && sock.listener == nil
+	})
+	if !ok {
+		e.drops.add(DropPortsTaken)
+		return false
+	}
+	s.Egress = netip.AddrPortFrom(ip, port)
+	e.byAddr[s.Egress].egress++
+	return true
+}
+
+// releaseEgress lets go of a session's egress socket.
+func (e *Engine) releaseEgress(addr netip.AddrPort) {
+	sock := e.byAddr[addr]
+	if sock == nil {
+		return
+	}
+	if sock.egress--; sock.egress <= 0 && !sock.fixed && sock.listener == nil {
+		e.closeSocket(sock)
+	}
+}

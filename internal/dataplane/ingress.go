@@ -1,0 +1,179 @@
+package dataplane
+
+import (
+	"net/netip"
+	"time"
+
+	"causeway/internal/dataplane/frame"
+	"causeway/internal/dataplane/segment"
+	"causeway/internal/dataplane/session"
+	"causeway/internal/dataplane/udpio"
+	"causeway/internal/ipsec"
+	"causeway/internal/mono"
+)
+
+// fromClient carries one packet from a client into the overlay.
+func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
+	s := e.table.ByFlow(e.plan.self, m.From, sock.addr)
+	if s == nil {
+		if s = e.openFromClient(now, sock, m.From); s == nil {
+			return
+		}
+	}
+	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
+	e.observe(now, s, what)
+	e.prove(now, s, what)
+	e.table.Touch(now, s)
+	s.ToEndpoint.Add(len(m.Data))
+	e.send(now, s, 0, what, m.TOS, m.Data)
+}
+
+// openFromClient makes a session for a client's first packet.
+func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPort) *session.Session {
+	l := sock.listener
+	if !l.allows(client.Addr()) {
+		e.drops.add(DropNotAllowed)
+		return nil
+	}
+	endpoint, ok := e.endpointFor(l, client.Addr())
+	if !ok {
+		e.drops.add(DropNoEndpoint)
+		return nil
+	}
+	s := session.Session{
+		ID:     e.newSessionID(),
+		Role:   session.Ingress,
+		Client: client, Accelerated: sock.addr,
+		Endpoint:   netip.AddrPortFrom(endpoint, sock.addr.Port()),
+		Egress:     netip.AddrPortFrom(l.group.egress, 0),
+		IngressPoP: e.plan.self, EgressPoP: l.group.pop,
+		Group: l.group.name, Listener: l.name,
+		Idle: l.idle, Mode: l.mode, Order: l.order, Window: l.window,
+	}
+	if l.group.pop == e.plan.self { // the packet leaves where it entered
+		s.Role |= session.Egress
+		if !e.giveEgress(&s, client.Port()) {
+			return nil
+		}
+	}
+	return e.add(now, s)
+}
+
+// endpointFor is the endpoint of the client's association, or the one that the
+// client's address chooses by weight (rendezvous hashing: an endpoint that comes or goes
+// moves only its own clients).
+func (e *Engine) endpointFor(l *listener, client netip.Addr) (netip.Addr, bool) {
+	if a := e.table.Association(e.plan.self, client, l.group.name); a != nil && l.group.has(a.Endpoint) {
+		return a.Endpoint, true
+	}
+	return l.group.choose(client)
+}
+
+// toClient gives a packet from the overlay to its client. stable tells that
+// payload lives until Flush.
+func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload []byte, stable bool) {
+	sock := e.byAddr[s.Accelerated]
+	if sock == nil || sock.listener == nil {
+		e.drops.add(DropNoListener)
+		return
+	}
+	what := ipsec.Peek(payload, ipsec.NATT(s.Accelerated.Port()))
+	e.observe(now, s, what)
+	a := s.Assoc
+	if !a.Proven {
+		a.Proof.FromEndpoint(what)
+		a.Answered = true
+		if s.ToClient.Bytes+uint64(len(payload)) > 3*s.ToEndpoint.Bytes {
+			e.drops.add(DropAmplify)
+			return
+		}
+	}
+	if !s.Confirmed && !e.table.Confirm(now, s) {
+		e.drops.add(DropSessionsLimited)
+		return
+	}
+	e.table.Touch(now, s)
+	s.ToClient.Add(len(payload))
+	s.TOS = tos
+	e.leave(now, s, sock, s.Client, what, payload, stable)
+}
+
+// proofRounds and proofSpan are what must be seen of traffic that carries no
+// IKE proof (ESP alone after a PoP lost its state; other UDP): so many
+// exchanges, client's packet after ours, over so long. Weaker than the proof by
+// IKE: it holds off who floods, not who sends patiently.
+const (
+	proofRounds = 8
+	proofSpan   = time.Second
+)
+
+// prove looks whether a client's packet shows that it receives at its address.
+func (e *Engine) prove(now mono.Time, s *session.Session, what ipsec.Packet) {
+	a := s.Assoc
+	if a.Proven {
+		return
+	}
+	if a.Answered && what.Kind != ipsec.IKE {
+		if a.Rounds == 0 {
+			a.RoundsSince = now
+		}
+		a.Answered = false
+		a.Rounds++
+	}
+	if a.Proof.FromClient(what) || a.Rounds >= proofRounds && now.Sub(a.RoundsSince) >= proofSpan {
+		a.Proven = true
+		e.table.Save(now, s)
+	}
+}
+
+// observe notes what kind of traffic a session carries.
+func (e *Engine) observe(_ mono.Time, s *session.Session, what ipsec.Packet) {
+	switch what.Kind {
+	case ipsec.IKE:
+		s.Seen |= session.SeenIKE
+	case ipsec.ESP:
+		s.Seen |= session.SeenESP
+	}
+}
+
+// send puts one packet of a session on its way to the session's other end.
+func (e *Engine) send(now mono.Time, s *session.Session, flags uint8, what ipsec.Packet, tos uint8, payload []byte) {
+	h := frame.Header{Kind: frame.Data, Flags: flags, Hops: frame.MaxHops, Mode: s.Mode, TOS: tos, Origin: e.plan.self, Session: s.ID}
+	if what.Kind == ipsec.IKE || what.Kind == ipsec.Keepalive {
+		h.Flags |= frame.Urgent
+	}
+	if what.Kind != ipsec.ESP {
+		h.Flags |= frame.Once
+	}
+	to := s.EgressPoP
+	if flags&frame.ToClient != 0 {
+		to = s.IngressPoP
+	}
+	if to == e.plan.self {
+		if flags&frame.ToClient != 0 {
+			e.toClient(now, s, tos, payload, true)
+		} else {
+			e.toEndpoint(now, s, tos, payload, true)
+		}
+		return
+	}
+	if len(payload) > udpio.MaxPayload {
+		e.drops.add(DropTooLarge)
+		return
+	}
+	if !s.PeerKnows {
+		h.Kind = frame.Open
+		d := e.describe(s)
+		e.route(now, to, h, d.Append, payload)
+		return
+	}
+	e.route(now, to, h, nil, payload)
+}
+
+// classOf is how a frame is protected.
+func classOf(flags uint8) segment.Class {
+	if flags&frame.Urgent != 0 {
+		return segment.Urgent
+	}
+	return segment.Bulk
+}

@@ -1,0 +1,186 @@
+package dataplane
+
+import (
+	"net/netip"
+	"time"
+
+	"causeway/internal/dataplane/segment"
+	"causeway/internal/dataplane/session"
+	"causeway/internal/keys"
+	"causeway/internal/snapshot"
+)
+
+// plan is a snapshot in the shape the packet path looks things up in. It is
+// made whole by apply.go and only its counters, wires' addresses in use and
+// routes' choices change afterwards.
+type plan struct {
+	snap snapshot.Snapshot
+	self snapshot.Label
+
+	overlay   map[string]*overlayAddr
+	peers     map[snapshot.Label]*peer
+	byName    map[string]*peer
+	byKey     map[keys.PublicKey]*peer
+	bySegment map[*segment.Segment]*peer
+	// neighbours are the peers with segments, in the snapshot's order.
+	neighbours []*peer
+	routes     map[snapshot.Label]*route
+	listeners  map[session.Name]*listener
+	groups     map[session.Name]*group
+
+	relayed session.Count
+}
+
+type overlayAddr struct {
+	snapshot.Overlay
+	sock *socket
+}
+
+type peer struct {
+	snapshot.Peer
+	key     keys.PublicKey
+	segment *segment.Segment // nil: reached over relays only
+	wires   []peerWire
+	links   links // what the peer last said of its own segments
+}
+
+type peerWire struct {
+	name   string
+	sock   *socket
+	remote netip.AddrPort
+}
+
+// wireOf finds the wire of s that a datagram came over, -1 when it is none of ours.
+func (p *plan) wireOf(s *segment.Segment, sock *socket, from netip.AddrPort) int {
+	for i, w := range p.bySegment[s].wires {
+		if w.sock == sock && w.remote == from {
+			return i
+		}
+	}
+	return -1
+}
+
+type listener struct {
+	snapshot.Listener
+	text   string
+	name   session.Name
+	group  *group
+	idle   time.Duration
+	mode   uint8
+	order  uint8
+	window uint16
+}
+
+func (l *listener) allows(client netip.Addr) bool {
+	if len(l.Allow) == 0 {
+		return true
+	}
+	for _, p := range l.Allow {
+		if p.Contains(client) {
+			return true
+		}
+	}
+	return false
+}
+
+type group struct {
+	snapshot.EndpointGroup
+	text   string
+	name   session.Name
+	pop    snapshot.Label
+	egress netip.Addr // in its bind form
+	calls  []call
+	last   map[netip.Addr]callee // by endpoint: the client that last belonged to it
+}
+
+// call is a configured right of an endpoint to begin.
+type call struct {
+	endpoint netip.Addr
+	callee
+}
+
+// callee is whom an endpoint reaches when it begins, and how.
+type callee struct {
+	client, accelerated netip.Addr
+	ingress             snapshot.Label
+	listener            session.Name
+	idle                time.Duration
+	mode, order         uint8
+	window              uint16
+}
+
+// has reports whether the group sends new traffic to the endpoint.
+func (g *group) has(a netip.Addr) bool {
+	for _, e := range g.Endpoints {
+		if e.Address == a {
+			return weight(e) > 0
+		}
+	}
+	return false
+}
+
+// lists reports whether the endpoint is in the group, draining or not.
+func (g *group) lists(a netip.Addr) bool {
+	for _, e := range g.Endpoints {
+		if e.Address == a {
+			return true
+		}
+	}
+	return false
+}
+
+func weight(e snapshot.Endpoint) int {
+	if e.Weight == nil {
+		return snapshot.DefaultWeight
+	}
+	return *e.Weight
+}
+
+// choose picks an endpoint for a client: the highest of hash^(1/weight)
+// (weighted rendezvous hashing), in logarithms.
+func (g *group) choose(client netip.Addr) (best netip.Addr, ok bool) {
+	top := 0.0
+	for _, e := range g.Endpoints {
+		w := weight(e)
+		if w == 0 {
+			continue
+		}
+		score := rendezvous(client, e.Address, w)
+		if !ok || score > top {
+			best, top, ok = e.Address, score, true
+		}
+	}
+	return best, ok
+}
+
+// remember notes that a client's session belongs to an endpoint.
+func (g *group) remember(s *session.Session) {
+	c := callee{
+		client: s.Client.Addr(), accelerated: s.Accelerated.Addr(), ingress: s.IngressPoP,
+		listener: s.Listener, idle: s.Idle, mode: s.Mode, order: s.Order, window: s.Window,
+	}
+	if g.last[s.Endpoint.Addr()] != c {
+		g.last[s.Endpoint.Addr()] = c
+	}
+}
+
+// callee is whom an endpoint reaches: by configuration, else by the last session.
+func (g *group) callee(endpoint netip.Addr) (callee, bool) {
+	for _, c := range g.calls {
+		if c.endpoint == endpoint {
+			return c.callee, true
+		}
+	}
+	c, ok := g.last[endpoint]
+	return c, ok
+}
+
+// mayCall reports whether the snapshot lets the endpoint begin towards client.
+func (g *group) mayCall(endpoint, client netip.Addr) bool {
+	for _, c := range g.calls {
+		if c.endpoint == endpoint && c.client == client {
+			return true
+		}
+	}
+	return false
+}

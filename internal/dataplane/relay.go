@@ -1,0 +1,76 @@
+package dataplane
+
+import (
+	"causeway/internal/dataplane/frame"
+	"causeway/internal/dataplane/segment"
+	"causeway/internal/mono"
+	"causeway/internal/snapshot"
+)
+
+// Frame implements segment.Host: a frame came over a segment.
+func (e *Engine) Frame(now mono.Time, from *segment.Segment, b []byte, stable bool) {
+	h, rest, ok := frame.Parse(b)
+	if !ok {
+		e.drops.add(DropMalformed)
+		return
+	}
+	if h.NRoute > 0 {
+		e.forward(now, h, rest)
+		return
+	}
+	e.arrivedFrom, e.arrivedDirect = from, h.Origin == from.PeerLabel()
+	e.arrived(now, h, rest, stable)
+	e.arrivedFrom = nil
+}
+
+// forward passes a frame on to the next PoP of its route, in whatever order
+// frames come.
+func (e *Engine) forward(now mono.Time, h frame.Header, rest []byte) {
+	next, _ := h.PopRoute()
+	if h.Hops <= 1 {
+		e.drops.add(DropHops)
+		return
+	}
+	h.Hops--
+	p := e.plan.peers[next]
+	if p == nil || p.segment == nil {
+		e.drops.add(DropNotNeighbour)
+		return
+	}
+	e.plan.relayed.Add(len(rest))
+	e.sendVia(now, p.segment, &h, nil, rest)
+}
+
+// route sends a frame of ours to another PoP over the way chosen at present.
+// While the choice is changing ESP goes over two ways: the exit delivers it once.
+func (e *Engine) route(now mono.Time, to snapshot.Label, h frame.Header, describe func([]byte) []byte, payload []byte) {
+	r := e.plan.routes[to]
+	if r == nil || len(r.use) == 0 {
+		e.drops.add(DropNoRoute)
+		return
+	}
+	r.carried.Add(len(payload))
+	for i, way := range r.use {
+		if i > 0 && h.Flags&frame.Once != 0 {
+			break
+		}
+		p := e.plan.peers[way[0]]
+		if p == nil || p.segment == nil || !p.segment.Ready() {
+			e.drops.add(DropNoRoute)
+			continue
+		}
+		h.NRoute = uint8(copy(h.Route[:], way[1:]))
+		e.sendVia(now, p.segment, &h, describe, payload)
+	}
+}
+
+func (e *Engine) sendVia(now mono.Time, s *segment.Segment, h *frame.Header, describe func([]byte) []byte, payload []byte) {
+	head := h.Append(e.header[:0])
+	if describe != nil {
+		head = describe(head)
+	}
+	if !s.Pending() {
+		e.busy = append(e.busy, s)
+	}
+	s.Send(now, segment.Mode(h.Mode), classOf(h.Flags), head, payload)
+}

@@ -1,0 +1,412 @@
+package segment
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+	"unsafe"
+
+	repair "causeway/internal/dataplane/segment/norepair"
+	"causeway/internal/dataplane/segment/seal"
+	"causeway/internal/mono"
+	"causeway/internal/report"
+)
+
+// A wire asks "are you there" with pings and is answered with pongs:
+//
+//	ping  0 kind | 1 wire | 2..3 reserved | 4..7 sequence | 8..15 sender's clock, ns | padding
+//	pong  0 kind | 1 wire | 2..3 size of the ping's plaintext | 4..7 sequence | 8..15 the ping's clock
+//	      16..19 pings received on this wire | 20..27 receiver's clock less the ping's clock, ns
+//
+// The wire is the number that the ping's sender gives it. A padded ping that is
+// answered proves that packets of its size pass (RFC 8899); ICMP is not asked.
+const (
+	kindPing    = 0x01
+	kindPong    = 0x02
+	kindControl = 0x03
+
+	pingLen = 16
+	pongLen = 28
+)
+
+const (
+	pingBusy = 50 * time.Millisecond  // while frames flow: a dead wire shows within 300 ms
+	pingIdle = 500 * time.Millisecond // otherwise
+	busyFor  = 3 * time.Second
+
+	deadAfter     = 300 * time.Millisecond // least silence of a busy wire that means death
+	deadAfterIdle = 2 * time.Second
+	deadAfterMost = 1500 * time.Millisecond
+	// deadChance is how unlikely an unlucky run of losses must be before silence means death.
+	deadChance = 1e-3
+
+	// pingHistory is how many pings loss is judged by.
+	pingHistory = 64
+)
+
+// WireConfig is one wire of a segment.
+type WireConfig struct {
+	Name   string
+	Remote netip.AddrPort // where it goes; another address is another wire
+	MTU    int            // largest IP packet to try, bytes
+	IPv6   bool           // 20 bytes more of header
+}
+
+type wire struct {
+	cfg WireConfig
+
+	up        bool
+	upSince   mono.Time
+	lastHeard mono.Time
+	pingAt    mono.Time
+	seq       uint32
+
+	sentAt  [pingHistory]mono.Time // of the pings seq-63…seq
+	answers uint64                 // bit i: ping seq-i was answered
+
+	srtt, rttvar, minRTT time.Duration
+	skew                 int64 // newest one-way clock difference, ns; only its changes mean anything
+	minSkew              int64
+	received             uint32 // pings of the peer's that came over this wire
+
+	mtu mtuSearch
+
+	sent, sentBytes       uint64
+	arrived, arrivedBytes uint64
+}
+
+// SetWires gives the segment its wires. A wire whose configuration did not
+// change keeps its place's state.
+func (s *Segment) SetWires(now mono.Time, cfg []WireConfig) {
+	wires := make([]wire, len(cfg))
+	for i, c := range cfg {
+		if i < len(s.wires) && s.wires[i].cfg == c {
+			wires[i] = s.wires[i]
+			continue
+		}
+		wires[i] = wire{cfg: c, pingAt: now, lastHeard: now, mtu: newMTUSearch(c.MTU)}
+	}
+	s.wires = wires
+	if s.sending == nil {
+		s.repeatAt = now
+	}
+	s.shareWires()
+}
+
+// shareWires tells repair and the packers what the wires are like.
+func (s *Segment) shareWires() {
+	var buf [16]repair.Wire
+	list := buf[:0]
+	limit := 0
+	for i := range s.wires {
+		w := &s.wires[i]
+		body := w.body()
+		list = append(list, repair.Wire{ID: uint8(i), Up: w.up, RTT: w.srtt, MTU: body})
+		if limit == 0 || body < limit {
+			limit = body
+		}
+	}
+	if len(s.wires) > 0 {
+		s.repair.SetWires(s.now, list)
+		for i := range s.packers {
+			s.packers[i].SetLimit(limit - repair.MaxSourceOverhead)
+		}
+	}
+}
+
+// body is how many bytes of plaintext a datagram on w may have.
+func (w *wire) body() int { return w.mtu.size - w.ipOverhead() - seal.Overhead }
+
+func (w *wire) ipOverhead() int {
+	if w.cfg.IPv6 {
+		return 40 + 8
+	}
+	return 20 + 8
+}
+
+// heard notes a datagram of n bytes that came over w.
+func (w *wire) heard(now mono.Time, n int) {
+	w.lastHeard = now
+	w.arrived++
+	w.arrivedBytes += uint64(n)
+}
+
+// loss is the share of recent pings that were not answered, leaving out those
+// whose answer may still be on its way.
+func (w *wire) loss(now mono.Time) float64 {
+	asked, lost := 0, 0
+	for i := range min(int(w.seq), pingHistory) {
+		at := w.sentAt[(w.seq-uint32(i))%pingHistory]
+		if at == 0 || now.Sub(at) < w.patience() {
+			continue
+		}
+		asked++
+		if w.answers>>i&1 == 0 {
+			lost++
+		}
+	}
+	if asked == 0 {
+		return 0
+	}
+	return float64(lost) / float64(asked)
+}
+
+// patience is how long an answer may take before it counts as lost.
+func (w *wire) patience() time.Duration {
+	if w.srtt == 0 {
+		return time.Second
+	}
+	return w.srtt + 4*w.rttvar + 20*time.Millisecond
+}
+
+// tolerance is how much silence of a wire is no news: long enough that bad
+// luck at its measured loss is an unlikely reason.
+func (w *wire) tolerance(now mono.Time, busy bool) time.Duration {
+	if !busy {
+		return deadAfterIdle + w.srtt
+	}
+	loss := min(w.loss(now), 0.75)
+	t := pingBusy
+	for p := 1.0; p > deadChance && t < deadAfterMost; t += pingBusy {
+		p *= max(loss, 0.02)
+	}
+	return min(max(t, deadAfter), deadAfterMost)
+}
+
+func (s *Segment) busy(now mono.Time) bool {
+	return s.lastFrames != 0 && now.Sub(s.lastFrames) < busyFor
+}
+
+// dueWires pings and judges the wires.
+func (s *Segment) dueWires(now mono.Time) {
+	if s.sending == nil {
+		return
+	}
+	busy := s.busy(now)
+	changed := false
+	for i := range s.wires {
+		w := &s.wires[i]
+		if w.up && now.Sub(w.lastHeard) > w.tolerance(now, busy) {
+			w.up, changed = false, true
+			s.cfg.Log.Warn("wire down", "peer", s.cfg.Name, "wire", w.cfg.Name, "silent", now.Sub(w.lastHeard).Round(time.Millisecond))
+		}
+		if w.pingAt > now {
+			continue
+		}
+		changed = s.ping(now, i) || changed
+		interval := pingIdle
+		if busy || !w.up || w.mtu.searching() {
+			interval = pingBusy
+		}
+		w.pingAt = now.Add(interval)
+	}
+	if changed {
+		s.shareWires()
+	}
+}
+
+// ping sends a ping, and reports whether the wire's packet size changed.
+func (s *Segment) ping(now mono.Time, i int) (changed bool) {
+	w := &s.wires[i]
+	w.seq++
+	w.answers <<= 1
+	w.sentAt[w.seq%pingHistory] = now
+	size := pingLen
+	probe, changed := w.mtu.next(now, 1-w.loss(now))
+	if probe != 0 {
+		size = max(size, probe-w.ipOverhead()-seal.Overhead)
+	}
+	buf := s.host.Arena().Alloc(seal.Overhead + size)
+	p := buf[seal.HeaderLen : seal.HeaderLen+size]
+	clear(p)
+	p[0], p[1] = kindPing, byte(i)
+	binary.BigEndian.PutUint32(p[4:], w.seq)
+	binary.BigEndian.PutUint64(p[8:], uint64(now))
+	s.sealAndSend(i, buf, size)
+	return changed
+}
+
+func (s *Segment) takePing(now mono.Time, local int, p []byte) {
+	if len(p) < pingLen || len(s.wires) == 0 {
+		return
+	}
+	back := local
+	if back < 0 {
+		back = s.bestWire()
+	}
+	w := &s.wires[back]
+	w.received++
+	buf := s.host.Arena().Alloc(seal.Overhead + pongLen)
+	q := buf[seal.HeaderLen : seal.HeaderLen+pongLen]
+	q[0], q[1] = kindPong, p[1]
+	binary.BigEndian.PutUint16(q[2:], uint16(min(len(p), 1<<16-1)))
+	copy(q[4:16], p[4:16])
+	binary.BigEndian.PutUint32(q[16:], w.received)
+	binary.BigEndian.PutUint64(q[20:], uint64(now)-binary.BigEndian.Uint64(p[8:]))
+	s.sealAndSend(back, buf, pongLen)
+}
+
+func (s *Segment) takePong(now mono.Time, p []byte) {
+	if len(p) < pongLen || int(p[1]) >= len(s.wires) {
+		return
+	}
+	w := &s.wires[p[1]]
+	seq := binary.BigEndian.Uint32(p[4:])
+	sent := mono.Time(binary.BigEndian.Uint64(p[8:]))
+	age := w.seq - seq
+	if age >= pingHistory || w.sentAt[seq%pingHistory] != sent || sent > now {
+		return
+	}
+	w.answers |= 1 << age
+	w.lastHeard = now
+	w.measure(now.Sub(sent))
+	w.skew = int64(binary.BigEndian.Uint64(p[20:]))
+	if w.minSkew == 0 || w.skew < w.minSkew {
+		w.minSkew = w.skew
+	}
+	size := int(binary.BigEndian.Uint16(p[2:])) + w.ipOverhead() + seal.Overhead
+	changed := w.mtu.answered(now, size)
+	if !w.up {
+		w.up, w.upSince, changed = true, now, true
+		s.cfg.Log.Info("wire up", "peer", s.cfg.Name, "wire", w.cfg.Name, "rtt", w.srtt.Round(100*time.Microsecond))
+	}
+	if changed || age == 0 {
+		s.shareWires()
+	}
+}
+
+// measure takes in one round-trip time (RFC 6298's smoothing).
+func (w *wire) measure(rtt time.Duration) {
+	if w.srtt == 0 {
+		w.srtt, w.rttvar, w.minRTT = rtt, rtt/2, rtt
+		return
+	}
+	d := w.srtt - rtt
+	if d < 0 {
+		d = -d
+	}
+	w.rttvar += (d - w.rttvar) / 4
+	w.srtt += (rtt - w.srtt) / 8
+	w.minRTT = min(w.minRTT, rtt)
+}
+
+// bestWire is the wire with the least delay among those that are up, or among
+// all when none is.
+func (s *Segment) bestWire() int {
+	best := 0
+	for i := range s.wires {
+		w, b := &s.wires[i], &s.wires[best]
+		if w.up != b.up {
+			if w.up {
+				best = i
+			}
+			continue
+		}
+		if w.srtt != 0 && (b.srtt == 0 || w.srtt < b.srtt) {
+			best = i
+		}
+	}
+	return best
+}
+
+// within reports whether a lies inside b's memory.
+func within(a, b []byte) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) == 0
+	}
+	start, end := uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&b[len(b)-1]))
+	at := uintptr(unsafe.Pointer(&a[0]))
+	return at >= start && at <= end
+}
+
+// Quality is what a segment is like now, as its wires' pings tell.
+type Quality struct {
+	Up   bool
+	RTT  time.Duration // of the best wire; 0: not measured yet
+	Loss float64       // share of pings of the best wire that were not answered: both ways
+}
+
+// Quality returns how the segment is.
+func (s *Segment) Quality(now mono.Time) Quality {
+	if len(s.wires) == 0 {
+		return Quality{}
+	}
+	w := &s.wires[s.bestWire()]
+	return Quality{Up: s.Up(now), RTT: w.srtt, Loss: w.loss(now)}
+}
+
+// WireState is one wire's state, for reports.
+type WireState struct {
+	Name                    string
+	Up                      bool
+	Since                   mono.Time
+	MTU                     int
+	RTT, MinRTT, Variation  time.Duration
+	PingLoss                float64
+	Sent, SentBytes         uint64
+	Received, ReceivedBytes uint64
+	LastHeard               mono.Time
+}
+
+// Wires returns the state of every wire, in their order.
+func (s *Segment) Wires(now mono.Time) []WireState {
+	out := make([]WireState, len(s.wires))
+	for i := range s.wires {
+		w := &s.wires[i]
+		out[i] = WireState{
+			Name: w.cfg.Name, Up: w.up, Since: w.upSince, MTU: w.mtu.size,
+			RTT: w.srtt, MinRTT: w.minRTT, Variation: w.rttvar, PingLoss: w.loss(now),
+			Sent: w.sent, SentBytes: w.sentBytes, Received: w.arrived, ReceivedBytes: w.arrivedBytes, LastHeard: w.lastHeard,
+		}
+	}
+	return out
+}
+
+// State is the segment's own state, for reports.
+type State struct {
+	Ready, Shaking bool
+	Since          mono.Time // the first keys of the peer's present life
+	KeysBorn       mono.Time
+	Version        uint8
+	Capabilities   uint32
+}
+
+// State returns the segment's state.
+func (s *Segment) State() State {
+	st := State{Ready: s.Ready(), Shaking: s.initiation != nil, Since: s.upSince}
+	if s.sending != nil {
+		st.KeysBorn, st.Version, st.Capabilities = s.sending.born, s.sending.keys.Version, s.sending.keys.Capabilities
+	}
+	return st
+}
+
+// Body is the most bytes of a datagram's plaintext now, 0 without wires.
+func (s *Segment) Body() int {
+	least := 0
+	for i := range s.wires {
+		if b := s.wires[i].body(); least == 0 || b < least {
+			least = b
+		}
+	}
+	return least
+}
+
+// Refused counts what came for this segment and was not taken, by why.
+func (s *Segment) Refused() map[string]uint64 {
+	m := map[string]uint64{}
+	for why, n := range s.Counters.Opening {
+		if why != int(seal.OK) && n > 0 {
+			m[seal.Reason(why).String()] = n
+		}
+	}
+	if s.unpacker.Malformed > 0 {
+		m["malformed"] = s.unpacker.Malformed
+	}
+	if s.unpacker.Incomplete > 0 {
+		m["incomplete"] = s.unpacker.Incomplete
+	}
+	return m
+}
+
+// FillReport adds what repair knows to a report of the segment.
+func (s *Segment) FillReport(now mono.Time, r *report.Segment) {}

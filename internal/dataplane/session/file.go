@@ -1,0 +1,99 @@
+package session
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is a Store in a memory-mapped file: a write is a copy into the page
+// cache, which outlives the process however it dies. Power loss may cost the
+// last seconds; the kernel writes back in its own time and Close syncs.
+type File struct {
+	f     *os.File
+	b     []byte // the mapping: a header, then slots
+	slots int
+}
+
+const (
+	fileMagic  = "cwsessn1"
+	fileHeader = 64
+)
+
+// OpenFile opens or makes the session file at path with room for slots
+// sessions. A file of another format is set aside as path.old and a new one
+// begun; setAside tells so. The file is sparse: unused slots take no disk.
+func OpenFile(path string, slots int) (f *File, setAside bool, err error) {
+	size := int64(fileHeader) + int64(slots)*RecordLen
+	h, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, false, fmt.Errorf("open session file: %w", err)
+	}
+	var header [fileHeader]byte
+	n, _ := h.ReadAt(header[:], 0)
+	if n > 0 && string(header[:8]) != fileMagic {
+		h.Close()
+		if err := os.Rename(path, path+".old"); err != nil {
+			return nil, false, fmt.Errorf("set aside session file of another format: %w", err)
+		}
+		f, _, err := OpenFile(path, slots)
+		return f, true, err
+	}
+	if st, err := h.Stat(); err == nil && st.Size() > size {
+		size = st.Size() - (st.Size()-fileHeader)%RecordLen
+	}
+	if err := h.Truncate(size); err != nil {
+		h.Close()
+		return nil, false, fmt.Errorf("size session file: %w", err)
+	}
+	b, err := unix.Mmap(int(h.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		h.Close()
+		return nil, false, fmt.Errorf("map session file %s: %w", path, err)
+	}
+	copy(b, fileMagic)
+	binary.BigEndian.PutUint32(b[8:], RecordLen)
+	return &File{f: h, b: b, slots: int((size - fileHeader) / RecordLen)}, false, nil
+}
+
+// Write implements Store. A slot beyond the file's room is not kept.
+func (f *File) Write(slot int, rec []byte) {
+	if r := f.record(slot); r != nil {
+		copy(r, rec)
+	}
+}
+
+// Erase implements Store.
+func (f *File) Erase(slot int) {
+	if r := f.record(slot); r != nil {
+		clear(r)
+	}
+}
+
+// Records implements Store.
+func (f *File) Records(each func(int, []byte)) {
+	for slot := range f.slots {
+		r := f.record(slot)
+		if r[0] != 0 || r[1] != 0 {
+			each(slot, r)
+		}
+	}
+}
+
+// Close writes everything to disk and unmaps the file.
+func (f *File) Close() error {
+	err := errors.Join(unix.Msync(f.b, unix.MS_SYNC), unix.Munmap(f.b), f.f.Close())
+	f.b = nil
+	return err
+}
+
+func (f *File) record(slot int) []byte {
+	if slot < 0 || slot >= f.slots {
+		return nil
+	}
+	at := fileHeader + slot*RecordLen
+	return f.b[at : at+RecordLen]
+}

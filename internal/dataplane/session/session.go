@@ -1,0 +1,141 @@
+// Package session remembers who talks to whom: a client's flow, the addresses
+// it has on the egress side, and which flows belong together. It decides who
+// may be remembered at all when strangers knock; it sends nothing.
+//
+// The same table serves both ends. On the ingress a session is found by the
+// client's address and the accelerated address it sent to; on the egress by
+// the egress address and the endpoint that answered. One client's sessions
+// towards one endpoint group form an association: same endpoint, same egress
+// IP, kept as long as any of them lives.
+package session
+
+import (
+	"net/netip"
+	"time"
+
+	"causeway/internal/dataplane/resequence"
+	"causeway/internal/ipsec"
+	"causeway/internal/mono"
+	"causeway/internal/snapshot"
+)
+
+// Role says which ends of a session this PoP is.
+type Role uint8
+
+const (
+	Ingress Role = 1 << 0
+	Egress  Role = 1 << 1
+)
+
+// Name stands for an endpoint group's or a listener's name: a 64-bit hash that
+// is the same on every PoP and on disk. Zero is no name.
+type Name uint64
+
+// NameOf returns n's Name (FNV-1a).
+func NameOf(n string) Name {
+	h := uint64(14695981039346656037)
+	for i := range len(n) {
+		h = (h ^ uint64(n[i])) * 1099511628211
+	}
+	return Name(h | 1)
+}
+
+// Session is one client flow and its addresses on the egress side. Fields in
+// the first group never change while a session lives in a Table, except through
+// the Table's methods.
+type Session struct {
+	ID          uint64 // what frames call it; chosen by the end that opened it
+	Alias       uint64 // what the other end called it, when both opened it at once; 0: none
+	Role        Role
+	Client      netip.AddrPort // the VPN device near the ingress
+	Accelerated netip.AddrPort // in the ingress's bind form
+	Endpoint    netip.AddrPort // the VPN device near the egress
+	Egress      netip.AddrPort // in the egress's bind form; port 0 on an ingress until the egress told it
+	IngressPoP  snapshot.Label
+	EgressPoP   snapshot.Label
+	Group       Name
+	Listener    Name
+	Idle        time.Duration
+	Mode        uint8  // repair.Mode
+	Order       uint8  // resequence.Mode
+	Window      uint16 // the VPN devices' replay window, packets
+
+	Assoc *Association
+
+	PeerKnows  bool // the other end acknowledged the description
+	Confirmed  bool // the endpoint has answered
+	Created    mono.Time
+	LastActive mono.Time
+	Saved      mono.Time // when last written to the store; zero: never
+
+	TOS        uint8 // of the newest packet that left here
+	Seen       Seen
+	ToEndpoint Count // packets of this session that this PoP carried, each way
+	ToClient   Count
+
+	InOrder *resequence.Buffer // puts packets in order where they leave here; nil until needed
+	Waiting bool               // InOrder holds packets and is on the engine's list
+
+	slot uint32
+	ring int32 // place in the ring of unconfirmed sessions; -1: confirmed
+}
+
+// Count is packets and their payload bytes.
+type Count struct{ Packets, Bytes uint64 }
+
+// Add counts one packet of n bytes.
+func (c *Count) Add(n int) { c.Packets++; c.Bytes += uint64(n) }
+
+// Seen is what kinds of traffic a session has carried.
+type Seen uint8
+
+const (
+	SeenIKE Seen = 1 << iota
+	SeenESP
+)
+
+// Association is what one client's sessions towards one endpoint group share.
+type Association struct {
+	Endpoint netip.Addr
+	Proof    ipsec.Proof
+	Proven   bool // the client receives at its address; kept on disk
+
+	// Until it is proven: exchanges seen (a client's packet after one to it),
+	// since when, and whether one has gone to the client since its last.
+	Rounds      uint8
+	RoundsSince mono.Time
+	Answered    bool
+
+	LastActive mono.Time
+
+	key      assocKey
+	sessions int
+}
+
+// Client is the association's client address.
+func (a *Association) Client() netip.Addr { return netip.AddrFrom16(a.key.client).Unmap() }
+
+type assocKey struct {
+	client  [16]byte
+	group   Name
+	ingress snapshot.Label
+}
+
+type flowKey struct {
+	client, accelerated [16]byte
+	clientPort, accPort uint16
+	ingress             snapshot.Label
+}
+
+type egressKey struct {
+	egress, endpoint         [16]byte
+	egressPort, endpointPort uint16
+}
+
+func flowOf(ingress snapshot.Label, client, accelerated netip.AddrPort) flowKey {
+	return flowKey{client.Addr().As16(), accelerated.Addr().As16(), client.Port(), accelerated.Port(), ingress}
+}
+
+func egressOf(egress, endpoint netip.AddrPort) egressKey {
+	return egressKey{egress.Addr().As16(), endpoint.Addr().As16(), egress.Port(), endpoint.Port()}
+}

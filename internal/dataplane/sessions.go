@@ -1,0 +1,232 @@
+package dataplane
+
+import (
+	"net/netip"
+	"time"
+
+	"causeway/internal/dataplane/frame"
+	"causeway/internal/dataplane/session"
+	"causeway/internal/mono"
+	"causeway/internal/snapshot"
+)
+
+// unknownPerSecond bounds how often a PoP tells others that it does not know a session.
+const unknownPerSecond = 2000
+
+// arrived takes in a frame that is for this PoP.
+func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool) {
+	s := e.table.ByID(h.Session)
+	switch h.Kind {
+	case frame.Open:
+		d, payload, ok := frame.ParseDescription(rest)
+		if !ok {
+			e.drops.add(DropMalformed)
+			return
+		}
+		if s == nil || !matches(s, &d) {
+			if s = e.openFromFrame(now, &h, &d, s); s == nil {
+				return
+			}
+		}
+		e.tellOpened(now, &h, s)
+		s.PeerKnows = true // who opens it knows it
+		if len(payload) > 0 {
+			e.leaveBy(now, h.Flags, s, h.TOS, payload, stable)
+		}
+	case frame.Data:
+		if s == nil {
+			e.drops.add(DropUnknownSession)
+			if e.unknownBudget.take(now, unknownPerSecond) {
+				e.reply(now, &h, frame.Unknown, nil)
+			}
+			return
+		}
+		s.PeerKnows = true // so does who sends it without a description
+		e.leaveBy(now, h.Flags, s, h.TOS, rest, stable)
+	case frame.Opened:
+		if s == nil {
+			return
+		}
+		s.PeerKnows = true
+		if d, _, ok := frame.ParseDescription(rest); ok && s.Role&session.Egress == 0 {
+			e.table.SetEgress(s, d.Egress)
+		}
+	case frame.Unknown:
+		if s != nil {
+			s.PeerKnows = false
+		}
+	case frame.Close:
+		if s != nil && (h.Origin == s.IngressPoP || h.Origin == s.EgressPoP) {
+			e.table.Remove(s)
+		}
+	}
+}
+
+// leaveBy sends a payload out at this end of its session.
+func (e *Engine) leaveBy(now mono.Time, flags uint8, s *session.Session, tos uint8, payload []byte, stable bool) {
+	switch {
+	case flags&frame.ToClient != 0 && s.Role&session.Ingress != 0:
+		e.toClient(now, s, tos, payload, stable)
+	case flags&frame.ToClient == 0 && s.Role&session.Egress != 0:
+		e.toEndpoint(now, s, tos, payload, stable)
+	default:
+		e.drops.add(DropMalformed)
+	}
+}
+
+// matches reports whether s is the session that d describes.
+func matches(s *session.Session, d *frame.Description) bool {
+	return s.Client == d.Client && s.Accelerated == d.Accelerated && s.Endpoint == d.Endpoint
+}
+
+// openFromFrame makes the session that another PoP describes, if our own
+// snapshot allows it. known is a session that has this id but other addresses.
+func (e *Engine) openFromFrame(now mono.Time, h *frame.Header, d *frame.Description, known *session.Session) *session.Session {
+	if known != nil {
+		e.table.Remove(known)
+	}
+	if s := e.table.ByFlow(d.Ingress, d.Client, d.Accelerated); s != nil {
+		if matches(s, d) { // both ends opened it at once, or one forgot its name
+			e.table.Rename(s, h.Session)
+			return s
+		}
+		e.table.Remove(s)
+	}
+	s := session.Session{
+		ID:     h.Session,
+		Client: d.Client, Accelerated: d.Accelerated, Endpoint: d.Endpoint, Egress: d.Egress,
+		IngressPoP: d.Ingress, EgressPoP: d.EgressPoP,
+		Group: session.NameOf(d.Group), Listener: session.NameOf(d.Listener),
+		Idle: min(max(d.Idle, snapshot.MinIdle), snapshot.MaxIdle),
+		Mode: d.Mode & 3, Order: d.Order, Window: d.Window,
+	}
+	g := e.plan.groups[s.Group]
+	if g == nil || g.pop != d.EgressPoP || !g.lists(d.Endpoint.Addr()) || d.Ingress == d.EgressPoP {
+		e.drops.add(DropRefusedSession)
+		return nil
+	}
+	switch e.plan.self {
+	case d.EgressPoP:
+		return e.openAsEgress(now, h, d, g, s)
+	case d.Ingress:
+		return e.openAsIngress(now, h, d, g, s)
+	}
+	e.drops.add(DropRefusedSession)
+	return nil
+}
+
+// openAsEgress makes the egress's end: it gives the session its egress address.
+func (e *Engine) openAsEgress(now mono.Time, h *frame.Header, d *frame.Description, g *group, s session.Session) *session.Session {
+	if h.Origin != d.Ingress {
+		e.drops.add(DropRefusedSession)
+		return nil
+	}
+	s.Role = session.Egress
+	kept := d.Egress.Port()
+	s.Egress = netip.AddrPortFrom(g.egress, 0)
+	if kept == 0 || d.Egress.Addr() != g.egress {
+		kept = d.WantPort
+	}
+	if !e.giveEgress(&s, kept) {
+		return nil
+	}
+	n := e.add(now, s)
+	if n == nil {
+		e.releaseEgress(s.Egress)
+	}
+	return n
+}
+
+// openAsIngress makes the ingress's end of a session that an endpoint began.
+func (e *Engine) openAsIngress(now mono.Time, h *frame.Header, d *frame.Description, g *group, s session.Session) *session.Session {
+	sock := e.byAddr[d.Accelerated]
+	if h.Origin != d.EgressPoP || sock == nil || sock.listener == nil || sock.listener.group != g || !sock.listener.allows(d.Client.Addr()) {
+		e.drops.add(DropRefusedSession)
+		return nil
+	}
+	a := e.table.Association(e.plan.self, d.Client.Addr(), g.name)
+	named := g.mayCall(d.Endpoint.Addr(), d.Client.Addr())
+	if !named && (a == nil || !a.Proven) {
+		e.drops.add(DropRefusedSession)
+		return nil
+	}
+	l := sock.listener
+	s.Role = session.Ingress
+	s.Listener, s.Idle, s.Mode, s.Order, s.Window = l.name, l.idle, l.mode, l.order, l.window
+	n := e.add(now, s)
+	if n != nil && named {
+		n.Assoc.Proven = true // the snapshot vouches for the address
+	}
+	return n
+}
+
+// add puts s in the table, or counts why not.
+func (e *Engine) add(now mono.Time, s session.Session) *session.Session {
+	n, refusal := e.table.Add(now, s)
+	if refusal == session.PrefixFull {
+		e.drops.add(DropPrefixFull)
+		return nil
+	}
+	if n.Role&session.Egress != 0 {
+		if g := e.plan.groups[n.Group]; g != nil {
+			g.remember(n)
+		}
+	}
+	return n
+}
+
+// gone releases what a session held.
+func (e *Engine) gone(s *session.Session) {
+	if s.Role&session.Egress != 0 && s.Egress.Port() != 0 {
+		e.releaseEgress(s.Egress)
+	}
+	e.forgetOrder(s)
+}
+
+// describe says everything about s that its other end needs.
+func (e *Engine) describe(s *session.Session) *frame.Description {
+	d := &frame.Description{
+		Client: s.Client, Accelerated: s.Accelerated, Endpoint: s.Endpoint, Egress: s.Egress,
+		WantPort: s.Client.Port(), Ingress: s.IngressPoP, EgressPoP: s.EgressPoP,
+		Order: s.Order, Window: s.Window, Mode: s.Mode, Idle: s.Idle.Truncate(time.Second),
+	}
+	if g := e.plan.groups[s.Group]; g != nil {
+		d.Group = g.text
+	}
+	if l := e.plan.listeners[s.Listener]; l != nil {
+		d.Listener = l.text
+	}
+	return d
+}
+
+// tellOpened acknowledges a description, with the egress address if we gave it.
+func (e *Engine) tellOpened(now mono.Time, h *frame.Header, s *session.Session) {
+	e.reply(now, h, frame.Opened, e.describe(s).Append)
+}
+
+// tellClosed tells the session's other end that it is over.
+func (e *Engine) tellClosed(now mono.Time, s *session.Session) {
+	to := s.EgressPoP
+	if to == e.plan.self {
+		to = s.IngressPoP
+	}
+	if to != e.plan.self {
+		e.route(now, to, frame.Header{Kind: frame.Close, Flags: frame.Urgent | frame.Once, Hops: frame.MaxHops, Origin: e.plan.self, Session: s.ID}, nil, nil)
+	}
+}
+
+// reply answers a frame to the PoP it came from.
+func (e *Engine) reply(now mono.Time, to *frame.Header, kind frame.Kind, describe func([]byte) []byte) {
+	e.route(now, to.Origin, frame.Header{
+		Kind: kind, Flags: frame.Urgent | frame.Once | to.Flags&frame.ToClient ^ frame.ToClient,
+		Hops: frame.MaxHops, Mode: to.Mode, Origin: e.plan.self, Session: to.Session,
+	}, describe, nil)
+}
+
+func (e *Engine) newSessionID() uint64 {
+	for {
+		if id := e.cfg.Random(); id != 0 && e.table.ByID(id) == nil {
+			return id
+		}
+	}
+}

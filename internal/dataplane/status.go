@@ -1,0 +1,244 @@
+package dataplane
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"causeway/internal/dataplane/resequence"
+	"causeway/internal/dataplane/segment"
+	repair "causeway/internal/dataplane/segment/norepair"
+	"causeway/internal/dataplane/session"
+	"causeway/internal/mono"
+	"causeway/internal/report"
+)
+
+// Report tells how the engine is. wall is the time of day at now.
+func (e *Engine) Report(now mono.Time, wall time.Time) report.PoP {
+	r := report.PoP{At: wall, PublicKey: e.cfg.Key.Public().String(), Drops: e.drops.Map()}
+	if e.plan == nil {
+		return r
+	}
+	at := func(t mono.Time) time.Time {
+		if t == 0 {
+			return time.Time{}
+		}
+		return wall.Add(-now.Sub(t))
+	}
+	p := e.plan
+	r.Name, r.Region, r.Label = p.snap.PoP.Name, p.snap.PoP.Region, uint16(p.self)
+	r.Snapshot.Version = p.snap.Version
+	for _, o := range p.snap.PoP.Overlay {
+		r.Overlay = append(r.Overlay, report.Overlay{Name: o.Name, Bind: o.Bind, Public: o.Public, Traffic: trafficOf(p.overlay[o.Name].sock)})
+	}
+	for _, n := range p.neighbours {
+		r.Segments = append(r.Segments, e.reportSegment(now, at, n))
+	}
+	for _, s := range p.snap.Routes {
+		r.Routes = append(r.Routes, reportRoute(at, p.routes[p.byName[s.To].Label]))
+	}
+	for _, s := range p.snap.Listeners {
+		r.Listeners = append(r.Listeners, e.reportListener(p.listeners[session.NameOf(s.Name)]))
+	}
+	for _, s := range p.snap.EndpointGroups {
+		if g := p.groups[session.NameOf(s.Name)]; g.pop == p.self {
+			r.Egresses = append(r.Egresses, e.reportEgress(g))
+		}
+	}
+	e.reportSessions(&r, now)
+	return r
+}
+
+func trafficOf(s *socket) report.Traffic {
+	return report.Traffic{
+		PacketsToPeer: s.toPeer.Packets, BytesToPeer: s.toPeer.Bytes,
+		PacketsFromPeer: s.fromPeer.Packets, BytesFromPeer: s.fromPeer.Bytes,
+	}
+}
+
+func (e *Engine) reportSegment(now mono.Time, at func(mono.Time) time.Time, p *peer) report.Segment {
+	s := p.segment
+	st, c := s.State(), s.Counters
+	r := report.Segment{
+		Peer: p.Name, PeerLabel: uint16(p.Label), Up: s.Up(now), State: "down", Since: at(st.Since),
+		Handshakes: c.Handshakes, HandshakesTried: c.HandshakesTried, ProtocolVersion: int(st.Version),
+		RTT: ms(s.Quality(now).RTT), MTU: s.Body(),
+		Traffic: report.Traffic{
+			PacketsToPeer: c.SentDatagrams, BytesToPeer: c.SentBytes,
+			PacketsFromPeer: c.ReceivedDatagrams, BytesFromPeer: c.ReceivedBytes,
+		},
+		Refused: s.Refused(),
+	}
+	switch {
+	case r.Up:
+		r.State = "up"
+	case st.Shaking:
+		r.State = "handshaking"
+	}
+	if st.KeysBorn != 0 {
+		r.KeysAge, r.LastHandshake = now.Sub(st.KeysBorn).Seconds(), at(st.KeysBorn)
+	}
+	if st.Capabilities&segment.CanRepair != 0 {
+		r.Capabilities = append(r.Capabilities, "repair")
+	}
+	if st.Capabilities&segment.CanControl != 0 {
+		r.Capabilities = append(r.Capabilities, "links")
+	}
+	for i, w := range s.Wires(now) {
+		state := "down"
+		switch {
+		case w.Up:
+			state = "up"
+		case w.RTT == 0:
+			state = "probing"
+		}
+		r.Wires = append(r.Wires, report.Wire{
+			Name: w.Name, Local: p.wires[i].sock.addr, Remote: p.wires[i].remote, Up: w.Up, State: state, Since: at(w.Since),
+			MTU: w.MTU, RTT: ms(w.RTT), RTTMin: ms(w.MinRTT), Jitter: ms(w.Variation), PingLoss: w.PingLoss,
+			Traffic: report.Traffic{PacketsToPeer: w.Sent, BytesToPeer: w.SentBytes, PacketsFromPeer: w.Received, BytesFromPeer: w.ReceivedBytes},
+		})
+	}
+	s.FillReport(now, &r)
+	return r
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func reportRoute(at func(mono.Time) time.Time, r *route) report.Route {
+	policy := "measured"
+	if r.fixed {
+		policy = "fixed"
+	}
+	out := report.Route{
+		To: r.to.Name, Policy: policy, Since: at(r.since), Switches: r.switches, Reason: r.reason,
+		Traffic: report.Traffic{PacketsToPeer: r.carried.Packets, BytesToPeer: r.carried.Bytes},
+	}
+	for i, c := range r.candidates {
+		chosen := i == r.chosen
+		if chosen {
+			out.Chosen, out.Up = append([]string{}, c.via...), c.up
+		}
+		out.Candidates = append(out.Candidates, report.Candidate{
+			Via: append([]string{}, c.via...), Up: c.up, Chosen: chosen, RTT: ms(c.rtt), Loss: c.loss, Score: ms(c.cost),
+		})
+	}
+	return out
+}
+
+func (e *Engine) reportListener(l *listener) report.Listener {
+	r := report.Listener{
+		Name: l.Name, Accelerator: l.Accelerator, EndpointGroup: l.EndpointGroup, Egress: l.group.PoP,
+		Repair: repair.Mode(l.mode).String(), Order: resequence.Mode(l.order).String(),
+	}
+	for _, a := range l.Addresses {
+		for _, port := range l.Ports {
+			r.Addresses = append(r.Addresses, netip.AddrPortFrom(a.Bind, port))
+			r.Public = append(r.Public, netip.AddrPortFrom(a.Public, port))
+			t := trafficOf(e.byAddr[netip.AddrPortFrom(a.Bind, port)])
+			r.Traffic.PacketsToPeer += t.PacketsToPeer
+			r.Traffic.BytesToPeer += t.BytesToPeer
+			r.Traffic.PacketsFromPeer += t.PacketsFromPeer
+			r.Traffic.BytesFromPeer += t.BytesFromPeer
+		}
+	}
+	return r
+}
+
+func (e *Engine) reportEgress(g *group) report.Egress {
+	c := e.pool.Count
+	r := report.Egress{
+		EndpointGroup: g.Name, EgressIP: g.EgressIP.Bind, Public: g.EgressIP.Public,
+		Resequencing: report.Resequencing{
+			InOrder: c.Released - c.Waited, Held: c.Waited, GaveUp: c.GivenUp, Late: c.LateReplay, Duplicates: c.Duplicates, HeldNow: len(e.waiting),
+		},
+	}
+	for _, ep := range g.Endpoints {
+		r.Endpoints = append(r.Endpoints, report.Endpoint{Address: ep.Address, Weight: weight(ep), Healthy: true})
+	}
+	for _, s := range e.sockets {
+		if s.use == Edge && s.listener == nil && s.addr.Addr() == g.egress {
+			r.PortsInUse++
+		}
+	}
+	return r
+}
+
+// reportSessions fills in the table and what each listener and endpoint has of it.
+func (e *Engine) reportSessions(r *report.PoP, now mono.Time) {
+	all, confirmed := e.table.Len()
+	r.Sessions.Confirmed, r.Sessions.Unconfirmed, r.Sessions.Pushed = confirmed, all-confirmed, e.table.Evicted
+	r.Sessions.Opened, r.Sessions.Closed, r.Sessions.Restored = e.table.Opened, e.table.Closed, e.table.Restored
+	e.table.Associations(func(*session.Association) { r.Sessions.Associations++ })
+	var list []*session.Session
+	e.table.All(func(s *session.Session) bool {
+		list = append(list, s)
+		return true
+	})
+	slices.SortFunc(list, func(a, b *session.Session) int { return int(b.LastActive - a.LastActive) })
+	for i, s := range list {
+		if i == report.ListLimit {
+			r.Sessions.Truncated = true
+			break
+		}
+		r.Sessions.List = append(r.Sessions.List, e.reportSession(now, s))
+	}
+	for _, s := range list {
+		for i := range r.Listeners {
+			if s.Role&session.Ingress != 0 && session.NameOf(r.Listeners[i].Name) == s.Listener {
+				r.Listeners[i].Sessions++
+			}
+		}
+		for i := range r.Egresses {
+			for j := range r.Egresses[i].Endpoints {
+				if ep := &r.Egresses[i].Endpoints[j]; s.Role&session.Egress != 0 && ep.Address == s.Endpoint.Addr() {
+					ep.Sessions++
+					ep.Traffic.PacketsToPeer += s.ToEndpoint.Packets
+					ep.Traffic.BytesToPeer += s.ToEndpoint.Bytes
+					ep.Traffic.PacketsFromPeer += s.ToClient.Packets
+					ep.Traffic.BytesFromPeer += s.ToClient.Bytes
+				}
+			}
+		}
+	}
+}
+
+func (e *Engine) reportSession(now mono.Time, s *session.Session) report.Session {
+	r := report.Session{
+		ID: fmt.Sprintf("%016x", s.ID), Association: fmt.Sprintf("%s>%s", s.Client.Addr(), s.Endpoint.Addr()),
+		Client: s.Client, Accelerated: s.Accelerated, Endpoint: s.Endpoint, Egress: s.Egress,
+		State: "unconfirmed", Age: now.Sub(s.Created).Seconds(), Idle: now.Sub(s.LastActive).Seconds(),
+		ExpiresIn:  max(0, s.Idle-now.Sub(s.Assoc.LastActive)).Seconds(),
+		ToClient:   report.Counter(s.ToClient),
+		ToEndpoint: report.Counter(s.ToEndpoint),
+	}
+	if s.Confirmed {
+		r.State = "confirmed"
+	}
+	if l := e.plan.listeners[s.Listener]; l != nil {
+		r.Listener = l.text
+	}
+	var parts []string
+	other := s.EgressPoP
+	if s.Role&session.Ingress != 0 {
+		parts = append(parts, "ingress")
+	}
+	if s.Role&session.Egress != 0 {
+		parts = append(parts, "egress")
+		other = s.IngressPoP
+	}
+	if r.Part = strings.Join(parts, "+"); len(parts) == 2 {
+		r.Part = "both"
+	}
+	if p := e.plan.peers[other]; p != nil {
+		r.Peer = p.Name
+	}
+	if s.Seen&session.SeenIKE != 0 {
+		r.Kinds = append(r.Kinds, "ike")
+	}
+	if s.Seen&session.SeenESP != 0 {
+		r.Kinds = append(r.Kinds, "esp")
+	}
+	return r
+}
