@@ -34,6 +34,10 @@ type PrivateKey [Size]byte
 // and may be printed freely. The zero value is no key.
 type PublicKey [Size]byte
 
+// Secret is a symmetric key. It hides itself as a PrivateKey does, and may be
+// passed wherever a [32]byte is wanted.
+type Secret [Size]byte
+
 // Generate returns a new private key from the system's random source.
 func Generate() (PrivateKey, error) { return GenerateFrom(rand.Reader) }
 
@@ -113,6 +117,18 @@ func (k *PrivateKey) clamp() {
 	k[0] &= 248
 	k[31] = k[31]&127 | 64
 }
+
+// String returns "[hidden]".
+func (s Secret) String() string { return hidden }
+
+// Format prints "[hidden]" whatever the verb and flags are.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// LogValue returns "[hidden]".
+func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText returns "[hidden]".
+func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // IsZero reports whether k is no key.
 func (k PublicKey) IsZero() bool { return k == PublicKey{} }

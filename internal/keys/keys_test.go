@@ -38,12 +38,14 @@ func TestAPrivateKeyNeverShowsItself(t *testing.T) {
 		Key  PrivateKey
 		Keys []PrivateKey
 		ByID map[string]*PrivateKey
+		Data Secret
 	}
-	h := holder{k, []PrivateKey{k}, map[string]*PrivateKey{"a": &k}}
+	h := holder{k, []PrivateKey{k}, map[string]*PrivateKey{"a": &k}, Secret(k)}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%c", "%U", "% x", "%08d", "%T%v"} {
 		fmt.Fprintf(&out, verb+"\n", k)
 		fmt.Fprintf(&out, verb+"\n", &k)
+		fmt.Fprintf(&out, verb+"\n", Secret(k))
 		fmt.Fprintf(&out, verb+"\n", h)
 	}
 	fmt.Fprintln(&out, k, &k, h, fmt.Errorf("bad key %v", k))
@@ -52,8 +54,8 @@ func TestAPrivateKeyNeverShowsItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Write(j)
-	slog.New(slog.NewTextHandler(&out, nil)).Info("text", "key", k, "holder", h)
-	slog.New(slog.NewJSONHandler(&out, nil)).Info("json", "key", k, "holder", h)
+	slog.New(slog.NewTextHandler(&out, nil)).Info("text", "key", k, "secret", Secret(k), "holder", h)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("json", "key", k, "secret", Secret(k), "holder", h)
 
 	printed := out.String()
 	for name, form := range map[string]string{

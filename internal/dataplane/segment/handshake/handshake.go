@@ -83,21 +83,15 @@ type Hello struct {
 
 // Keys are the outcome of a handshake, the same on both sides but for direction.
 type Keys struct {
-	Send, Receive         [32]byte       // secrets: one for a seal.Sealer, one for a seal.Opener
+	Send, Receive         keys.Secret    // one for a seal.Sealer, one for a seal.Opener
 	Peer                  keys.PublicKey // proven
 	PeerHello             Hello
 	Version               uint8  // chosen: the smaller of both maxima
 	Capabilities          uint32 // those that both have
 	LocalIndex, PeerIndex uint32 // receiver indices: in datagrams to us, in datagrams to the peer
-}
 
-// String says who the keys are shared with and keeps them to itself.
-func (k Keys) String() string {
-	return fmt.Sprintf("keys with %v, version %d, indices %08x/%08x [hidden]", k.Peer, k.Version, k.LocalIndex, k.PeerIndex)
+	order uint64 // responder's side: counts the keys it handed out
 }
-
-// GoString hides the keys from %#v.
-func (k Keys) GoString() string { return k.String() }
 
 // What Finish and Cookie can answer.
 var (
@@ -118,10 +112,4 @@ type VersionError struct{ Local, Peer Hello }
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("no common segment version: this PoP speaks %d to %d, the peer %d to %d; upgrade the older one",
 		e.Local.VersionMin, e.Local.VersionMax, e.Peer.VersionMin, e.Peer.VersionMax)
-}
-
-// agree settles version and capabilities, if the two can talk.
-func agree(a, b Hello) (version uint8, capabilities uint32, ok bool) {
-	version = min(a.VersionMax, b.VersionMax)
-	return version, a.Capabilities & b.Capabilities, version >= a.VersionMin && version >= b.VersionMin
 }

@@ -1,8 +1,12 @@
 package handshake
 
 import (
+	"crypto/cipher"
+	"fmt"
 	"io"
 	"net/netip"
+
+	"github.com/flynn/noise"
 
 	"causeway/internal/keys"
 	"causeway/internal/mono"
@@ -38,15 +42,39 @@ func (r Reason) String() string {
 }
 
 // Responder answers initiations. One is enough for all peers of a PoP. It is
-// for one goroutine.
-type Responder struct{}
+// for one goroutine. What it remembers is bounded: of strangers nothing at all.
+type Responder struct {
+	static   noise.DHKey
+	hello    Hello
+	allow    func(keys.PublicKey) bool
+	newIndex func() uint32
+	rng      io.Reader
+
+	mac1      *mac // of datagrams to us
+	sealer    cipher.AEAD
+	baker     baker
+	admission admission
+	answers   answers
+	lives     lives
+	handedOut uint64
+	scratch   []byte
+}
 
 // NewResponder returns a Responder. allow tells whether a static key is one of
 // our peers' (it is asked after the initiation proved authentic). newIndex
 // returns a receiver index for new keys, free and hard to guess. rng is
-// crypto/rand.Reader in production.
+// crypto/rand.Reader in production. It panics if hello's versions are no range.
 func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey) bool, newIndex func() uint32, rng io.Reader) *Responder {
-	return &Responder{}
+	if err := hello.check(); err != nil {
+		panic("handshake: " + err.Error())
+	}
+	hello.Sequence = 0
+	public := local.Public()
+	return &Responder{
+		static: dhKey(local), hello: hello, allow: allow, newIndex: newIndex, rng: rng,
+		mac1: newMAC1(public), sealer: cookieSealer(public), baker: baker{rng: rng},
+		lives: make(lives),
+	}
 }
 
 // Respond takes in an initiation that came from an address. reply, if not nil,
@@ -55,12 +83,140 @@ func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey)
 // when reason is OK, and then is a proposal: see "Replayed initiations" in the
 // package comment.
 func (r *Responder) Respond(now mono.Time, from netip.AddrPort, msg []byte) (reply []byte, k *Keys, reason Reason) {
-	return nil, nil, Malformed
+	if !wellFormed(msg, TypeInitiation, minInitiation) {
+		return nil, nil, Malformed
+	}
+	signed := msg[:len(msg)-macLen]
+	body := signed[:len(signed)-macLen]
+	if !r.mac1.verify(body, signed[len(body):]) {
+		return nil, nil, WrongMAC
+	}
+	if reply := r.answers.find(now, signed); reply != nil {
+		return reply, nil, Repeated
+	}
+	if reply, reason := r.admit(now, from, msg); reason != OK {
+		return reply, nil, reason
+	}
+	reply, k, reason = r.answer(body)
+	if reply != nil {
+		r.answers.keep(now, signed, reply)
+	}
+	return reply, k, reason
+}
+
+// admit decides whether an initiation is worth curve operations now, and else
+// makes the cookie reply.
+func (r *Responder) admit(now mono.Time, from netip.AddrPort, msg []byte) (reply []byte, reason Reason) {
+	if r.admission.anybody.take(now, anybodyRate, anybodyBurst) {
+		return nil, OK
+	}
+	if r.baker.rotate(now) != nil || r.salt() != nil {
+		return nil, Failed
+	}
+	signed, mac2 := msg[:len(msg)-macLen], msg[len(msg)-macLen:]
+	if r.baker.proves(from, signed, mac2) {
+		if r.admission.admitProven(now, from) {
+			return nil, OK
+		}
+		return nil, Busy
+	}
+	return r.cookieReply(from, msg)
+}
+
+// salt makes the secret by which sources are sorted.
+func (r *Responder) salt() error {
+	if r.admission.salt != nil {
+		return nil
+	}
+	var secret [32]byte
+	if _, err := io.ReadFull(r.rng, secret[:]); err != nil {
+		return err
+	}
+	r.admission.salt = newMAC(secret[:])
+	return nil
+}
+
+// cookieReply asks the sender to show that it receives at its address.
+func (r *Responder) cookieReply(from netip.AddrPort, msg []byte) ([]byte, Reason) {
+	r.scratch = append(r.scratch[:0], make([]byte, headerLen+nonceLen)...)
+	putHeader(r.scratch, TypeCookieReply, indexOf(msg))
+	nonce := r.scratch[headerLen:]
+	if _, err := io.ReadFull(r.rng, nonce); err != nil {
+		return nil, Failed
+	}
+	mac1 := msg[len(msg)-2*macLen : len(msg)-macLen]
+	r.scratch = r.sealer.Seal(r.scratch, nonce, r.baker.cookie(from), mac1)
+	return r.scratch, CookieAsked
+}
+
+// answer does the handshake proper on an initiation without its MACs.
+func (r *Responder) answer(body []byte) (reply []byte, k *Keys, reason Reason) {
+	state, err := r.state(body[:headerLen])
+	if err != nil {
+		return nil, nil, Failed
+	}
+	records, _, _, err := state.ReadMessage(nil, body[headerLen:])
+	if err != nil {
+		return nil, nil, Forged
+	}
+	peer := keys.PublicKey(state.PeerStatic())
+	if !r.allow(peer) {
+		return nil, nil, UnknownPeer
+	}
+	said, err := decodePayload(records)
+	if err != nil {
+		return nil, nil, BadHello
+	}
+	if r.lives.stale(peer, said.hello) {
+		return nil, nil, Stale
+	}
+	k = &Keys{Peer: peer, PeerHello: said.hello, PeerIndex: indexOf(body)}
+	var ok bool
+	if k.Version, k.Capabilities, ok = agree(r.hello, said.hello); !ok {
+		reply, _, _ := r.write(state, peer, k.PeerIndex, payload{hello: r.hello})
+		return reply, nil, WrongVersion
+	}
+	r.handedOut++
+	k.LocalIndex, k.order = r.newIndex(), r.handedOut
+	reply, receive, send := r.write(state, peer, k.PeerIndex, payload{hello: r.hello, index: k.LocalIndex, hasIndex: true})
+	if reply == nil {
+		return nil, nil, Failed
+	}
+	k.Send, k.Receive = keys.Secret(send.UnsafeKey()), keys.Secret(receive.UnsafeKey())
+	return reply, k, OK
+}
+
+// state is a Noise state that has yet to read the initiation with this header.
+func (r *Responder) state(header []byte) (*noise.HandshakeState, error) {
+	return noise.NewHandshakeState(noise.Config{
+		CipherSuite:   suite,
+		Random:        r.rng,
+		Pattern:       noise.HandshakeIK,
+		Prologue:      append([]byte(prologue), header...),
+		StaticKeypair: r.static,
+	})
+}
+
+// write makes a response and ends the Noise handshake. The first key is the
+// initiator's for sending. reply is nil when the random source failed.
+func (r *Responder) write(state *noise.HandshakeState, peer keys.PublicKey, index uint32, p payload) (reply []byte, toUs, toPeer *noise.CipherState) {
+	reply = make([]byte, headerLen, minResponse+64)
+	putHeader(reply, TypeResponse, index)
+	reply, toUs, toPeer, err := state.WriteMessage(reply, p.encode(nil))
+	if err != nil {
+		return nil, nil, nil
+	}
+	return append(reply, newMAC1(peer).of(reply)...), toUs, toPeer
 }
 
 // Confirm tells that a data datagram opened under k, so its initiator is alive:
 // initiations that it made earlier are from now on refused as Stale.
-func (r *Responder) Confirm(k *Keys) {}
+func (r *Responder) Confirm(k *Keys) { r.lives.confirm(k) }
 
 // Forget drops what is remembered about a peer that is no longer on the list.
-func (r *Responder) Forget(peer keys.PublicKey) {}
+func (r *Responder) Forget(peer keys.PublicKey) { delete(r.lives, peer) }
+
+// Format prints whose Responder it is, and none of its keys.
+func (r *Responder) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "responder of %v", keys.PublicKey(r.static.Public))
+}

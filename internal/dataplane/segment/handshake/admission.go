@@ -1,0 +1,61 @@
+package handshake
+
+import (
+	"net/netip"
+	"time"
+
+	"causeway/internal/mono"
+)
+
+// How many handshakes a second a Responder works on. One costs about four
+// curve operations, 0.2 ms: the first figure is 2 % of a core for anybody who
+// knows our public key, the second 20 % for addresses that proved themselves,
+// which is enough for a thousand PoPs that come back at once.
+const (
+	anybodyRate, anybodyBurst = 100, 50
+	provenRate, provenBurst   = 1000, 200
+	sourceRate, sourceBurst   = 20, 20 // a proven source, by /24 or /48
+	sourceCells               = 1024   // sources share a cell by chance
+)
+
+// bucket holds tokens that come at a rate. The zero value is full.
+type bucket struct {
+	used float64 // tokens taken and not come back yet
+	last mono.Time
+}
+
+// take takes a token if there is one.
+func (b *bucket) take(now mono.Time, rate, burst float64) bool {
+	if passed := now.Sub(b.last); passed > 0 {
+		b.used = max(0, b.used-rate*float64(passed)/float64(time.Second))
+		b.last = now
+	}
+	if b.used+1 > burst {
+		return false
+	}
+	b.used++
+	return true
+}
+
+// admission decides who may cost us curve operations. Its size is fixed.
+type admission struct {
+	anybody, proven bucket
+	sources         [sourceCells]bucket
+	salt            *mac // so that nobody can choose a cell to share
+}
+
+// admitProven decides about an address that showed its cookie.
+func (a *admission) admitProven(now mono.Time, from netip.AddrPort) bool {
+	bits := 48
+	if from.Addr().Unmap().Is4() {
+		bits = 24
+	}
+	prefix, err := from.Addr().Unmap().Prefix(bits)
+	if err != nil {
+		return false
+	}
+	ip := prefix.Addr().As16()
+	sum := a.salt.of(ip[:])
+	cell := &a.sources[(int(sum[0])<<8|int(sum[1]))%sourceCells]
+	return cell.take(now, sourceRate, sourceBurst) && a.proven.take(now, provenRate, provenBurst)
+}
