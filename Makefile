@@ -1,0 +1,55 @@
+# Every target does its own set-up: on a fresh Debian machine with Go,
+# `make demo` is all that is needed. Run it as root, or where sudo works.
+
+GO        ?= go
+SCENARIO  ?= seoul-shanghai
+FUZZTIME  ?= 60
+BENCHTIME ?= 1s
+COUNT     ?= 1
+# The lab makes network namespaces, which takes root.
+SUDO      := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build setup setup-go test bench bench-repair lint fuzz ci clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: setup build ## The main job: two sites, a bad Internet, then Causeway; prints the before/after table
+	$(SUDO) bin/causeway lab run $(SCENARIO)
+
+build: setup-go ## Build bin/causeway
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/causeway ./cmd/causeway
+
+setup: ## Install what the lab and the tests need (does nothing when all is there)
+	@scripts/setup.sh
+
+setup-go: ## Check Go and fetch modules only
+	@scripts/setup.sh go
+
+test: setup ## All tests under the race detector (as root, also those that need namespaces)
+	$(GO) test -race ./...
+
+bench: setup-go ## Benchmarks of the packet path
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(COUNT) ./internal/...
+
+bench-repair: build ## The loss repair grid against the baselines; writes docs/benchmarks.md
+	bin/causeway bench grid --out docs/benchmarks.md
+
+lint: setup-go ## gofmt, go vet, staticcheck
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; echo "  fix: gofmt -w ."; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fuzz: setup-go ## Fuzz every target in turn, FUZZTIME seconds in total
+	@scripts/fuzz.sh $(FUZZTIME)
+
+ci: ## What .ci/run runs
+	.ci/run
+
+clean: ## Remove what was built
+	rm -rf bin out
