@@ -56,15 +56,17 @@ func timeLabel(ms, step float64) string {
 	switch {
 	case ms == 0:
 		return "0"
+	case step >= 72*3600e3:
+		return fmt.Sprintf("%g d", ms/86400e3)
 	case step < 1000 && ms < 1000:
 		return fmt.Sprintf("%g ms", ms)
 	case step < 1000:
 		return fmt.Sprintf("%g s", ms/1000)
-	case step < 60e3 && ms < 120e3:
+	case step < 60e3 && ms < 60e3:
 		return fmt.Sprintf("%g s", ms/1000)
 	case step < 60e3:
 		return fmt.Sprintf("%d:%02d min", int(ms)/60000, int(ms)/1000%60)
-	case step < 3600e3 && ms < 7200e3:
+	case step < 3600e3 && ms < 3600e3:
 		return fmt.Sprintf("%g min", ms/60e3)
 	case step < 3600e3:
 		return fmt.Sprintf("%d:%02d h", int(ms)/3600000, int(ms)/60000%60)

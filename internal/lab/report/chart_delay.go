@@ -51,7 +51,7 @@ func delayTop(d Data) float64 {
 	if top <= 0 {
 		return 100
 	}
-	top *= 1.06
+	top = min(top*1.06, 1e9) // a delay of eleven days is a mistake, not a scale
 	step := niceStep(top, 6)
 	return math.Ceil(top/step) * step
 }
@@ -68,7 +68,7 @@ func drawDelayPanel(s *draw.Scene, side Side, name string, ink draw.Ink, x axis,
 	plotTop, plotBottom := top+panelHead, top+height-lossHeight-lossGap
 	y := axis{yMax, plotBottom, plotTop}
 	s.Add(draw.Text{X: x.a, Y: top + 15, S: name, Size: 14, Bold: true, Fill: ink})
-	s.Add(label(x.a+draw.TextWidth(name, 14, true)+12, top+15, panelWords(side), draw.Muted, draw.Start))
+	s.Add(label(x.b, top+15, panelWords(side), draw.Muted, draw.End))
 
 	step := niceStep(yMax, max(2, int((plotBottom-plotTop)/34)))
 	ticks(yMax, step, func(v float64) {
@@ -93,6 +93,9 @@ func drawDelayPanel(s *draw.Scene, side Side, name string, ink draw.Ink, x axis,
 }
 
 func panelWords(side Side) string {
+	if side.Sent == 0 {
+		return ""
+	}
 	s := "lost " + lostWords(side)
 	if r := side.RTT; r != nil {
 		s += " · median " + millis(r.P50) + " ms · p99 " + millis(r.P99) + " ms"

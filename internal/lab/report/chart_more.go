@@ -21,7 +21,11 @@ func answeredChart(d Data, w, h float64) draw.Scene {
 	}
 	step := niceStep(x.max, max(2, int(w/90)))
 	ticks(x.max, step, func(v float64) {
-		s.Add(label(x.at(v), h-bottom+18, trimZeros(millis(v)), draw.Muted, draw.Middle))
+		anchor := draw.Middle
+		if x.at(v) > w-right-12 {
+			anchor = draw.End
+		}
+		s.Add(label(x.at(v), h-bottom+18, trimZeros(millis(v)), draw.Muted, anchor))
 	})
 	s.Add(label((x.a+x.b)/2, h-6, "answered within, ms", draw.Muted, draw.Middle))
 	for _, side := range []struct {

@@ -73,7 +73,7 @@ type hopView struct {
 
 type segmentView struct {
 	Name, Raw, RawClass, Residual, ResidualClass, Packets, Bytes string
-	Carried, Recovered, By, Added, RTT                           string
+	Recovered, By, Added, RTT                                    string
 }
 
 type eventView struct{ At, What, Where string }
@@ -196,7 +196,7 @@ func sideViewOf(name, class, how string, s Side) sideView {
 		if row.Host == "" {
 			row.Host = "???"
 		}
-		for _, ms := range []float64{h.Last, h.Avg, h.Best, h.Worst, h.Stdev, h.P99} {
+		for _, ms := range []float64{h.Last, h.Avg, h.Best, h.Worst, h.Stdev, h.P50, h.P95, h.P99} {
 			if h.Received == 0 {
 				row.Delays = append(row.Delays, none)
 			} else {
@@ -230,9 +230,9 @@ func segmentViewOf(s Segment) segmentView {
 		Raw:  percent(s.RawLoss), RawClass: lossClass(s.RawLoss),
 		Residual: percent(s.Residual), ResidualClass: lossClass(s.Residual),
 		Packets: ratio(s.OverheadPackets), Bytes: ratio(s.OverheadBytes),
-		Carried: count(s.Carried), Recovered: count(s.Recovered.Total),
-		By:    count(s.Recovered.Coded) + " · " + count(s.Recovered.Resent) + " · " + count(s.Recovered.Copies),
-		Added: none, RTT: millisOf(s.RTTMs),
+		Recovered: count(s.Recovered.Total),
+		By:        count(s.Recovered.Coded) + " · " + count(s.Recovered.Resent) + " · " + count(s.Recovered.Copies),
+		Added:     none, RTT: millisOf(s.RTTMs),
 	}
 	if a := s.AddedDelay; a != nil {
 		v.Added = millis(a.P50) + " · " + millis(a.P95) + " · " + millis(a.P99) + " ms"
