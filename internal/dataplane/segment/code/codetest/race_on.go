@@ -1,0 +1,5 @@
+//go:build race
+
+package codetest
+
+const raceEnabled = true
