@@ -9,7 +9,9 @@ COUNT     ?= 1
 # The lab makes network namespaces, which takes root.
 SUDO      := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Built once for each version of itself and of Go, so that it works offline after.
+STATICCHECK_VERSION := v0.8.2
+STATICCHECK = .cache/staticcheck-$(STATICCHECK_VERSION)-$(shell $(GO) env GOVERSION)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build setup setup-go test bench bench-repair lint fuzz ci clean
@@ -43,7 +45,8 @@ lint: setup-go ## gofmt, go vet, staticcheck
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; echo "  fix: gofmt -w ."; exit 1; fi
 	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+	@[ -x $(STATICCHECK) ] || scripts/tool.sh honnef.co/go/tools/cmd/staticcheck $(STATICCHECK_VERSION) $(STATICCHECK)
+	$(STATICCHECK) ./...
 
 fuzz: setup-go ## Fuzz every target in turn, FUZZTIME seconds in total
 	@scripts/fuzz.sh $(FUZZTIME)
@@ -52,4 +55,4 @@ ci: ## What .ci/run runs
 	.ci/run
 
 clean: ## Remove what was built
-	rm -rf bin out
+	rm -rf bin out .cache
