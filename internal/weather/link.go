@@ -89,6 +89,12 @@ func newLink(p Profile, seed, shared uint64) *Link {
 // Profile returns the profile in force. What it points to must not be changed.
 func (l *Link) Profile() Profile { return l.p }
 
+// MTU returns the MTU in force at now, 0 for no limit.
+func (l *Link) MTU(now mono.Time) int {
+	l.advance(now)
+	return l.p.MTU
+}
+
 // Start makes t0 the origin: packet numbers, bursts, jitter and the schedule begin
 // again, as in a new link with the profile it was made or last Set with. What is on its
 // way stays on its way, and order is kept.

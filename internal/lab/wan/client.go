@@ -83,8 +83,9 @@ func (c *Client) Set(ctx context.Context, from, to string, p weather.Profile, s 
 	return err
 }
 
-// Change changes what the step names on the links, at once (its times are not
-// used), and ends their schedules. {Down: true} is an outage until the next change.
+// Change makes the links follow one step that begins now (At is not used): a
+// change, a ramp, an outage of some length. It ends their schedules. Start goes back
+// to what is configured or was last Set.
 func (c *Client) Change(ctx context.Context, from, to string, step weather.Step) error {
 	_, err := c.ask(ctx, request{Do: "change", From: from, To: to, Step: &step})
 	return err
