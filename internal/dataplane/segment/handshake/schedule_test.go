@@ -110,7 +110,7 @@ func timeToKeys(t *testing.T, seed uint64, loss float64, underLoad bool) time.Du
 
 // In virtual time, so these are facts about the schedule and not about the machine.
 func TestHandshakeComesUpWhenHalfIsLostBothWays(t *testing.T) {
-	const runs = 1500
+	const runs = 700
 	for _, v := range []struct {
 		name      string
 		loss      float64
