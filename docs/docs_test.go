@@ -1,0 +1,112 @@
+// Package docs holds the user's documentation, and these tests, which keep
+// what it shows true.
+package docs
+
+import (
+	"encoding/base64"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"causeway/internal/snapshot"
+	"causeway/internal/strictyaml"
+)
+
+// Every snapshot that a page shows is one a PoP would run, and the snapshots of
+// one page agree on who has which label and key.
+func TestSnapshotsInTheDocumentationAreConsistent(t *testing.T) {
+	for _, page := range []string{"quick-start.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n# snapshot: (\\w+)\n(.*?)```").FindAllSubmatch(text, -1)
+		if len(blocks) == 0 {
+			t.Errorf("%s shows no snapshot", page)
+		}
+		type identity struct {
+			label snapshot.Label
+			key   string
+		}
+		known := map[string]identity{}
+		agree := func(by, name string, who identity) {
+			if was, ok := known[name]; ok && (was.label != who.label || was.key != who.key && was.key != "" && who.key != "") {
+				t.Errorf("%s: %s knows %s as %v, others as %v", page, by, name, who, was)
+			}
+			known[name] = who
+		}
+		for _, b := range blocks {
+			name := string(b[1])
+			yaml := regexp.MustCompile(`[A-Z]+_PUBLIC_KEY`).ReplaceAllFunc(b[2], exampleKey)
+			var s snapshot.Snapshot
+			if err := strictyaml.Decode(page+": "+name, yaml, &s); err != nil {
+				t.Errorf("%v", err)
+				continue
+			}
+			if err := s.Consistent().Err(); err != nil {
+				t.Errorf("%s: %s: %v", page, name, err)
+			}
+			if s.PoP.Name != name {
+				t.Errorf("%s: the snapshot of %s is for %s", page, name, s.PoP.Name)
+			}
+			for _, p := range s.Peers {
+				agree(name, p.Name, identity{p.Label, p.PublicKey})
+			}
+			if was, ok := known[name]; ok && was.label != s.PoP.Label {
+				t.Errorf("%s: %s has label %d, others know it by %d", page, name, s.PoP.Label, was.label)
+			}
+		}
+	}
+}
+
+// exampleKey is a valid key made from the placeholder's name.
+func exampleKey(placeholder []byte) []byte {
+	var key [32]byte
+	copy(key[:], placeholder)
+	return []byte(base64.StdEncoding.EncodeToString(key[:]))
+}
+
+// Links between pages lead somewhere, and so do their anchors.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, page := range []string{"../README.md", "../CHANGELOG.md", "glossary.md", "how-it-works.md", "quick-start.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := page[:strings.LastIndex(page, "/")+1]
+		for _, m := range link.FindAllSubmatch(text, -1) {
+			target, anchor, _ := strings.Cut(string(m[1]), "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			there := page
+			if target != "" {
+				there = dir + target
+			}
+			linked, err := os.ReadFile(there)
+			if info, statErr := os.Stat(there); statErr == nil && info.IsDir() {
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+				continue
+			}
+			if anchor != "" && !anchors(linked)[anchor] {
+				t.Errorf("%s links to %s, but %s has no such heading", page, m[1], there)
+			}
+		}
+	}
+}
+
+// anchors are a page's headings as GitHub turns them into link targets.
+func anchors(page []byte) map[string]bool {
+	out := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllSubmatch(page, -1) {
+		s := strings.ToLower(string(m[1]))
+		s = regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(s, "")
+		out[strings.ReplaceAll(s, " ", "-")] = true
+	}
+	return out
+}
