@@ -1,0 +1,236 @@
+package bench
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	"causeway/internal/dataplane/segment/code"
+	"causeway/internal/dataplane/segment/code/sliding"
+	"causeway/internal/dataplane/segment/repair"
+	"causeway/internal/dataplane/segment/repair/limits"
+	"causeway/internal/mono"
+	"causeway/internal/weather"
+)
+
+// Run runs one cell.
+func Run(c Config) (*Result, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c.ModeName = c.Mode.String()
+	started := time.Now()
+	r, err := newRun(c)
+	if err != nil {
+		return nil, err
+	}
+	r.traffic()
+	return r.result(time.Since(started)), nil
+}
+
+// run is a cell being run.
+type run struct {
+	cfg     Config
+	budget  time.Duration
+	forward weather.Profile
+	sim     *sim
+	rec     record
+	symbol  []byte
+	real    [2]*real
+	step    mono.Time
+}
+
+func newRun(c Config) (*run, error) {
+	r := &run{cfg: c, budget: c.budget()}
+	forward, back, err := c.profiles()
+	if err != nil {
+		return nil, err
+	}
+	r.forward = forward
+	var ends [2]end
+	for i := range ends {
+		if ends[i], err = r.newEnd(i); err != nil {
+			return nil, err
+		}
+	}
+	r.sim = newSim(ends[0], ends[1], forward, back, c.Wires, c.Seed)
+	r.sim.side[0].deliver = r.arrived
+	r.sim.side[1].deliver = func([]byte) {}
+	r.rec.sent = make([]mono.Time, 0, c.Packets)
+	r.rec.came = make([]mono.Time, c.Packets)
+	r.symbol = make([]byte, max(c.Size, 1500))
+	for i := range r.symbol {
+		r.symbol[i] = byte(i * 7)
+	}
+	return r, nil
+}
+
+func (r *run) newEnd(i int) (end, error) {
+	c := &r.cfg
+	switch c.Scheme {
+	case Nothing:
+		return newCopies(1, c.Wires), nil
+	case Twice:
+		return newCopies(2, c.Wires), nil
+	case Thrice:
+		return newCopies(3, c.Wires), nil
+	case Blocks:
+		return newBlocks(c.Wires), nil
+	}
+	codec, err := codecOf(c.Codec)
+	if err != nil {
+		return nil, err
+	}
+	cfg := repair.Config{
+		OverheadCap: c.Cap, Budget: r.budget, PeerRepairs: true, Codec: codec,
+		Residual: c.Residual / 5, Seed: c.Seed, RTT: c.RTT, Tune: c.Tune,
+		History: int(c.Rate * (r.budget + c.RTT + 50*time.Millisecond).Seconds() * 1.2),
+	}
+	cfg.History = min(max(cfg.History, 1024), code.MaxHistory)
+	switch c.Scheme {
+	case ARQOnly:
+		cfg.Tune.NoProactive = true
+	case FECOnly:
+		cfg.Tune.NoFeedback = true
+	case Causeway:
+	default:
+		return nil, fmt.Errorf("scheme %q: want one of %v", c.Scheme, Schemes)
+	}
+	class := repair.Bulk
+	if c.Pattern == IKE {
+		class = repair.Urgent
+	}
+	r.real[i], err = newReal(cfg, c.Mode, class, c.Wires, c.RTT)
+	return r.real[i], err
+}
+
+func codecOf(name string) (code.Codec, error) {
+	switch name {
+	case "sliding":
+		return sliding.Codec{}, nil
+	}
+	return nil, fmt.Errorf("codec %q: want sliding or blocks", name)
+}
+
+// traffic sends the packets and lets what is under way arrive.
+func (r *run) traffic() {
+	gap := time.Duration(float64(time.Second) / r.cfg.Rate)
+	begin := r.sim.now.Add(10 * time.Millisecond)
+	if s := r.cfg.Step; s != nil {
+		r.step = begin.Add(s.At)
+	}
+	burst := max(int(0.2*r.cfg.Rate), 1)
+	at := begin
+	for i := range r.cfg.Packets {
+		r.sim.until(at)
+		if r.step != 0 && at >= r.step && r.sim.side[0].links[0].Profile().Loss.Random != r.cfg.Step.Loss {
+			r.change()
+		}
+		r.rec.sent = append(r.rec.sent, at)
+		r.sim.send(0, r.packet(i))
+		at = at.Add(gap)
+		if r.cfg.Pattern == OnOff && (i+1)%burst == 0 {
+			at = at.Add(200 * time.Millisecond)
+		}
+	}
+	r.sim.until(at.Add(r.budget + 4*r.cfg.RTT + 2*time.Second))
+}
+
+func (r *run) change() {
+	for _, l := range r.sim.side[0].links {
+		p := l.Profile()
+		p.Loss.Random = r.cfg.Step.Loss
+		l.Set(r.sim.now, p)
+	}
+}
+
+// packet makes packet i: its number at both ends.
+func (r *run) packet(i int) []byte {
+	n := r.cfg.Size
+	switch r.cfg.Pattern {
+	case IMIX:
+		n = [...]int{40, 40, 576, 40, 40, 576, 40, 1400, 40, 576, 40, 576}[i%12]
+	}
+	b := r.symbol[:n]
+	binary.BigEndian.PutUint64(b, uint64(i))
+	binary.BigEndian.PutUint64(b[n-8:], uint64(i)*0x9e3779b97f4a7c15)
+	return b
+}
+
+func (r *run) arrived(b []byte) {
+	i := binary.BigEndian.Uint64(b)
+	if binary.BigEndian.Uint64(b[len(b)-8:]) != i*0x9e3779b97f4a7c15 || i >= uint64(len(r.rec.sent)) {
+		panic("bench: a packet arrived that was never sent: the repair is broken")
+	}
+	r.rec.deliver(r.sim.now, int(i))
+}
+
+// result sums the run up.
+func (r *run) result(took time.Duration) *Result {
+	c := &r.cfg
+	n := len(r.rec.sent)
+	oneWay := c.RTT / 2
+	res := &Result{Config: *c, Seed: c.Seed, Packets: n, Duplicates: r.rec.again}
+	bytes, good := 0.0, 0.0
+	for i, at := range r.rec.sent {
+		size := float64(len(r.packet(i)))
+		bytes += size + sealed
+		if came := r.rec.came[i]; came == 0 || came > at.Add(oneWay+r.budget) {
+			res.Lost++
+			if came == 0 {
+				res.NeverDelivered++
+			}
+			continue
+		}
+		good += size
+	}
+	res.Residual = float64(res.Lost) / float64(n)
+	res.ResidualUpper = upper95(res.Lost, n)
+	fwd, back := &r.sim.side[0], &r.sim.side[1]
+	res.OverheadPackets = float64(fwd.packets+back.packets) / float64(n)
+	res.OverheadForward = float64(fwd.packets) / float64(n)
+	res.Reports = float64(back.packets) / float64(n)
+	res.OverheadBytes = float64(fwd.bytes+back.bytes) / bytes
+	dropped, own := uint64(0), uint64(0)
+	for why, k := range fwd.drops {
+		switch weather.DropReason(why) {
+		case weather.Kept:
+		case weather.DropPolicer, weather.DropQueue:
+			own += k
+			dropped += k
+		default:
+			dropped += k
+		}
+	}
+	res.RawLoss = float64(dropped) / float64(max(fwd.packets, 1))
+	res.SelfInflicted = float64(own) / float64(max(fwd.packets, 1))
+
+	loss := r.forward.MeanLoss()
+	res.CapacityRatio = res.OverheadPackets * (1 - loss)
+	res.DPRounds = int(r.budget / max(c.RTT, time.Millisecond))
+	slack := r.budget - time.Duration(res.DPRounds)*c.RTT
+	res.DPPool = min(max(int(math.Round(c.Rate*slack.Seconds())), 1), 256)
+	res.DPResidual = c.Residual
+	res.DPBound = limits.Hybrid{Loss: loss, Rounds: min(res.DPRounds, 6), Pool: res.DPPool}.Best(c.Residual).Overhead
+	res.DPRatio = res.OverheadPackets / res.DPBound
+
+	asCame, ordered := r.rec.delays(oneWay, r.budget)
+	res.Added, res.AddedOrdered = quantiles(asCame), quantiles(ordered)
+	res.AcceptedW32, res.AcceptedW64, res.LateReplay = r.rec.replayed(oneWay, r.budget)
+	res.AcceptedW32Unordered, res.AcceptedW64Unordered = r.rec.replayedAsCame()
+
+	span := r.rec.sent[n-1].Sub(r.rec.sent[0]).Seconds() + 1/c.Rate
+	res.Duration = span
+	res.Goodput = good * 8 / span / 1e6
+	res.CPUPerPacket = float64(took.Nanoseconds()) / float64(n)
+	res.Debug = r.debug()
+	return res
+}
+
+func (r *run) debug() string {
+	if r.real[0] == nil {
+		return ""
+	}
+	return fmt.Sprintf("%+v\n%+v\n%s", r.real[0].Stats(), r.real[1].Stats().Received, r.real[0].Debug())
+}

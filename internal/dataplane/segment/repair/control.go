@@ -1,0 +1,351 @@
+package repair
+
+import (
+	"encoding/binary"
+	"time"
+
+	"causeway/internal/dataplane/segment/code"
+	"causeway/internal/mono"
+)
+
+// sendCoded sends a symbol of a coded stream, and repairs when they are worth it.
+func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
+	if !s.enc.Add(s.next, symbol) {
+		return
+	}
+	seq := s.next
+	s.at[seq&uint32(len(s.at)-1)] = now
+	s.next++
+	s.lastSend, s.beats = now, 0
+	e.purse.source(len(symbol))
+
+	wire := e.nextWire()
+	b := append(e.beginStamped(now, byte(kindSource+int(s.id))), byte(seq>>16), byte(seq>>8), byte(seq))
+	n := e.transmit(now, wire, append(b, symbol...), out)
+	s.note(entry{at: now, number: n, first: seq, last: seq, wire: wire})
+	s.belief.source(e.lossOf(wire), 1)
+	s.expire(now, e.budget(s.mode)+e.rtt.smooth/2)
+	e.pump(now, s, out)
+	s.due = s.tailAt(e)
+}
+
+// beginStamped starts a datagram, with a stamp in front from time to time.
+func (e *Endpoint) beginStamped(now mono.Time, kind byte) []byte {
+	if e.stampAt != 0 && now.Sub(e.stampAt) < stampEvery {
+		return e.begin(kind)
+	}
+	var r report
+	e.fillStamp(now, &r)
+	b := r.append(append(e.buf[:0], kindCarrier, 0), nil)
+	b[1] = byte(len(b) - carrierHeader)
+	return append(b, kind, 0, 0)
+}
+
+const stampEvery = 50 * time.Millisecond
+
+// pump sends repairs beforehand: as long as the receiver is likely enough to have
+// a use for one more.
+func (e *Endpoint) pump(now mono.Time, s *sender, out Out) {
+	if e.cfg.Tune.NoProactive {
+		return
+	}
+	wasted := e.waste(s.mode)
+	for s.belief.none() < wasted {
+		if !e.purse.afford(e.reserve()) || !e.sendRepair(now, s, out) {
+			return
+		}
+	}
+}
+
+// waste is the probability of being useless at which a repair is still sent.
+func (e *Endpoint) waste(m Mode) float64 {
+	alpha := e.cfg.Tune.Alpha
+	if alpha == 0 {
+		alpha = [...]float64{Balanced: 1.2, Latency: 1.8, Economy: 1.02}[m]
+	}
+	return max(1-1/alpha, 0)
+}
+
+// reserve is what the purse must hold beyond a repair sent beforehand, for last rounds.
+func (e *Endpoint) reserve() float64 { return 8 }
+
+// sendRepair sends a repair over all that is open.
+func (e *Endpoint) sendRepair(now mono.Time, s *sender, out Out) bool {
+	from := s.openStart()
+	if s.next-from > code.MaxSpan {
+		from = s.next - code.MaxSpan
+	}
+	e.turn++
+	wire := e.usableAt(e.turn)
+	if !e.sendSpan(now, s, code.Range(from, int(s.next-from)), wire, out) {
+		return false
+	}
+	s.repairs++
+	s.belief.repair(e.lossOf(wire))
+	return true
+}
+
+func (e *Endpoint) usableAt(i int) uint8 {
+	if len(e.usable) == 0 {
+		return 0
+	}
+	return e.usable[i%len(e.usable)]
+}
+
+// sendSpan sends one repair over span, and logs it.
+func (e *Endpoint) sendSpan(now mono.Time, s *sender, span code.Span, wire uint8, out Out) bool {
+	if span.Empty() {
+		return false
+	}
+	head := repairFixed + span.Size()
+	if cap(e.buf) < head+code.LengthSize+code.MaxSymbol {
+		e.buf = make([]byte, 0, head+code.LengthSize+code.MaxSymbol+256)
+	}
+	b := e.buf[:cap(e.buf)]
+	used, n := s.enc.Repair(b[head:], span, s.rep)
+	if n == 0 {
+		return false
+	}
+	if used != span {
+		// The payload does not depend on where it stands; the header may be shorter now.
+		payload := b[head : head+n]
+		head = repairFixed + used.Size()
+		copy(b[head:], payload)
+	}
+	h := append(b[:0], byte(kindRepair+int(s.id)), 0, 0)
+	h = binary.BigEndian.AppendUint16(h, s.rep)
+	used.Append(h)
+	s.rep++
+	e.purse.spend(n)
+	e.stats.Sent.Repairs++
+	number := e.transmit(now, wire, b[:head+n], out)
+	s.note(entry{at: now, number: number, first: used.First, last: used.Last(), wire: wire, repair: true})
+	return true
+}
+
+// react does what the newest report makes necessary for a stream.
+func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
+	s.expire(now, e.budget(s.mode)+e.rtt.smooth/2)
+	e.settle(s)
+	e.close(now, s, out)
+	e.believe(now, s)
+	e.pump(now, s, out)
+	s.due = s.tailAt(e)
+}
+
+// settle drops the log's entries whose fate is known.
+func (e *Endpoint) settle(s *sender) {
+	for s.logTail < s.logHead {
+		en := &s.log[s.logTail&uint64(len(s.log)-1)]
+		if e.wires[en.wire].flight.fate(en.number) == inFlight {
+			return
+		}
+		s.logTail++
+	}
+}
+
+// pending yields the entries that are still on their way, with the chance that they
+// are lost. What ought to have arrived before the newest report was made but had
+// not is lost, although nothing sent after it has arrived either.
+func (e *Endpoint) pending(s *sender, now mono.Time, yield func(en *entry, loss float64)) {
+	overdue := now.Add(-e.rtt.smooth - 2*e.rtt.variance - time.Millisecond - e.reorderGuard())
+	for i := s.logTail; i < s.logHead; i++ {
+		en := &s.log[i&uint64(len(s.log)-1)]
+		if e.wires[en.wire].flight.fate(en.number) != inFlight {
+			continue
+		}
+		if en.at < overdue {
+			yield(en, 1)
+		} else {
+			yield(en, e.lossOf(en.wire))
+		}
+	}
+}
+
+// believe starts the stream's belief anew from the report and what is under way.
+func (e *Endpoint) believe(now mono.Time, s *sender) {
+	from := s.openStart()
+	if s.next-from > code.MaxSpan {
+		from = s.next - code.MaxSpan
+	}
+	d, _ := s.deficit(from, s.known)
+	// What is missing but may only be late is under way.
+	e.pending(s, now, func(en *entry, loss float64) {
+		if !en.repair && code.Before(en.last, s.known) && !code.Before(en.last, from) && s.isMissing(en.last) {
+			d--
+		}
+	})
+	s.belief.set(d)
+	e.pending(s, now, func(en *entry, loss float64) {
+		switch {
+		case code.Before(en.last, from):
+		case en.repair:
+			s.belief.repair(loss)
+		case !code.Before(en.last, s.known) || s.isMissing(en.last):
+			s.belief.source(loss, 1)
+		}
+	})
+}
+
+// close gives what will be too late after the next report its last round.
+func (e *Endpoint) close(now mono.Time, s *sender, out Out) {
+	if e.cfg.Tune.NoFeedback {
+		return
+	}
+	t := e.timing(s.mode)
+	// Sent at or before last, a symbol cannot wait for one more report.
+	lastCall := now.Add(t.every + deadlineMargin - t.budget)
+	from := s.openStart()
+	upTo := from
+	for code.Before(upTo, s.known) && s.sentAt(upTo) <= lastCall {
+		upTo++
+	}
+	for code.Before(from, upTo) {
+		end := upTo
+		if end-from > code.MaxSpan {
+			end = from + code.MaxSpan
+		}
+		e.closeGroup(now, s, from, end, out)
+		from = end
+	}
+	if code.Before(s.closed, upTo) {
+		s.closed = upTo
+	}
+}
+
+// closeGroup sends the last round for what is missing of [from, upTo).
+func (e *Endpoint) closeGroup(now mono.Time, s *sender, from, upTo uint32, out Out) {
+	d, n := s.deficit(from, upTo)
+	if d == 0 {
+		return
+	}
+	p, sigma := e.loss()
+	c := closing{
+		deficit: d,
+		stake:   float64(n),
+		price:   e.price(),
+		loss:    min(p+sigma, 0.95),
+		heal:    e.healing(s, now, from, upTo),
+		most:    4*d + 64,
+	}
+	m := c.size(&e.scratch)
+	s.closings++
+	s.closeSymbols += uint64(m)
+	e.sendClosing(now, s, from, upTo, m, d == n, out)
+}
+
+// price is how many symbols a packet is worth that would otherwise be lost.
+func (e *Endpoint) price() float64 {
+	return 0.01 / e.cfg.Residual
+}
+
+// healing computes the chance that what is under way makes up for a deficit at upTo.
+func (e *Endpoint) healing(s *sender, now mono.Time, from, upTo uint32) []float64 {
+	after, _ := s.deficit(upTo, s.known)
+	e.events = e.events[:0]
+	e.pending(s, now, func(en *entry, loss float64) {
+		switch {
+		case en.repair && loss < 1 && !code.Before(from, en.first) && !code.Before(en.last, upTo):
+			e.events = append(e.events, 1)
+		case !en.repair && !code.Before(en.last, s.known):
+			e.events = append(e.events, -1)
+		}
+	})
+	top := min(64+after, maxDeficit)
+	p, _ := e.loss()
+	heal(e.heal[:top+1], e.events, p)
+	return e.heal[min(after, top) : top+1]
+}
+
+// sendClosing sends m symbols for what is missing of [from, upTo). Where nothing is
+// held in equations the first are the missing symbols themselves: each that arrives
+// is worth something even if the round fails.
+func (e *Endpoint) sendClosing(now mono.Time, s *sender, from, upTo uint32, m int, plain bool, out Out) {
+	var span code.Span
+	for _, u := range s.missing {
+		if code.Before(u.Seq, from) {
+			continue
+		}
+		if !code.Before(u.Seq, upTo) {
+			break
+		}
+		if plain && m > 0 && e.purse.afford(0) {
+			e.resend(now, s, u.Seq, out)
+			m--
+		}
+		span.Add(u.Seq)
+	}
+	for ; m > 0 && e.purse.afford(0); m-- {
+		e.turn++
+		if !e.sendSpan(now, s, span, e.usableAt(e.turn), out) {
+			return
+		}
+	}
+}
+
+// resend sends a symbol again as it is.
+func (e *Endpoint) resend(now mono.Time, s *sender, seq uint32, out Out) {
+	symbol, ok := s.enc.Symbol(seq)
+	if !ok {
+		return
+	}
+	e.turn++
+	wire := e.usableAt(e.turn)
+	e.purse.spend(len(symbol))
+	s.resent++
+	e.stats.Sent.Repairs++
+	b := append(e.begin(byte(kindSource+int(s.id))), byte(seq>>16), byte(seq>>8), byte(seq))
+	n := e.transmit(now, wire, append(b, symbol...), out)
+	s.note(entry{at: now, number: n, first: seq, last: seq, wire: wire, repair: true})
+}
+
+// isMissing reports whether the last report had seq missing.
+func (s *sender) isMissing(seq uint32) bool {
+	lo, hi := 0, len(s.missing)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if code.Before(s.missing[mid].Seq, seq) {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo < len(s.missing) && s.missing[lo].Seq == seq
+}
+
+// tailAt is when the stream's owner should look whether the stream fell silent
+// with something unacknowledged.
+func (s *sender) tailAt(e *Endpoint) mono.Time {
+	if s.lastSend == 0 || !code.Before(s.base, s.next) && s.known == s.next {
+		return 0
+	}
+	quiet := max(time.Duration(2e9/s.rate.perSecond()), 10*time.Millisecond)
+	switch s.beats {
+	case 0:
+		return s.lastSend.Add(quiet)
+	case 1, 2, 3, 4, 5:
+		return s.lastSend.Add(quiet + time.Duration(10<<s.beats)*time.Millisecond)
+	}
+	return 0
+}
+
+// tickSender flushes the tail of a stream that fell silent.
+func (e *Endpoint) tickSender(now mono.Time, s *sender, out Out) {
+	if s.due == 0 || s.due > now {
+		return
+	}
+	if s.due = s.tailAt(e); s.due == 0 || s.due > now {
+		return
+	}
+	if s.beats == 0 && !e.cfg.Tune.NoProactive {
+		// Nothing will come after to repair the tail with: settle what is likely missing.
+		for s.belief.none() < 0.9 && e.purse.afford(e.reserve()) && e.sendRepair(now, s, out) {
+		}
+	}
+	s.beats++
+	b := e.beginStamped(now, kindBeat)
+	b = appendBeat(b, []streamNext{{s.id, s.next}})
+	e.stats.Sent.Beats++
+	e.transmit(now, e.nextWire(), b, out)
+	s.due = s.tailAt(e)
+}

@@ -1,0 +1,178 @@
+package repair
+
+import (
+	"math"
+	"time"
+
+	"causeway/internal/mono"
+)
+
+// lossMeter estimates how one wire loses: the mean, how much likelier a loss is
+// shortly after another, and how long losses run. It is fed fates in order of
+// sending. The mean is taken over a window that grows while the loss looks
+// steady and is cut short as soon as the newest fates contradict it, so that it
+// is exact in calm weather and follows a change within a few dozen packets.
+type lossMeter struct {
+	ring  [meterRing]outcome
+	n     uint64 // fates seen
+	begin uint64 // first fate in the long window
+	lostN int    // losses in the long window
+
+	shortLost int // losses among the newest meterShort
+
+	lag [len(lags)]lagMeter
+
+	runs, runLost  float64 // decaying: runs of losses, and losses in them
+	inRun          bool
+	totalN, totalL uint64
+	shifts         uint64 // changes of the weather noticed
+}
+
+// outcome is one datagram's end.
+type outcome struct {
+	at   mono.Time
+	lost bool
+}
+
+const (
+	meterRing  = 4096
+	meterShort = 64
+	meterLong  = 3000             // most fates in the long window
+	meterAge   = 20 * time.Second // and their age
+	// shift is how many standard deviations the short window must be away from
+	// the long one to be taken for new weather.
+	shift = 4.0
+	// lastingRuns is how many runs the run-length estimate remembers, roughly.
+	lastingRuns = 200
+)
+
+// lags are the distances at which conditional loss is measured. Two are needed
+// to tell how bad a bad spell is from how long it lasts.
+var lags = [...]time.Duration{2 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
+
+const reportedLag = 1 // index of the 5 ms that Stats speaks of
+
+// lagMeter counts pairs (lost, and what came lag later), with decay.
+type lagMeter struct {
+	behind     uint64 // next fate to be taken as a pair's earlier half
+	pairs      float64
+	bothLost   float64
+	everySpans float64
+}
+
+const lagDecay = 1 - 1.0/1000
+
+// add takes in the next fate.
+func (m *lossMeter) add(at mono.Time, wasLost bool) {
+	m.ring[m.n%meterRing] = outcome{at: at, lost: wasLost}
+	m.n++
+	m.totalN++
+	if wasLost {
+		m.lostN++
+		m.shortLost++
+		m.totalL++
+	}
+	if m.n > meterShort && m.ring[(m.n-1-meterShort)%meterRing].lost {
+		m.shortLost--
+	}
+	for m.n-m.begin > meterLong || m.n > m.begin+1 && at.Sub(m.ring[m.begin%meterRing].at) > meterAge {
+		m.dropOldest()
+	}
+	m.countRun(wasLost)
+	for i := range m.lag {
+		m.countLag(&m.lag[i], lags[i], at)
+	}
+	m.noticeShift()
+}
+
+func (m *lossMeter) dropOldest() {
+	if m.ring[m.begin%meterRing].lost {
+		m.lostN--
+	}
+	m.begin++
+}
+
+func (m *lossMeter) countRun(wasLost bool) {
+	if wasLost {
+		if !m.inRun {
+			m.runs = m.runs*(1-1.0/lastingRuns) + 1
+			m.runLost *= 1 - 1.0/lastingRuns
+		}
+		m.runLost++
+	}
+	m.inRun = wasLost
+}
+
+// countLag pairs the newest fate with those that lie lag before it: each lost
+// fate is judged by the first one at least lag later, unless that is much later.
+func (m *lossMeter) countLag(l *lagMeter, lag time.Duration, now mono.Time) {
+	newest := m.ring[(m.n-1)%meterRing]
+	if m.n-l.behind > meterRing {
+		l.behind = m.n - meterRing
+	}
+	for ; l.behind < m.n-1; l.behind++ {
+		o := m.ring[l.behind%meterRing]
+		gap := now.Sub(o.at)
+		if gap < lag {
+			return
+		}
+		if !o.lost || gap > 2*lag {
+			continue
+		}
+		l.pairs = l.pairs*lagDecay + 1
+		l.bothLost *= lagDecay
+		if newest.lost {
+			l.bothLost++
+		}
+	}
+}
+
+// noticeShift cuts the long window down to the short one when they disagree.
+func (m *lossMeter) noticeShift() {
+	long := m.n - m.begin
+	if long < 3*meterShort {
+		return
+	}
+	n := float64(long - meterShort)
+	old := (float64(m.lostN-m.shortLost) + 0.5) / (n + 1)
+	// Losses in runs are fewer independent observations than they look.
+	run := 2*m.run() - 1
+	sigma := math.Sqrt(old * (1 - old) * run * (1/float64(meterShort) + 1/n))
+	now := float64(m.shortLost) / meterShort
+	if math.Abs(now-old) <= shift*sigma+1.0/meterShort {
+		return
+	}
+	for m.n-m.begin > meterShort {
+		m.dropOldest()
+	}
+	m.shifts++
+}
+
+// mean returns the loss and the standard deviation of the estimate.
+func (m *lossMeter) mean() (p, sigma float64) {
+	n := float64(m.n - m.begin)
+	p = (float64(m.lostN) + 0.5*priorLoss) / (n + 0.5)
+	sigma = math.Sqrt(p * (1 - p) * (2*m.run() - 1) / (n + 1))
+	return min(p, 0.99), sigma
+}
+
+// priorLoss is what is expected of a wire nobody has measured.
+const priorLoss = 0.05
+
+// known reports whether the meter has seen enough to be believed.
+func (m *lossMeter) known() bool { return m.n-m.begin >= meterShort }
+
+// run returns the mean number of losses in a row.
+func (m *lossMeter) run() float64 {
+	if m.runs < 1 {
+		return 1
+	}
+	return m.runLost / m.runs
+}
+
+// after returns the probability of a loss lag i after one.
+func (m *lossMeter) after(i int) float64 {
+	p, _ := m.mean()
+	// Twenty imagined pairs keep a few real ones from saying much.
+	return (m.lag[i].bothLost + 20*p) / (m.lag[i].pairs + 20)
+}

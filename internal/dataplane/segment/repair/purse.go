@@ -1,0 +1,34 @@
+package repair
+
+// purse keeps what is sent beyond the sources under the cap: each source packet
+// puts in cap-1 of its kind, each repair takes one out, counted in packets and in
+// bytes.
+type purse struct {
+	cap            float64
+	packets, bytes float64
+	mean           float64 // size of recent symbols
+}
+
+// Depth of a purse in packets: what a quiet time may save up for a bad one.
+const purseDepth = 400
+
+func (p *purse) init(cap float64) {
+	p.cap, p.packets, p.mean = cap, 32*(cap-1), 1400
+	p.bytes = p.packets * p.mean
+}
+
+func (p *purse) source(n int) {
+	p.mean += (float64(n) - p.mean) / 32
+	p.packets = min(p.packets+p.cap-1, purseDepth)
+	p.bytes = min(p.bytes+(p.cap-1)*float64(n), purseDepth*max(p.mean, 64))
+}
+
+func (p *purse) spend(n int) {
+	p.packets--
+	p.bytes -= float64(n)
+}
+
+// afford reports whether one more repair can be paid for with reserve packets left.
+func (p *purse) afford(reserve float64) bool {
+	return p.packets >= 1+reserve && p.bytes >= (1+reserve)*p.mean
+}

@@ -1,0 +1,240 @@
+package repair
+
+import (
+	"math"
+	"time"
+
+	"causeway/internal/dataplane/segment/code"
+	"causeway/internal/mono"
+)
+
+// reporter decides when the peer must hear what has arrived. Reports are packets
+// too, so there is one only where it may change what the peer does: something has
+// been missing for long enough, an acknowledged copy came, the peer asked, or so
+// much arrived that the peer should be told that all is well.
+type reporter struct {
+	number uint16
+	last   mono.Time // when the last report was sent
+	wanted mono.Time // one is to go out at this time; zero: none is
+	news   int       // datagrams taken in since the last report
+	since  mono.Time // when the first of them came
+	again  mono.Time // repeat the last acknowledgement then
+}
+
+// Timing of reports when nothing is missing.
+const (
+	allWellEvery  = 60 * time.Millisecond
+	allWellLatest = 500 * time.Millisecond
+	allWellNews   = 40
+	// ackGap is how long the copies of one packet may trickle in before one more is
+	// taken to mean that the acknowledgement was lost.
+	ackGap = 15 * time.Millisecond
+	// rideWithin is how much earlier than due a report goes if it can ride along.
+	rideWithin = 5 * time.Millisecond
+)
+
+func (r *reporter) heard(now mono.Time) {
+	if r.news == 0 {
+		r.since = now
+	}
+	r.news++
+}
+
+// want asks for a report at t.
+func (r *reporter) want(t mono.Time) { r.wanted = mono.Earliest(r.wanted, t) }
+
+// allWell is when a report without news of losses is due.
+func (r *reporter) allWell() mono.Time {
+	if r.news == 0 {
+		return 0
+	}
+	wait := allWellEvery
+	if r.news < allWellNews {
+		wait = allWellLatest
+	}
+	return max(r.last.Add(wait), r.since.Add(wait/2))
+}
+
+func (r *reporter) due(e *Endpoint) mono.Time {
+	next := mono.Earliest(mono.Earliest(r.wanted, r.again), r.allWell())
+	for _, rx := range e.rx {
+		if rx != nil {
+			next = mono.Earliest(next, rx.due)
+		}
+	}
+	return next
+}
+
+// tickReports sends a report if one is due.
+func (e *Endpoint) tickReports(now mono.Time, out Out) {
+	if e.reportDue(now) {
+		e.sendReport(now, out)
+	}
+}
+
+func (e *Endpoint) reportDue(now mono.Time) bool {
+	r := &e.reporter
+	due := r.wanted != 0 && r.wanted <= now || r.again != 0 && r.again <= now
+	if at := r.allWell(); at != 0 && at <= now {
+		due = true
+	}
+	for _, rx := range e.rx {
+		if rx != nil && rx.due != 0 && rx.due <= now && rx.check(now, r.last, e.advice[rx.mode]) {
+			due = true
+		}
+	}
+	return due
+}
+
+// sendReport sends all there is to say on the best wire.
+func (e *Endpoint) sendReport(now mono.Time, out Out) {
+	if len(e.usable) == 0 {
+		e.reporter.wanted, e.reporter.news = 0, 0
+		return
+	}
+	b := e.appendReport(now, e.begin(kindReport))
+	e.stats.Sent.Reports++
+	e.transmit(now, e.quietWire(), b, out)
+}
+
+// appendReport writes a report and notes that it is on its way.
+func (e *Endpoint) appendReport(now mono.Time, b []byte) []byte {
+	r := &e.reporter
+	var out report
+	r.number++
+	out.number = r.number
+	e.fillStamp(now, &out)
+	e.fillEcho(now, &out)
+	for id := range e.wires {
+		if w := &e.wires[id].heard; w.any {
+			out.has |= hasWires
+			out.wires[out.nWires] = w.report(uint8(id))
+			out.nWires++
+		}
+	}
+	var lists [streams][]code.Unknown
+	for id, rx := range e.rx {
+		if rx == nil {
+			continue
+		}
+		rx.report(now, e.advice[rx.mode], &out.streams[id])
+		lists[id] = rx.list
+		out.has |= hasStreams
+	}
+	if e.acker.any {
+		out.has |= hasCopies
+		out.copies = e.acker.report()
+	}
+	if r.again != 0 && r.again <= now {
+		r.again = 0
+	}
+	r.last, r.wanted, r.news = now, 0, 0
+	return out.append(b, &lists)
+}
+
+// fillStamp says what this end's sending wants.
+func (e *Endpoint) fillStamp(now mono.Time, r *report) {
+	sending := false
+	for range streams / 2 {
+		e.stampFor = (e.stampFor + 1) % Off
+		if e.tx[2*int(e.stampFor)] != nil || e.tx[2*int(e.stampFor)+1] != nil {
+			sending = true
+			break
+		}
+	}
+	r.has |= hasStamp
+	t := timing{age: 20 * time.Millisecond, every: 20 * time.Millisecond, budget: time.Second}
+	if sending {
+		t = e.timing(e.stampFor)
+	}
+	ms := func(d time.Duration, unit time.Duration) uint8 {
+		return uint8(min(max((d+unit/2)/unit, 1), 255))
+	}
+	r.stamp = stamp{
+		clock:    uint32(uint64(now) / 1000),
+		lossBack: uint8(math.Round(255 * e.lossHere())),
+		mode:     e.stampFor,
+		age:      ms(t.age, time.Millisecond),
+		every:    ms(t.every, time.Millisecond),
+		budget:   ms(t.budget+4*time.Millisecond, 4*time.Millisecond),
+	}
+	e.stampAt = now
+}
+
+func (e *Endpoint) takeStamp(now mono.Time, s *stamp) {
+	e.advice[s.mode] = timing{
+		age:    time.Duration(max(s.age, 1)) * time.Millisecond,
+		every:  time.Duration(max(s.every, 1)) * time.Millisecond,
+		budget: time.Duration(max(s.budget, 2)) * 4 * time.Millisecond,
+	}
+	e.rtt.stamp(now, s.clock)
+	e.rtt.lossThere = float64(s.lossBack) / 255
+}
+
+func (e *Endpoint) fillEcho(now mono.Time, r *report) {
+	if clock, held, queueing, ok := e.rtt.echo(now); ok {
+		r.has |= hasEcho
+		late := time.Duration(0)
+		for i := range e.wires {
+			late = max(late, e.wires[i].heard.reorder)
+		}
+		r.echo = echo{clock, held, queueing, uint8(min(late/(256*time.Microsecond), 255))}
+	}
+}
+
+// takeReport takes in what the peer has to say and reacts to it.
+func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
+	r := &e.in
+	if !r.parse(b) {
+		return false
+	}
+	e.stats.Received.Reports++
+	if r.has&hasStamp != 0 {
+		e.takeStamp(now, &r.stamp)
+	}
+	if r.has&^hasStamp == 0 {
+		return true
+	}
+	if e.anyTaken && int16(r.number-e.last) <= 0 {
+		e.stats.Received.OldReports++
+		return true
+	}
+	e.last, e.anyTaken = r.number, true
+	if r.has&hasEcho != 0 {
+		e.rtt.echoed(now, &r.echo)
+	}
+	for i := range r.nWires {
+		e.takeFates(now, &r.wires[i])
+	}
+	if r.has&hasCopies != 0 {
+		e.copies.acked(r.copies)
+	}
+	for id := range e.wires {
+		e.wires[id].flight.forget(now.Add(-2*e.rtt.smooth - time.Second))
+	}
+	for id := range r.streams {
+		s := e.tx[id]
+		if s == nil || !r.streams[id].present {
+			continue
+		}
+		s.take(&r.streams[id])
+		e.react(now, s, out)
+	}
+	return true
+}
+
+// takeFates learns what became of datagrams on one wire.
+func (e *Endpoint) takeFates(now mono.Time, r *wireReport) {
+	w := &e.wires[r.id]
+	if w.flight.next == 0 {
+		return
+	}
+	high := wireNumber(r.high, w.flight.next-1)
+	w.flight.report(high, r.bits, e.reorderGuard(), func(n uint64, s *sent) {
+		w.loss.add(s.at, s.fate == lost)
+	})
+}
+
+// reorderGuard is how much later than its successors a packet may come and
+// still not count as lost.
+func (e *Endpoint) reorderGuard() time.Duration { return e.rtt.reorder }

@@ -1,0 +1,175 @@
+package repair
+
+import (
+	"time"
+
+	"causeway/internal/dataplane/segment/code"
+	"causeway/internal/mono"
+)
+
+// sender is the sending side of one stream: what was sent and may still be
+// repaired, what the receiver is believed to miss of it, and when to do what
+// about that.
+type sender struct {
+	id    uint8
+	mode  Mode
+	enc   code.Encoder
+	next  uint32
+	at    []mono.Time // by number: when sent
+	live  uint32      // what is before is too old to be worth anything
+	rep   uint16      // id of the next repair
+	first mono.Time
+
+	// The last report.
+	base    uint32 // all before are there, or given up
+	known   uint32 // it speaks of all before this
+	missing []code.Unknown
+	closed  uint32 // what is missing before this has had its last round
+
+	log      []entry // ring of what was sent since, by logHead
+	logTail  uint64  // oldest entry without a fate
+	logHead  uint64
+	belief   belief
+	rate     rateMeter
+	lastSend mono.Time
+	flushed  uint32 // the tail up to here has been flushed
+	beats    int    // heartbeats since the last source
+
+	due    mono.Time // when tickSender has something to do
+	credit float64   // repairs owed where feedback cannot help
+
+	repairs, closings, closeSymbols, resent uint64
+}
+
+// entry is one packet of the stream on its way.
+type entry struct {
+	at     mono.Time
+	number uint64 // on its wire
+	first  uint32 // oldest symbol in it
+	last   uint32 // newest symbol in it
+	wire   uint8
+	repair bool
+}
+
+const maxLog = 1 << 15
+
+func newSender(id uint8, mode Mode, c code.Codec, cfg code.Config) *sender {
+	return &sender{
+		id: id, mode: mode,
+		enc: c.NewEncoder(cfg),
+		at:  make([]mono.Time, cfg.Slots()),
+		log: make([]entry, minFlight),
+	}
+}
+
+func (s *sender) sentAt(seq uint32) mono.Time { return s.at[seq&uint32(len(s.at)-1)] }
+
+// note logs a packet.
+func (s *sender) note(e entry) {
+	if s.logHead-s.logTail >= uint64(len(s.log)) {
+		if len(s.log) >= maxLog {
+			s.logTail++
+		} else {
+			log := make([]entry, 2*len(s.log))
+			for i := s.logTail; i < s.logHead; i++ {
+				log[i&uint64(len(log)-1)] = s.log[i&uint64(len(s.log)-1)]
+			}
+			s.log = log
+		}
+	}
+	s.log[s.logHead&uint64(len(s.log)-1)] = e
+	s.logHead++
+}
+
+// expire moves live past what can no longer arrive in time.
+func (s *sender) expire(now mono.Time, budget time.Duration) {
+	for s.live != s.next && now.Sub(s.sentAt(s.live)) > budget {
+		s.live++
+	}
+	s.enc.Drop(s.windowStart())
+}
+
+// windowStart is the oldest symbol that repairs may still be for.
+func (s *sender) windowStart() uint32 {
+	start := s.live
+	if code.Before(start, s.base) {
+		start = s.base
+	}
+	return start
+}
+
+// openStart is windowStart, less what has had its last round.
+func (s *sender) openStart() uint32 {
+	start := s.windowStart()
+	if code.Before(start, s.closed) {
+		start = s.closed
+	}
+	return start
+}
+
+// take takes in the stream's part of a report.
+func (s *sender) take(r *streamReport) {
+	end := r.base + uint32(r.count)
+	if code.Before(s.next, end) || code.Before(r.base, s.base) {
+		return // not of this world, or old
+	}
+	s.base, s.known = r.base, end
+	s.missing = r.unknowns(s.missing[:0])
+}
+
+// deficit is how many symbols were wanting, by the last report, to solve what is
+// missing of [from, upTo), and how many are missing.
+func (s *sender) deficit(from, upTo uint32) (d, n int) {
+	for _, u := range s.missing {
+		if code.Before(u.Seq, from) {
+			continue
+		}
+		if !code.Before(u.Seq, upTo) {
+			break
+		}
+		n++
+		if !u.Pivot {
+			d++
+		}
+	}
+	return d, n
+}
+
+// rateMeter measures how many symbols a second a stream sends while it is busy.
+type rateMeter struct {
+	gap  float64 // smoothed distance between symbols, seconds
+	last mono.Time
+	ring [4]mono.Time // the newest sends
+	n    int
+}
+
+func (m *rateMeter) add(now mono.Time) {
+	if m.last != 0 {
+		// A pause says little about the rate within a burst.
+		g := min(now.Sub(m.last).Seconds(), 1)
+		if m.gap == 0 {
+			m.gap = g
+		}
+		m.gap += (g - m.gap) / 64
+	}
+	m.last = now
+	m.ring[m.n%len(m.ring)] = now
+	m.n++
+}
+
+// perSecond returns the rate, at least one symbol a second.
+func (m *rateMeter) perSecond() float64 {
+	if m.gap <= 0 {
+		return 1
+	}
+	return max(1, 1/m.gap)
+}
+
+// dense reports whether, with a symbol sent now, more than two fall within span.
+func (m *rateMeter) dense(now mono.Time, span time.Duration) bool {
+	if m.n < 3 {
+		return false
+	}
+	third := m.ring[(m.n-3)%len(m.ring)]
+	return now.Sub(third) <= span
+}

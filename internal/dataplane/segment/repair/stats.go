@@ -1,0 +1,87 @@
+package repair
+
+import "time"
+
+// Stats is how an endpoint does.
+type Stats struct {
+	Sent     SentStats
+	Received ReceivedStats
+	Wires    []WireStats
+	RTT      time.Duration
+}
+
+// SentStats counts datagrams by what they were for.
+type SentStats struct {
+	Sources   uint64 // symbols given to Send, mode off excepted
+	Plain     uint64 // symbols sent in mode off
+	Copied    uint64 // symbols protected by copies
+	Copies    uint64 // datagrams with a copy, the first of each symbol included
+	Repairs   uint64
+	Reports   uint64
+	Beats     uint64
+	Abandoned uint64 // copied symbols never acknowledged
+	Packets   uint64 // all datagrams
+	Bytes     uint64 // and their plaintext bytes
+}
+
+// ReceivedStats counts what came.
+type ReceivedStats struct {
+	Symbols     uint64 // as they were sent, through coded streams
+	Recovered   uint64 // worked out from repairs
+	Copied      uint64 // first copies
+	CopiesAgain uint64
+	Plain       uint64
+	Duplicates  uint64 // symbols that came again, dropped
+	Late        uint64 // symbols that came after they had been given up, delivered
+	Expired     uint64 // symbols given up
+	Repairs     uint64
+	Useless     uint64 // repairs that brought nothing new
+	Reports     uint64
+	OldReports  uint64
+	Malformed   uint64
+}
+
+// WireStats is how one wire does in the sending direction, and what came over the
+// peer's wire of that number.
+type WireStats struct {
+	ID          uint8
+	Up          bool
+	Loss        float64 // mean, lately
+	Conditional float64 // probability of a loss 5 ms after one
+	Burst       float64 // losses in a row, on average
+	LossHere    float64 // in what arrives
+	Packets     uint64
+	Bytes       uint64
+}
+
+// Stats returns the counts so far.
+func (e *Endpoint) Stats() Stats {
+	s := e.stats
+	s.RTT = e.rtt.smooth
+	for id := range e.wires {
+		w := &e.wires[id]
+		s.Sent.Packets += w.packets
+		s.Sent.Bytes += w.bytes
+		if !w.known && !w.heard.any {
+			continue
+		}
+		p, _ := w.loss.mean()
+		s.Wires = append(s.Wires, WireStats{
+			ID: uint8(id), Up: w.up, Loss: p, Conditional: w.loss.after(reportedLag), Burst: w.loss.run(),
+			LossHere: w.heard.loss(), Packets: w.packets, Bytes: w.bytes,
+		})
+	}
+	for _, r := range e.rx {
+		if r == nil {
+			continue
+		}
+		s.Received.Symbols += r.got
+		s.Received.Recovered += r.recovered
+		s.Received.Duplicates += r.duplicates
+		s.Received.Late += r.late
+		s.Received.Expired += r.expired
+		s.Received.Repairs += r.repairs
+		s.Received.Useless += r.useless
+	}
+	return s
+}
