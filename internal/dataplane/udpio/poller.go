@@ -20,10 +20,13 @@ type Poller struct {
 	epoll  int
 	events []unix.EpollEvent
 	timer  int // a timerfd, or -1 where the kernel has epoll_pwait2
+	alarm  unix.ItimerSpec
+	rung   [8]byte // what bell and timer said
 
 	woken atomic.Bool // spares Wake the system call when one was made already
 	mu    sync.Mutex  // orders Wake and Close
 	bell  int         // an eventfd; -1 after Close
+	one   [8]byte     // what Wake writes
 }
 
 // The Poller's own tokens; a caller's may not be among them.
@@ -130,7 +133,7 @@ func (p *Poller) Wait(timeout time.Duration, ready []uint64) (n int, err error) 
 		case token == bellToken:
 			p.silence()
 		case token == timerToken:
-			drain(p.timer)
+			p.drain(p.timer)
 		case n < len(ready):
 			ready[n] = token
 			n++
@@ -159,15 +162,15 @@ func (p *Poller) wait2(timeout time.Duration, most int) (int, unix.Errno) {
 
 // waitTimer waits by epoll_wait with a timer among the events.
 func (p *Poller) waitTimer(timeout time.Duration, most int) (int, unix.Errno) {
-	var spec unix.ItimerSpec // zero: no alarm
+	p.alarm = unix.ItimerSpec{} // none
 	block := 0
 	if timeout != 0 {
 		block = -1
 	}
 	if timeout > 0 {
-		spec.Value = unix.NsecToTimespec(int64(timeout))
+		p.alarm.Value = unix.NsecToTimespec(int64(timeout))
 	}
-	if err := unix.TimerfdSettime(p.timer, 0, &spec, nil); err != nil {
+	if err := unix.TimerfdSettime(p.timer, 0, &p.alarm, nil); err != nil {
 		return 0, err.(unix.Errno)
 	}
 	got, err := unix.EpollWait(p.epoll, p.events[:most], block)
@@ -195,23 +198,19 @@ func (p *Poller) Wake() {
 	if p.bell < 0 {
 		return
 	}
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(p.bell, one[:])
+	binary.NativeEndian.PutUint64(p.one[:], 1)
+	_, _ = unix.Write(p.bell, p.one[:])
 }
 
 // silence takes in a Wake. The bell goes quiet first: a Wake in between is
 // spared its call, but finds this Wait about to return.
 func (p *Poller) silence() {
-	drain(p.bell)
+	p.drain(p.bell)
 	p.woken.Store(false)
 }
 
 // drain empties an eventfd or timerfd.
-func drain(fd int) {
-	var count [8]byte
-	_, _ = unix.Read(fd, count[:])
-}
+func (p *Poller) drain(fd int) { _, _ = unix.Read(fd, p.rung[:]) }
 
 // Close ends the Poller; its sockets stay open. Not while Wait runs.
 func (p *Poller) Close() error {
