@@ -19,7 +19,9 @@ type run struct {
 	twin    *twin
 	arrived map[uint32]bool // as themselves, in time or not
 	expired map[uint32]bool
-	floor   uint32
+	floor   uint32 // all before it have expired
+	base    uint32 // all before it were dropped
+	loose   bool   // do not judge verdicts, nor ask the twin
 	repairs uint16
 	late    []func() // what is still under way
 }
@@ -44,6 +46,7 @@ func (s Suite) testSmallHistory(t *testing.T) {
 	// said when windows drop out of sight.
 	rapid.Check(t, func(rt *rapid.T) {
 		r := s.newRun(rt, code.MinHistory)
+		r.loose = true
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			for range rapid.IntRange(0, 40).Draw(rt, "burst") {
 				if p := r.pair; rapid.IntRange(0, 2).Draw(rt, "lost") > 0 {
@@ -65,7 +68,7 @@ func (s Suite) testSmallHistory(t *testing.T) {
 func (s Suite) newRun(t *rapid.T, history int) *run {
 	first := rapid.SampledFrom(starts).Draw(t, "first")
 	return &run{
-		T: t, suite: s, first: first, floor: first,
+		T: t, suite: s, first: first, floor: first, base: first,
 		pair:    newPair(t, s.Codec, code.Config{First: first, History: history}),
 		twin:    newTwin(first),
 		arrived: map[uint32]bool{},
@@ -80,7 +83,7 @@ func (r *run) number() uint32 {
 }
 
 func (r *run) step() {
-	switch rapid.IntRange(0, 9).Draw(r.T, "action") {
+	switch rapid.IntRange(0, 19).Draw(r.T, "action") / 2 {
 	case 0, 1, 2, 3:
 		n := rapid.IntRange(0, 40).Draw(r.T, "length")
 		seq := r.pair.send(rapid.SliceOfN(rapid.Byte(), n, n).Draw(r.T, "symbol"))
@@ -112,6 +115,14 @@ func (r *run) step() {
 			r.pair.ExpireBefore(upTo)
 		}
 	case 9:
+		if upTo := r.number() - 40; code.Before(r.base, upTo) && rapid.IntRange(0, 3).Draw(r.T, "drop") == 0 {
+			r.pair.Decoder.Drop(upTo)
+			if next := r.pair.Decoder.Next(); code.Before(next, upTo) {
+				upTo = next
+			}
+			r.base = upTo
+			return
+		}
 		if n := len(r.late); n > 0 {
 			i := rapid.IntRange(0, n-1).Draw(r.T, "which")
 			f := r.late[i]
@@ -138,13 +149,18 @@ func (r *run) travel(arrive func()) {
 func (r *run) source(seq uint32) {
 	want := code.Fresh
 	switch {
+	case code.Before(seq, r.base):
+		want = code.Stale
 	case r.pair.Has(seq):
 		want = code.Duplicate
 	case r.expired[seq]:
 		want = code.Expired
 	}
-	if v := r.pair.Source(seq, r.pair.sent[seq]); v != want && v != code.Stale {
+	if v := r.pair.Source(seq, r.pair.sent[seq]); v != want && !r.loose {
 		r.Fatalf("symbol %d is %v, want %v", seq, v, want)
+	}
+	if want == code.Stale {
+		return
 	}
 	r.arrived[seq] = true
 	r.twin.source(seq, r.pair.sent[seq])
@@ -159,9 +175,15 @@ func (r *run) repair(want code.Span) {
 		return
 	}
 	r.travel(func() {
-		r.twin.repair(r.suite.Codec, used, id, payload[:n])
-		if v := r.pair.Decoder.Repair(used, id, payload[:n]); v == code.Contradiction || v == code.Malformed {
+		v := r.pair.Decoder.Repair(used, id, payload[:n])
+		if r.loose {
+			return
+		}
+		if v == code.Contradiction || v == code.Malformed || (v == code.Stale) != code.Before(used.First, r.base) {
 			r.Fatalf("the repair %d over %v is %v", id, used, v)
+		}
+		if v != code.Stale {
+			r.twin.repair(r.suite.Codec, used, id, payload[:n])
 		}
 	})
 }
@@ -169,7 +191,7 @@ func (r *run) repair(want code.Span) {
 // checkMissing compares Missing with what it must be, and the deficits with it.
 func (r *run) checkMissing() {
 	missing := r.pair.Missing(nil)
-	for seq := r.first; seq != r.pair.Decoder.Next(); seq++ {
+	for seq := r.base; seq != r.pair.Decoder.Next(); seq++ {
 		if r.arrived[seq] || r.pair.delivered[seq] || r.expired[seq] {
 			continue
 		}
@@ -210,7 +232,7 @@ func (r *run) checkTwin() {
 		return
 	}
 	for i := range solved {
-		if seq := r.first + uint32(i); !r.pair.Has(seq) {
+		if seq := r.first + uint32(i); !r.pair.Has(seq) && !code.Before(seq, r.base) {
 			r.Fatalf("the twin knows symbol %d, the decoder does not", seq)
 		}
 	}

@@ -1,8 +1,10 @@
 package sliding
 
 import (
+	"math/rand/v2"
 	"testing"
 
+	"causeway/internal/dataplane/segment/code"
 	"causeway/internal/dataplane/segment/code/codetest"
 )
 
@@ -11,3 +13,157 @@ var suite = codetest.Suite{Codec: Codec{}, Pool: 128, Complete: true}
 func TestSuite(t *testing.T) { suite.Run(t) }
 
 func BenchmarkCodec(b *testing.B) { suite.Bench(b) }
+
+// FuzzDecoder lets a hostile peer send anything. The invariants must hold after each
+// packet; with them, work and memory are bounded (at most 256 rows and equations).
+func FuzzDecoder(f *testing.F) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		seed := make([]byte, 50+rng.IntN(500))
+		for i := range seed {
+			seed[i] = byte(rng.Uint32())
+		}
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		suite.Hostile(t, data, func(d code.Decoder) {
+			if err := checkInvariants(d.(*decoder)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+// TestInvariantsHoldInTraffic runs flows that repairs cannot keep up with, so that
+// unknowns expire unsolved and the table of columns overflows.
+func TestInvariantsHoldInTraffic(t *testing.T) {
+	for _, test := range []struct {
+		name                  string
+		history, width, life  int
+		loss, rate            float64
+		wantSpent, wantSolved bool
+	}{
+		{name: "repairs suffice", history: 1024, width: 64, life: 300, loss: 0.2, rate: 0.4, wantSolved: true},
+		{name: "repairs do not suffice", history: 1024, width: 64, life: 200, loss: 0.5, rate: 0.95, wantSpent: true, wantSolved: true},
+		{name: "nothing ever expires but by the history", history: 1024, width: 128, life: 1 << 20, loss: 0.5, rate: 0.6, wantSpent: true},
+		{name: "wide windows", history: 256, width: 256, life: 300, loss: 0.4, rate: 0.5, wantSpent: true},
+		{name: "more unknowns than columns", history: 4096, width: 256, life: 3000, loss: 0.9, rate: 0.5, wantSpent: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(5, 5))
+			c := code.Config{First: 0xfffff800, History: test.history}
+			e := Codec{}.NewEncoder(c)
+			d := Codec{}.NewDecoder(c, func(seq uint32, symbol []byte) {
+				if len(symbol) != int(seq%50) || len(symbol) > 0 && symbol[0] != byte(seq) {
+					t.Fatalf("symbol %d recovered wrongly", seq)
+				}
+			}).(*decoder)
+			payload := make([]byte, 100)
+			credit, id := 0.0, uint16(0)
+			for i := range 4000 {
+				seq := e.Next()
+				symbol := make([]byte, seq%50)
+				if len(symbol) > 0 {
+					symbol[0] = byte(seq)
+				}
+				e.Add(seq, symbol)
+				if rng.Float64() >= test.loss {
+					d.Source(seq, symbol)
+				}
+				for credit += test.rate; credit >= 1; credit-- {
+					used, n := e.Repair(payload, code.Range(seq+1-uint32(test.width), test.width), id)
+					if rng.Float64() >= test.loss {
+						d.Repair(used, id, payload[:n])
+					}
+					id++
+				}
+				if i > test.life {
+					d.ExpireBefore(seq - uint32(test.life))
+				}
+				if i%7 == 0 {
+					if err := checkInvariants(d); err != nil {
+						t.Fatalf("after symbol %d: %v", i, err)
+					}
+				}
+			}
+			tally := d.Tally()
+			if tally.Discarded+tally.Refused != 0 || (tally.Spent > 0) != test.wantSpent && test.wantSpent || test.wantSolved && tally.Recovered < 100 {
+				t.Errorf("tally %+v", tally)
+			}
+		})
+	}
+}
+
+// TestSingular counts how often k repairs fail to recover k losses where nothing
+// promises that they do: over wide windows, and over windows that slide.
+func TestSingular(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		width, slide int
+		ids          int // from how many ids 128 are drawn
+	}{
+		{"128 numbers, one run of ids", 128, 0, 128},
+		{"128 numbers, all ids", 128, 0, 1 << 16},
+		{"256 numbers", 256, 0, 1 << 16},
+		{"64 numbers, sliding", 64, 40, 1 << 16},
+		{"128 numbers, sliding", 128, 100, 1 << 16},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(9, 9))
+			const rounds = 4000
+			failed := 0
+			for range rounds {
+				first, k := rng.Uint32(), 1+rng.IntN(16)
+				recovered := 0
+				d := Codec{}.NewDecoder(code.Config{First: first, History: code.MinHistory}, func(uint32, []byte) { recovered++ })
+				e := Codec{}.NewEncoder(code.Config{First: first, History: code.MinHistory})
+				for i := range test.width {
+					e.Add(first+uint32(i), nil)
+				}
+				// Losses lie where all windows overlap.
+				lost := rng.Perm(test.width - test.slide)[:k]
+				for i := range lost {
+					lost[i] += test.slide
+				}
+				sort(lost)
+				for i, j := 0, 0; i < test.width; i++ {
+					if j < k && i == lost[j] {
+						j++
+						continue
+					}
+					d.Source(first+uint32(i), nil)
+				}
+				payload := make([]byte, 10)
+				start := rng.IntN(test.ids / 128)
+				for _, i := range rng.Perm(128)[:k] { // distinct, far apart if ids are many
+					id := start*128 + i*test.ids/128
+					from := 0
+					if test.slide > 0 {
+						from = rng.IntN(test.slide)
+					}
+					used, n := e.Repair(payload, code.Range(first+uint32(from), test.width-from), uint16(id))
+					d.Repair(used, uint16(id), payload[:n])
+				}
+				if recovered != k {
+					failed++
+				}
+			}
+			t.Logf("%d of %d singular: %.2f %%", failed, rounds, 100*float64(failed)/rounds)
+			if test.ids == 128 && failed > 0 {
+				t.Errorf("a Cauchy matrix was singular %d times", failed)
+			}
+			// 1/255 is expected at most: 16 in 4000, with a deviation of 4.
+			if failed > 32 {
+				t.Errorf("%d of %d were singular", failed, rounds)
+			}
+		})
+	}
+}
+
+func sort(v []int) {
+	for i := range v {
+		for j := i; j > 0 && v[j] < v[j-1]; j-- {
+			v[j], v[j-1] = v[j-1], v[j]
+		}
+	}
+}
