@@ -304,7 +304,6 @@ func (c *checker) script() {
 		}{
 			{"kill", e.Kill, keys(c.s.PoPs)}, {"stop", e.Stop, keys(c.s.PoPs)}, {"start", e.Start, keys(c.s.PoPs)},
 			{"rekey_ike", e.RekeyIKE, c.tunnelNames()}, {"rekey_child", e.RekeyChild, c.tunnelNames()},
-			{"nat", e.NAT, keys(c.s.Routers)},
 		} {
 			if field.value != "" {
 				what++
@@ -324,7 +323,7 @@ func (c *checker) script() {
 			}
 		}
 		if what != 1 {
-			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, outage, rekey_ike, rekey_child, reload, nat")
+			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, outage, rekey_ike, rekey_child, reload")
 		}
 	}
 }

@@ -46,7 +46,7 @@ func Names(built fs.FS) []string {
 // Parse reads one scenario; file is what errors call it. A scenario that is
 // wrong anywhere is refused whole, with every mistake's line and field.
 func Parse(file string, data []byte) (*Scenario, error) {
-	s := &Scenario{Name: strings.TrimSuffix(filepath.Base(file), ".yaml")}
+	s := &Scenario{Name: strings.TrimSuffix(filepath.Base(file), ".yaml"), File: file, Text: data}
 	if err := strictyaml.Decode(file, data, s); err != nil {
 		return nil, err
 	}

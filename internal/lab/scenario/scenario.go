@@ -19,7 +19,10 @@ import (
 
 // Scenario is one file.
 type Scenario struct {
-	Name  string `yaml:"-"` // the file's name without .yaml
+	Name string `yaml:"-"` // the file's name without .yaml
+	File string `yaml:"-"` // as errors call it
+	Text []byte `yaml:"-"` // as read
+
 	Title string `yaml:"title"`
 	About string `yaml:"about"` // what it shows, a sentence or two
 	Seed  uint64 `yaml:"seed"`  // of all chance in the weather; default 20260101
@@ -134,7 +137,6 @@ type Event struct {
 	RekeyIKE   string  `yaml:"rekey_ike"`   // a tunnel
 	RekeyChild string  `yaml:"rekey_child"` // a tunnel
 	Reload     *Reload `yaml:"reload"`      // a PoP's snapshot, changed under load
-	NAT        string  `yaml:"nat"`         // a router forgets its mappings and chooses others
 }
 
 // Outage takes links down for a while.
