@@ -170,6 +170,9 @@ func (c Config) validateNodes(add func(field, found, allowed string)) map[string
 }
 
 func (c Config) validateLinks(ends map[string]bool, add func(field, found, allowed string)) {
+	if len(c.Links) > maxLinks {
+		add("links", fmt.Sprint(len(c.Links)), fmt.Sprintf("at most %d", maxLinks))
+	}
 	seen := map[string]bool{}
 	for i, l := range c.Links {
 		field := fmt.Sprintf("links[%d].", i)
@@ -206,6 +209,7 @@ func addFields(add func(field, found, allowed string), prefix string, err error)
 const (
 	maxNodes = 64
 	maxAddrs = 512 // links are looked up in a square of this
+	maxLinks = 4096
 	maxHops  = 30
 )
 

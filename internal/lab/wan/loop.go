@@ -109,11 +109,12 @@ func (l *loop) awake(now mono.Time) {
 }
 
 // read takes in what the devices have. Between ticks packets came at any time
-// since the last poll, on average in the middle of it.
+// since the last poll, on average in the middle of it; after a stall nobody
+// knows, and too late is better than too early.
 func (l *loop) read(now mono.Time) {
 	arrived := now
 	if l.ticking {
-		arrived = l.polled.Add(now.Sub(l.polled) / 2)
+		arrived = now.Add(-min(now.Sub(l.polled)/2, 2*l.tick))
 		l.ready = l.wait(0)
 	}
 	l.polled = now

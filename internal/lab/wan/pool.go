@@ -22,7 +22,7 @@ type packet struct {
 	link int16 // the link that carries it, to be counted when it is delivered; -1 is none
 }
 
-// headroom is how much larger than the largest packet a slot is.
+// slotAlign keeps slots on whole cache lines.
 const slotAlign = 256
 
 func newPool(slots, largest int) (*pool, error) {

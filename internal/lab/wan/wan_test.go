@@ -3,9 +3,9 @@ package wan
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -119,28 +119,75 @@ func both(from, to string, p weather.Profile, hops ...string) []Link {
 	return []Link{a, b}
 }
 
-// output runs a command inside a host and returns what it printed.
-func output(t *testing.T, ns *netns.NS, name string, args ...string) string {
+// socket opens a UDP socket on an address inside a host.
+func socket(t *testing.T, ns *netns.NS, addr string) *net.UDPConn {
 	t.Helper()
-	var sb strings.Builder
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = &sb, &sb
-	err := ns.Run(cmd)
-	if err != nil {
-		fmt.Fprintf(&sb, "(%v)", err)
-	}
-	return sb.String()
+	var c *net.UDPConn
+	must(t, ns.Do(func() (err error) {
+		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(addr), 7000)))
+		return err
+	}))
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c
 }
 
-func TestHostsReachEachOtherThroughTheWeather(t *testing.T) {
-	nodes, ns := hosts(t, map[string][]string{"sh": {"198.18.1.2", "2001:db8:1::2"}, "se": {"198.19.1.2", "2001:db8:2::2"}})
-	client := emulate(t, Config{Seed: 1, Nodes: nodes, Links: both("sh", "se", weather.Profile{Delay: 20 * ms})})
-	ctx := context.Background()
-	_, err := client.Start(ctx)
+func send(t *testing.T, c *net.UDPConn, to string, payload []byte) {
+	t.Helper()
+	_, err := c.WriteToUDPAddrPort(payload, netip.AddrPortFrom(netip.MustParseAddr(to), 7000))
 	must(t, err)
-	fmt.Println(output(t, ns["sh"], "ping", "-c", "20", "-i", "0.05", "198.19.1.2"))
-	fmt.Println(output(t, ns["sh"], "ping", "-q", "-c", "20", "-i", "0.05", "2001:db8:2::2"))
-	s, err := client.Stats(ctx, false)
+}
+
+// receive returns the next payload and when it came.
+func receive(t *testing.T, c *net.UDPConn) ([]byte, time.Time) {
+	t.Helper()
+	b := make([]byte, 65536)
+	n, _, err := c.ReadFromUDPAddrPort(b)
 	must(t, err)
-	fmt.Printf("%+v\n", s)
+	return b[:n], time.Now()
+}
+
+func stats(t *testing.T, c *Client, reset bool) Stats {
+	t.Helper()
+	s, err := c.Stats(context.Background(), reset)
+	must(t, err)
+	return s
+}
+
+var pair = map[string][]string{"sh": {"198.18.1.2", "2001:db8:1::2"}, "se": {"198.19.1.2", "2001:db8:2::2"}}
+
+func TestPacketsTakeAsLongAsTheWeatherSays(t *testing.T) {
+	nodes, ns := hosts(t, pair)
+	there, back := both("sh", "se", weather.Profile{Delay: 20 * ms}), 5*ms
+	there[1].Profile.Delay = back
+	client := emulate(t, Config{Seed: 1, Nodes: nodes, Links: there})
+	for _, ends := range [][2]string{{"198.18.1.2", "198.19.1.2"}, {"2001:db8:1::2", "2001:db8:2::2"}} {
+		sh, se := socket(t, ns["sh"], ends[0]), socket(t, ns["se"], ends[1])
+		for i := range 20 {
+			sent := time.Now()
+			send(t, sh, ends[1], []byte{byte(i)})
+			b, came := receive(t, se)
+			if wait := came.Sub(sent); wait < 20*ms-time.Millisecond/2 || b[0] != byte(i) {
+				t.Errorf("packet %d of %v came as %d after %v, want 20ms", i, ends, b[0], wait)
+			}
+			sent = time.Now()
+			send(t, se, ends[0], []byte{byte(i)})
+			b, came = receive(t, sh)
+			if wait := came.Sub(sent); wait < 5*ms-time.Millisecond/2 || b[0] != byte(i) {
+				t.Errorf("packet %d of %v came back as %d after %v, want 5ms", i, ends, b[0], wait)
+			}
+		}
+	}
+	s := stats(t, client, true)
+	for _, l := range s.Links {
+		if l.Offered != 40 || l.Delivered != 40 || len(l.Dropped) > 0 {
+			t.Errorf("%+v, want 40 offered and delivered", l)
+		}
+	}
+	if s.Lateness.Packets != 80 {
+		t.Errorf("%d packets in the lateness", s.Lateness.Packets)
+	}
+	if s = stats(t, client, false); s.Links[0].Offered != 0 {
+		t.Errorf("after a reset: %+v", s.Links[0])
+	}
 }
