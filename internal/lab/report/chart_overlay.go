@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	nodeW, nodeH = 150.0, 46.0
-	noteW, noteH = 196.0, 56.0
+	nodeW, nodeH = 164.0, 46.0
+	noteW        = 204.0
 )
 
 // overlayChart draws where the packets went: the two VPN devices, the PoPs
@@ -17,11 +17,13 @@ const (
 // below.
 func overlayChart(d Data, w float64) draw.Scene {
 	o := d.Overlay
-	relays := popsWith(o, RoleRelay)
-	base, height := 60.0, 250.0
+	relays := relaysOf(o)
+	base := 40.0
 	if len(relays) > 0 {
-		base, height = 190.0, 380.0
+		base = 190
 	}
+	base = max(base, 30+62*float64(max(len(popsWith(o, RoleIngress)), len(popsWith(o, RoleEgress)))-1))
+	height := base + 190
 	s := draw.Scene{W: w, H: height, Title: "The way of the packets", Desc: overlayWords(d)}
 	at := place(o, relays, w, base)
 
@@ -63,8 +65,9 @@ func overlayChart(d Data, w float64) draw.Scene {
 		}
 		note(&s, draw.Point{X: (a.X + b.X) / 2, Y: (a.Y + b.Y) / 2}, ink, pairWords(p)...)
 	}
-	node(&s, client, cmp.Or(plain(o.Client), "client"), "VPN gateway", draw.Body)
-	node(&s, endpoint, cmp.Or(plain(o.Endpoint), "endpoint"), "VPN gateway", draw.Body)
+	near, far := gatewayNames(d)
+	node(&s, client, near, "VPN gateway", draw.Body)
+	node(&s, endpoint, far, "VPN gateway", draw.Body)
 	for _, p := range o.PoPs {
 		node(&s, at[p.Name], plain(p.Name), "PoP, "+plain(p.Role), draw.After)
 	}
@@ -82,6 +85,15 @@ func overlayWords(d Data) string {
 	return s + " to the endpoint."
 }
 
+// gatewayNames are what the two VPN devices are called.
+func gatewayNames(d Data) (client, endpoint string) {
+	client, endpoint = d.Overlay.Client, d.Overlay.Endpoint
+	if peers := d.Accelerated.Peers; len(peers) == 2 {
+		client, endpoint = cmp.Or(client, peers[0].Gateway), cmp.Or(endpoint, peers[1].Gateway)
+	}
+	return cmp.Or(plain(client), "client"), cmp.Or(plain(endpoint), "endpoint")
+}
+
 func popsWith(o Overlay, role string) []PoP {
 	var out []PoP
 	for _, p := range o.PoPs {
@@ -92,26 +104,33 @@ func popsWith(o Overlay, role string) []PoP {
 	return out
 }
 
-// place gives each PoP its middle: ingress and egress on the base line, relays
-// above it.
+// place gives each PoP its middle: ingress and egress from the base line up,
+// relays at the top.
 func place(o Overlay, relays []PoP, w, base float64) map[string]draw.Point {
 	at := map[string]draw.Point{}
 	left, right := 0.235*w, 0.765*w
-	for _, p := range o.PoPs {
-		switch p.Role {
-		case RoleIngress:
-			at[p.Name] = draw.Point{X: left, Y: base}
-		case RoleEgress:
-			at[p.Name] = draw.Point{X: right, Y: base}
-		default:
-			at[p.Name] = draw.Point{X: w / 2, Y: base}
-		}
+	for i, p := range popsWith(o, RoleIngress) {
+		at[p.Name] = draw.Point{X: left, Y: base - 62*float64(i)}
+	}
+	for i, p := range popsWith(o, RoleEgress) {
+		at[p.Name] = draw.Point{X: right, Y: base - 62*float64(i)}
 	}
 	for i, p := range relays {
 		share := float64(i+1) / float64(len(relays)+1)
 		at[p.Name] = draw.Point{X: left + (right-left)*share, Y: 30}
 	}
 	return at
+}
+
+// relaysOf is every PoP that is neither ingress nor egress, whatever it calls itself.
+func relaysOf(o Overlay) []PoP {
+	var out []PoP
+	for _, p := range o.PoPs {
+		if p.Role != RoleIngress && p.Role != RoleEgress {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func node(s *draw.Scene, at draw.Point, name, what string, ink draw.Ink) {

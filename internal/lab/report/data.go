@@ -47,6 +47,7 @@ type Data struct {
 	Overlay     Overlay      `json:"overlay"`
 	Events      []Event      `json:"events"`
 	Environment Environment  `json:"environment"`
+	Checks      []Check      `json:"checks"`   // what the scenario expected, and what was found
 	Settings    []Setting    `json:"settings"` // what was configured, for the report's last table
 }
 
@@ -197,7 +198,8 @@ type Segment struct {
 	RTTMs      *float64 `json:"rtt_ms"` // of the segment, median
 }
 
-// Recovered counts packets that arrived only thanks to repair, by what brought them.
+// Recovered counts packets that arrived only thanks to repair, by what brought
+// them where that is known; otherwise only Total is set.
 type Recovered struct {
 	Total  uint64 `json:"total"`
 	Coded  uint64 `json:"coded"`  // rebuilt from repair symbols
@@ -219,6 +221,14 @@ type Event struct {
 	EndMs float64 `json:"end_ms,omitempty"` // when it was over; 0: a moment
 	What  string  `json:"what"`             // "outage", "pop seoul killed", "route changed"
 	Where string  `json:"where,omitempty"`  // link or node
+}
+
+// Check is one expectation of the scenario, judged. Whether a check passed and
+// whether the run is valid are two things: a check of an invalid run says nothing.
+type Check struct {
+	Expected string `json:"expected"`
+	Found    string `json:"found"`
+	OK       bool   `json:"ok"`
 }
 
 // Environment is the machine and the programs that made the numbers.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -52,6 +53,7 @@ type pageView struct {
 	Segments        []segmentView
 	Routes, Notes   []string
 	Events          []eventView
+	Checks          []Check
 	Settings        []Setting
 }
 
@@ -99,6 +101,7 @@ func pageOf(d Data) (pageView, error) {
 			sideViewOf("Direct", "before", "Over the Internet"+peerWords(d.Direct)+".", d.Direct),
 			sideViewOf("Accelerated", "after", "Over Causeway"+peerWords(d.Accelerated)+".", d.Accelerated),
 		},
+		Checks:   d.Checks,
 		Notes:    notes(d),
 		Settings: allSettings(d),
 	}
@@ -110,9 +113,7 @@ func pageOf(d Data) (pageView, error) {
 	}
 	if len(d.Throughput) > 0 {
 		v.ThroughputChart = inline(throughputChart(d, wide))
-		if s := d.Throughput[0].DurationS; s > 0 {
-			v.ThroughputNote = span(s) + " each"
-		}
+		v.ThroughputNote = throughputNote(d.Throughput)
 	}
 	if len(d.Overlay.PoPs) > 0 {
 		v.OverlayChart = inline(overlayChart(d, wide))
@@ -133,6 +134,18 @@ func pageOf(d Data) (pageView, error) {
 	return v, nil
 }
 
+// throughputNote says what all iperf3 runs have in common.
+func throughputNote(runs []Throughput) string {
+	note := "iperf3 from one LAN to the other"
+	if way := oneDirection(runs); way != "" {
+		note += ", " + way
+	}
+	if s := runs[0].DurationS; s > 0 {
+		note += ", " + span(s) + " each"
+	}
+	return note + "."
+}
+
 // inline is a chart as part of the page, its colours the page's.
 func inline(s draw.Scene) template.HTML { return template.HTML(s.SVG(draw.CSS)) }
 
@@ -150,27 +163,39 @@ func stylesheet() string {
 
 // seriesJSON is what the page's script needs to name the ping under the pointer.
 func seriesJSON(d Data, chartWidth float64) (template.JS, error) {
-	type times struct {
-		T   []float64  `json:"t"`
-		RTT []*float64 `json:"rtt"`
-	}
-	of := func(s Side) times {
-		t := times{make([]float64, 0, len(s.Series)), make([]*float64, 0, len(s.Series))}
-		for _, p := range s.Series {
-			t.T = append(t.T, toMicro(p.TMs))
-			t.RTT = append(t.RTT, p.RTTMs)
-		}
-		return t
-	}
 	raw, err := json.Marshal(struct {
-		End         float64 `json:"end"`
-		Width       float64 `json:"width"`
-		Left        float64 `json:"left"`
-		Right       float64 `json:"right"`
-		Direct      times   `json:"direct"`
-		Accelerated times   `json:"accelerated"`
-	}{seriesEnd(d), chartWidth, chartLeft, chartWidth - chartRight, of(d.Direct), of(d.Accelerated)})
+		End         float64     `json:"end"`
+		Width       float64     `json:"width"`
+		Left        float64     `json:"left"`
+		Right       float64     `json:"right"`
+		Direct      probesBrief `json:"direct"`
+		Accelerated probesBrief `json:"accelerated"`
+	}{seriesEnd(d), chartWidth, chartLeft, chartWidth - chartRight, brief(d.Direct, d.IntervalMs), brief(d.Accelerated, d.IntervalMs)})
 	return template.JS(raw), err
+}
+
+// probesBrief is a side's series in few bytes: a run of two days has 172,800 probes.
+type probesBrief struct {
+	Step float64    `json:"step"`        // milliseconds between probes
+	T    []float64  `json:"t,omitempty"` // when each was sent, where Step does not say it
+	RTT  []*float64 `json:"rtt"`
+}
+
+func brief(s Side, step float64) probesBrief {
+	out := probesBrief{Step: step, RTT: make([]*float64, len(s.Series))}
+	regular := step > 0
+	for i, p := range s.Series {
+		if p.RTTMs != nil {
+			out.RTT[i] = new(math.Round(min(*p.RTTMs, 1e9)*100) / 100)
+		}
+		regular = regular && abs(p.TMs-float64(i)*step) <= step/4
+	}
+	if !regular {
+		for _, p := range s.Series {
+			out.T = append(out.T, toMicro(p.TMs))
+		}
+	}
+	return out
 }
 
 func factViewOf(f fact) factView {

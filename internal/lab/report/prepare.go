@@ -25,6 +25,7 @@ func prepared(d Data) Data {
 	}
 	d.Throughput = orEmpty(d.Throughput)
 	d.Events = orEmpty(d.Events)
+	d.Checks = orEmpty(d.Checks)
 	d.Settings = orEmpty(d.Settings)
 	d.Environment.Versions = orEmpty(d.Environment.Versions)
 	d.Overlay.PoPs = orEmpty(d.Overlay.PoPs)

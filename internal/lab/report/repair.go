@@ -1,6 +1,9 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // repairTable says where loss happened on the overlay, what repair gave back,
 // and what that cost, one row per segment and direction.
@@ -12,26 +15,31 @@ func repairTable(d Data, width int) []line {
 	for _, r := range d.Overlay.Routes {
 		out = append(out, styled(shorten("  route "+routeWords(r), width), faint))
 	}
-	head := []string{"  segment", "lost on the wire", "lost after repair", "sent per packet", "recovered", "added p50 / p99", "RTT"}
-	if width < 110 {
-		head = []string{"  segment", "wire loss", "residual", "overhead", "recovered", "added p50/p99", "RTT"}
-	}
 	rows := [][]cell{nil}
+	narrow := width < 110
+	head := []string{"  segment", "lost on the wire", "lost after repair", "sent per packet / byte", "recovered", "added p50 / p99", "RTT"}
+	if narrow {
+		head = []string{"  segment", "wire loss", "residual", "sent pkt / byte", "recovered", "added p99"}
+	}
 	for _, h := range head {
 		rows[0] = append(rows[0], cell{h, faint})
 	}
 	for _, s := range d.Overlay.Segments {
-		rows = append(rows, []cell{
+		row := []cell{
 			{"  " + plain(s.From) + " → " + plain(s.To), normal},
 			{percent(s.RawLoss), lossStyle(s.RawLoss)},
 			{percent(s.Residual), lossStyle(s.Residual)},
 			{overheadWords(s), normal},
 			{count(s.Recovered.Total), normal},
-			{addedWords(s), normal},
-			{millisOf(s.RTTMs), normal},
-		})
+		}
+		if narrow {
+			row = append(row, cell{addedP99(s), normal})
+		} else {
+			row = append(row, cell{addedWords(s), normal}, cell{millisOf(s.RTTMs), normal})
+		}
+		rows = append(rows, row)
 	}
-	return append(out, grid(rows, "lrrrrrr", 0, width)...)
+	return append(out, grid(rows, "l"+strings.Repeat("r", len(head)-1), 0, width)...)
 }
 
 func routeWords(r Route) string {
@@ -48,14 +56,14 @@ func routeWords(r Route) string {
 	return s
 }
 
-// overheadWords is what was sent per packet carried: packets, bytes where they differ.
+// overheadWords is what was sent per packet and per byte carried.
 func overheadWords(s Segment) string {
 	if s.OverheadPackets <= 0 {
 		return none
 	}
 	w := fmt.Sprintf("%.2f", s.OverheadPackets)
 	if s.OverheadBytes > 0 {
-		w += fmt.Sprintf(" (%.2f B)", s.OverheadBytes)
+		w += fmt.Sprintf(" / %.2f", s.OverheadBytes)
 	}
 	return w
 }
@@ -65,6 +73,13 @@ func addedWords(s Segment) string {
 		return none
 	}
 	return millis(s.AddedDelay.P50) + " / " + millis(s.AddedDelay.P99) + " ms"
+}
+
+func addedP99(s Segment) string {
+	if s.AddedDelay == nil {
+		return none
+	}
+	return millisOf(&s.AddedDelay.P99)
 }
 
 // notes is what a reader must know to believe the numbers, a sentence or two each.

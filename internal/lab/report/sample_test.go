@@ -66,10 +66,10 @@ func sample(n int, intervalMs float64) Data {
 		Direct:      sideOf(rng, n, intervalMs, 0.5, 88, 22, "198.19.1.2"),
 		Accelerated: sideOf(rng, n, intervalMs, 0, 61.4, 0.9, "203.0.113.10"),
 		Throughput: []Throughput{
-			{Name: "TCP CUBIC", Tunnel: TunnelDirect, Protocol: "tcp", CongestionControl: "cubic", DurationS: 10, MbitS: 0.06, Retransmits: new(311)},
-			{Name: "TCP CUBIC", Tunnel: TunnelAccelerated, Protocol: "tcp", CongestionControl: "cubic", DurationS: 10, MbitS: 41.8, Retransmits: new(12)},
-			{Name: "TCP BBR", Tunnel: TunnelDirect, Protocol: "tcp", CongestionControl: "bbr", DurationS: 10, MbitS: 1.9, Retransmits: new(5120)},
-			{Name: "TCP BBR", Tunnel: TunnelAccelerated, Protocol: "tcp", CongestionControl: "bbr", DurationS: 10, MbitS: 88.3, Retransmits: new(40)},
+			{Name: "TCP CUBIC", Tunnel: TunnelDirect, Protocol: "tcp", CongestionControl: "cubic", Direction: "Shanghai → Seoul", DurationS: 10, MbitS: 0.06, Retransmits: new(311)},
+			{Name: "TCP CUBIC", Tunnel: TunnelAccelerated, Protocol: "tcp", CongestionControl: "cubic", Direction: "Shanghai → Seoul", DurationS: 10, MbitS: 41.8, Retransmits: new(12)},
+			{Name: "TCP BBR", Tunnel: TunnelDirect, Protocol: "tcp", CongestionControl: "bbr", Direction: "Shanghai → Seoul", DurationS: 10, MbitS: 1.9, Retransmits: new(5120)},
+			{Name: "TCP BBR", Tunnel: TunnelAccelerated, Protocol: "tcp", CongestionControl: "bbr", Direction: "Shanghai → Seoul", DurationS: 10, MbitS: 88.3, Retransmits: new(40)},
 		},
 		Overlay: Overlay{
 			Client: "Shanghai gateway", Endpoint: "Seoul gateway",
@@ -93,6 +93,10 @@ func sample(n int, intervalMs float64) Data {
 			},
 		},
 		Events: []Event{{TMs: float64(n) * intervalMs * 0.5, EndMs: float64(n) * intervalMs * 0.55, What: "outage", Where: "shanghai–seoul"}},
+		Checks: []Check{
+			{"accelerated: at most 0 probes lost", "0 of 600", true},
+			{"accelerated: median round trip from 60ms to 61ms", "62ms", false},
+		},
 		Environment: Environment{
 			Kernel: "6.18.0", CPU: "example CPU", Cores: 2, IPsec: "kernel-libipsec",
 			Versions: []Version{{"causeway", "0.1.0"}, {"strongSwan", "5.9.8"}, {"iperf3", "3.12"}},

@@ -134,10 +134,11 @@ type pair struct {
 	direct, accelerated *Throughput
 }
 
-// throughputPairs puts runs of the same name (and direction) together, in the
-// order they first appear.
+// throughputPairs puts runs of the same name (and direction, where there is more
+// than one) together, in the order they first appear.
 func throughputPairs(runs []Throughput) []pair {
 	var pairs []pair
+	oneWay := oneDirection(runs) != ""
 	at := map[string]int{}
 	for i := range runs {
 		r := &runs[i]
@@ -145,7 +146,7 @@ func throughputPairs(runs []Throughput) []pair {
 		if name == "" {
 			name = strings.TrimSpace(strings.ToUpper(plain(r.Protocol) + " " + plain(r.CongestionControl)))
 		}
-		if r.Direction != "" {
+		if r.Direction != "" && !oneWay {
 			name += ", " + plain(r.Direction)
 		}
 		j, ok := at[name]
@@ -161,6 +162,19 @@ func throughputPairs(runs []Throughput) []pair {
 		}
 	}
 	return pairs
+}
+
+// oneDirection is the direction of all runs, or "" when they differ.
+func oneDirection(runs []Throughput) string {
+	if len(runs) == 0 {
+		return ""
+	}
+	for _, r := range runs {
+		if r.Direction != runs[0].Direction {
+			return ""
+		}
+	}
+	return plain(runs[0].Direction)
 }
 
 func throughputFact(p pair) fact {

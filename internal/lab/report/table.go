@@ -31,6 +31,7 @@ func Table(w io.Writer, d Data, width int, color bool) error {
 	add(lossStrips(d, width)...)
 	add(repairTable(d, width)...)
 	add(eventList(d, width)...)
+	add(checkList(d, width)...)
 	add(footnotes(d, width)...)
 
 	var b bytes.Buffer
@@ -253,6 +254,26 @@ func eventWords(e Event) string {
 		s += " (for " + span((e.EndMs-e.TMs)/1000) + ")"
 	}
 	return s
+}
+
+func checkList(d Data, width int) []line {
+	if len(d.Checks) == 0 {
+		return nil
+	}
+	out := []line{styled("What the scenario expects", strong)}
+	for _, c := range d.Checks {
+		mark := cell{"  held    ", good}
+		if !c.OK {
+			mark = cell{"  FAILED  ", bad}
+		}
+		for i, s := range wrap(plain(c.Expected)+": "+plain(c.Found), width-columns(mark.text)) {
+			if i > 0 {
+				mark = cell{strings.Repeat(" ", columns(mark.text)), normal}
+			}
+			out = append(out, line{mark, {s, normal}})
+		}
+	}
+	return out
 }
 
 func footnotes(d Data, width int) []line {

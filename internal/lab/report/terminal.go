@@ -71,9 +71,12 @@ func (l line) width() int {
 
 // write appends the line, without trailing spaces, and a newline.
 func (l line) write(b *bytes.Buffer, color bool) {
+	for len(l) > 0 && strings.TrimRight(l[len(l)-1].text, " ") == "" {
+		l = l[:len(l)-1]
+	}
 	for i, c := range l {
 		s := c.text
-		if i == len(l)-1 {
+		if i == len(l)-1 && c.style != alarm {
 			s = strings.TrimRight(s, " ")
 		}
 		if color && c.style != normal && s != "" {

@@ -6,17 +6,18 @@
   const svg = chart && chart.querySelector("svg");
   if (!svg) return;
   const tip = chart.querySelector(".tip"), hair = chart.querySelector(".hair");
-  const nearest = (times, t) => {
-    let low = 0, high = times.length - 1;
+  const nearest = (side, t) => {
+    const at = (i) => side.t ? side.t[i] : i * side.step;
+    let low = 0, high = side.rtt.length - 1;
     if (high < 0) return -1;
     while (low < high) {
       const mid = (low + high) >> 1;
-      if (times[mid] < t) low = mid + 1; else high = mid;
+      if (at(mid) < t) low = mid + 1; else high = mid;
     }
-    return low > 0 && t - times[low - 1] < times[low] - t ? low - 1 : low;
+    return low > 0 && t - at(low - 1) < at(low) - t ? low - 1 : low;
   };
   const words = (side, t) => {
-    const i = nearest(side.t, t);
+    const i = nearest(side, t);
     if (i < 0) return "no probe";
     return side.rtt[i] === null ? "lost" : side.rtt[i].toFixed(1) + " ms";
   };
