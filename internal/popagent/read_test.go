@@ -1,0 +1,142 @@
+package popagent
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"causeway/internal/snapshot"
+	"causeway/internal/strictyaml"
+)
+
+func TestLastGoodKeepsTheNewestOfTwo(t *testing.T) {
+	g := lastGood{dir: t.TempDir()}
+	if _, _, err := g.load(); err == nil {
+		t.Error("something was kept before anything was saved")
+	}
+	for _, text := range []string{"one", "two", "three", "", "five\nlines\n"} {
+		if err := g.save([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		data, saved, err := g.load()
+		if err != nil || string(data) != text || saved.IsZero() {
+			t.Errorf("saved %q, got %q, %v, %v", text, data, saved, err)
+		}
+	}
+	files, _ := os.ReadDir(g.dir)
+	if len(files) != 2 {
+		t.Errorf("left %v", files)
+	}
+}
+
+// A crash may leave any prefix of the slot that was being written, had it not
+// been renamed into place; the other slot must hold in any case.
+func TestLastGoodSurvivesADamagedSlot(t *testing.T) {
+	for n := range 2 {
+		g := lastGood{dir: t.TempDir()}
+		for _, text := range []string{"older", "newer"} {
+			if err := g.save([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		whole, err := os.ReadFile(g.slot(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := g.read(1 - n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for cut := range whole {
+			if err := os.WriteFile(g.slot(n), whole[:cut], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if data, _, err := g.load(); err != nil || !bytes.Equal(data, other.data) {
+				t.Fatalf("slot %d cut to %d bytes: got %q, %v", n, cut, data, err)
+			}
+		}
+		if err := g.save([]byte("newest")); err != nil {
+			t.Fatal(err)
+		}
+		if data, _, err := g.load(); err != nil || string(data) != "newest" {
+			t.Errorf("got %q, %v", data, err)
+		}
+		if err := os.WriteFile(g.slot(0), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(g.slot(1), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := g.load(); err == nil || !strings.Contains(err.Error(), "not a kept snapshot") {
+			t.Errorf("both damaged: %v", err)
+		}
+	}
+}
+
+func TestReadSnapshotRefusesTooLargeAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("#"), strictyaml.MaxSize+10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSnapshot(file); err == nil || !strings.Contains(err.Error(), "at most 16777216 bytes") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// FuzzSnapshot: any file is either refused with reasons, or is a snapshot that
+// stays right when its defaults are filled in.
+func FuzzSnapshot(f *testing.F) {
+	f.Add([]byte("format: 1\npop: {name: a, label: 1}\n"))
+	f.Add([]byte(fuzzSeed))
+	f.Add([]byte(`{"format": 1, "pop": {"name": "a", "label": 1}, "limits": {"sessions": 5}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := parse("f", data)
+		if err != nil {
+			var content *strictyaml.Error
+			if !errors.As(err, &content) || content.Error() == "" {
+				t.Fatalf("refused without a reason: %#v", err)
+			}
+			return
+		}
+		if found := s.Consistent(); len(found) > 0 {
+			t.Fatalf("taken, but with its defaults it is wrong: %v", found)
+		}
+		if found := snapshot.WithDefaults(s).Consistent(); len(found) > 0 {
+			t.Fatalf("defaults filled twice: %v", found)
+		}
+	})
+}
+
+const fuzzSeed = `format: 1
+version: 3
+pop:
+  name: shanghai
+  label: 1
+  overlay:
+    - {name: ct, bind: 203.0.113.10:4600}
+peers:
+  - name: seoul
+    label: 2
+    public_key: AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+    wires: [{local: ct, remote: "203.0.113.20:4600"}]
+    repair: {cap: 2.5, budget: 80ms}
+routes:
+  - {to: seoul, policy: fixed, candidates: [[]]}
+listeners:
+  - name: vpn
+    addresses: [{bind: 203.0.113.11}]
+    ports: [500, 4500]
+    endpoint_group: seoul
+    idle_timeout: 300s
+    allow: [198.51.100.0/24]
+endpoint_groups:
+  - {name: seoul, pop: seoul}
+  - name: here
+    pop: shanghai
+    egress_ip: {bind: 203.0.113.12}
+    endpoints: [{address: 192.0.2.7, weight: 5}]
+limits: {sessions: 1000}
+`
