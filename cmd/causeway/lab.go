@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -149,7 +150,10 @@ func printOutcome(out io.Writer, output string, o lab.Outcome) error {
 		fmt.Fprintf(os.Stderr, "%s  %s: %s\n", mark, v.Expected, v.Found)
 	}
 	fmt.Fprintf(os.Stderr, "reports: %s %s %s %s\n", o.Files.HTML, o.Files.JSON, o.Files.SVG, o.Files.PNG)
-	if failed > 0 {
+	switch {
+	case o.Interrupted:
+		return errors.New("the run was interrupted; its numbers do not count")
+	case failed > 0:
 		return fmt.Errorf("%d of %d expectations of scenario %s did not come out", failed, len(o.Verdicts), o.Data.Scenario)
 	}
 	return nil
@@ -360,6 +364,12 @@ func newLabExecCommand() *cobra.Command {
 				return err
 			}
 			defer l.Close()
+			if args[1] == "--" {
+				args = slices.Delete(args, 1, 2)
+			}
+			if len(args) < 2 {
+				return errors.New("no command was given; after the node stands what is to run there")
+			}
 			cmd := exec.Command(args[1], args[2:]...)
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 			return l.Exec(args[0], cmd)

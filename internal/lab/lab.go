@@ -49,7 +49,7 @@ type Lab struct {
 }
 
 // Nodes lists the lab's nodes, sorted.
-func (l *Lab) Nodes() []string { return slices.Sorted(maps.Keys(l.nodes)) }
+func (l *Lab) Nodes() []string { return nodesOf(l.Scenario) }
 
 // node returns an open namespace.
 func (l *Lab) node(name string) (*netns.NS, error) {

@@ -27,6 +27,9 @@ type Outcome struct {
 	Data     report.Data
 	Files    report.Paths
 	Verdicts []Verdict
+	// Interrupted is set when ctx ended the run early; what was seen until then
+	// is reported all the same.
+	Interrupted bool
 }
 
 // OK reports whether every expectation held.
@@ -103,7 +106,7 @@ func Run(ctx context.Context, s *scenario.Scenario, o RunOptions) (out Outcome, 
 	if err != nil {
 		return out, err
 	}
-	out.Data = l.Data(m)
+	out.Data, out.Interrupted = l.Data(m), m.Stopped != nil
 	out.Verdicts = l.Judge(m)
 	out.Files, err = report.Write(l.reportDir(o.Out, m.Start), out.Data)
 	return out, err
