@@ -44,3 +44,16 @@ func BenchmarkHandshake(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRespond is what one genuine initiation costs the responder.
+func BenchmarkRespond(b *testing.B) {
+	p := newPair(b, 1, helloB)
+	msg := p.initiate(b, helloA).Message()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.responder.answers, p.responder.admission = answers{}, admission{}
+		if _, _, reason := p.responder.Respond(start, addressA, msg); reason != OK {
+			b.Fatal(reason)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package handshake
 import (
 	"bytes"
 	"crypto/cipher"
+	"crypto/ecdh"
 	"fmt"
 	"io"
 
@@ -13,7 +14,7 @@ import (
 
 // Initiation is one handshake from its initiator's side. It is for one goroutine.
 type Initiation struct {
-	local     keys.PrivateKey
+	static    *ecdh.PrivateKey
 	peer      keys.PublicKey
 	hello     Hello
 	index     uint32
@@ -30,11 +31,8 @@ type Initiation struct {
 // the caller will know the answer, and later the data sealed under these keys.
 // rng gives the ephemeral key; production passes crypto/rand.Reader.
 func Initiate(local keys.PrivateKey, peer keys.PublicKey, hello Hello, index uint32, rng io.Reader) (*Initiation, error) {
-	i := &Initiation{
-		local: local, peer: peer, hello: hello, index: index,
-		mac1:   newMAC1(local.Public()),
-		opener: cookieSealer(peer),
-	}
+	i := &Initiation{static: staticKey(local), peer: peer, hello: hello, index: index, opener: cookieSealer(peer)}
+	i.mac1 = newMAC1(publicOf(i.static))
 	if err := hello.check(); err != nil {
 		return nil, fmt.Errorf("start a handshake with %v: %w", peer, err)
 	}
@@ -56,12 +54,12 @@ func (i *Initiation) write() error {
 	header := make([]byte, headerLen)
 	putHeader(header, TypeInitiation, i.index)
 	state, err := noise.NewHandshakeState(noise.Config{
-		CipherSuite:   suite,
+		CipherSuite:   suiteFor(i.static),
 		Random:        bytes.NewReader(i.ephemeral[:]),
 		Pattern:       noise.HandshakeIK,
 		Initiator:     true,
 		Prologue:      append([]byte(prologue), header...),
-		StaticKeypair: dhKey(i.local),
+		StaticKeypair: dhKey(i.static),
 		PeerStatic:    i.peer[:],
 	})
 	if err != nil {

@@ -1,12 +1,6 @@
 package handshake
 
-import (
-	"encoding/binary"
-
-	"github.com/flynn/noise"
-
-	"causeway/internal/keys"
-)
+import "encoding/binary"
 
 // Where things stand in a datagram.
 const (
@@ -50,15 +44,6 @@ func PeekIndex(msg []byte) (index uint32, ok bool) {
 	return 0, false
 }
 
-// suite is fixed: what follows it is negotiated inside.
-var suite = noise.NewCipherSuite(noise.DH25519, noise.CipherAESGCM, noise.HashSHA256)
-
 // prologue begins what both sides must agree on before the first message; the
 // initiation's header follows it, and so is authenticated.
 const prologue = "Causeway segment handshake"
-
-// dhKey is a key pair as the noise package wants it.
-func dhKey(k keys.PrivateKey) noise.DHKey {
-	public := k.Public()
-	return noise.DHKey{Private: k[:], Public: public[:]}
-}

@@ -85,7 +85,7 @@ func plainSeal(t *testing.T, key []byte, n uint64, ad, plain []byte) []byte {
 	return gcm.Seal(nil, binary.BigEndian.AppendUint64(make([]byte, 4), n), plain, ad)
 }
 
-func publicOf(t *testing.T, private []byte) []byte {
+func plainPublic(t *testing.T, private []byte) []byte {
 	t.Helper()
 	d, err := ecdh.X25519().NewPrivateKey(private)
 	if err != nil {
@@ -97,8 +97,8 @@ func publicOf(t *testing.T, private []byte) []byte {
 // run performs a whole handshake and returns both messages and both keys, the
 // initiator's for sending first.
 func (p *plainIK) run(initiatorStatic, responderStatic, initiatorEphemeral, responderEphemeral, payload1, payload2 []byte) (msg1, msg2, k1, k2 []byte) {
-	si, sr := publicOf(p.t, initiatorStatic), publicOf(p.t, responderStatic)
-	ei, er := publicOf(p.t, initiatorEphemeral), publicOf(p.t, responderEphemeral)
+	si, sr := plainPublic(p.t, initiatorStatic), plainPublic(p.t, responderStatic)
+	ei, er := plainPublic(p.t, initiatorEphemeral), plainPublic(p.t, responderEphemeral)
 	// -> e, es, s, ss
 	p.mixHash(ei)
 	p.mixKey(initiatorEphemeral, sr)
@@ -133,7 +133,7 @@ func TestThePlainImplementationMeetsThePublishedVector(t *testing.T) {
 		}
 		return b
 	}
-	p := newPlainIK(t, nil, publicOf(t, private(1)))
+	p := newPlainIK(t, nil, plainPublic(t, private(1)))
 	msg1, msg2, k1, k2 := p.run(private(0), private(1), private(0x20), private(0x41), []byte("test_msg_0"), []byte("test_msg_1"))
 	for name, v := range map[string]struct {
 		got  []byte

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/cipher"
+	"crypto/ecdh"
 	"fmt"
 	"io"
 	"net/netip"
@@ -44,7 +45,7 @@ func (r Reason) String() string {
 // Responder answers initiations. One is enough for all peers of a PoP. It is
 // for one goroutine. What it remembers is bounded: of strangers nothing at all.
 type Responder struct {
-	static   noise.DHKey
+	static   *ecdh.PrivateKey
 	hello    Hello
 	allow    func(keys.PublicKey) bool
 	newIndex func() uint32
@@ -69,9 +70,10 @@ func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey)
 		panic("handshake: " + err.Error())
 	}
 	hello.Sequence = 0
-	public := local.Public()
+	static := staticKey(local)
+	public := publicOf(static)
 	return &Responder{
-		static: dhKey(local), hello: hello, allow: allow, newIndex: newIndex, rng: rng,
+		static: static, hello: hello, allow: allow, newIndex: newIndex, rng: rng,
 		mac1: newMAC1(public), sealer: cookieSealer(public), baker: baker{rng: rng},
 		lives: make(lives),
 	}
@@ -189,11 +191,11 @@ func (r *Responder) answer(body []byte) (reply []byte, k *Keys, reason Reason) {
 // state is a Noise state that has yet to read the initiation with this header.
 func (r *Responder) state(header []byte) (*noise.HandshakeState, error) {
 	return noise.NewHandshakeState(noise.Config{
-		CipherSuite:   suite,
+		CipherSuite:   suiteFor(r.static),
 		Random:        r.rng,
 		Pattern:       noise.HandshakeIK,
 		Prologue:      append([]byte(prologue), header...),
-		StaticKeypair: r.static,
+		StaticKeypair: dhKey(r.static),
 	})
 }
 
@@ -218,5 +220,5 @@ func (r *Responder) Forget(peer keys.PublicKey) { delete(r.lives, peer) }
 
 // Format prints whose Responder it is, and none of its keys.
 func (r *Responder) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "responder of %v", keys.PublicKey(r.static.Public))
+	fmt.Fprintf(f, "responder of %v", publicOf(r.static))
 }
