@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -127,8 +128,11 @@ func segmentOf(from, to string, raw, overhead, rtt float64) Segment {
 	}
 }
 
-// samples are the runs every renderer is tested with, sensible and not.
-func samples() map[string]Data {
+// samples are the runs every renderer is tested with, sensible and not. Nobody
+// may change them.
+var samples = sync.OnceValue(makeSamples)
+
+func makeSamples() map[string]Data {
 	good := sample(600, 200)
 
 	busy := sample(120, 200)

@@ -3,7 +3,6 @@ package draw
 import (
 	"bytes"
 	"image"
-	"image/color"
 	"image/draw"
 	"image/png"
 	"math"
@@ -14,12 +13,11 @@ import (
 // PNG rasterises the scene, scale pixels to a unit.
 func (s Scene) PNG(p Palette, scale float64) ([]byte, error) {
 	var b bytes.Buffer
-	enc := png.Encoder{CompressionLevel: png.BestCompression}
-	err := enc.Encode(&b, s.raster(p, scale))
+	err := png.Encode(&b, s.raster(p, scale))
 	return b.Bytes(), err
 }
 
-func (s Scene) raster(p Palette, scale float64) *image.NRGBA {
+func (s Scene) raster(p Palette, scale float64) *image.RGBA {
 	size := image.Rect(0, 0, int(math.Ceil(s.W*scale)), int(math.Ceil(s.H*scale)))
 	r := &raster{dst: image.NewRGBA(size), palette: p, scale: scale}
 	for _, it := range s.Items {
@@ -34,9 +32,7 @@ func (s Scene) raster(p Palette, scale float64) *image.NRGBA {
 			r.text(it)
 		}
 	}
-	out := image.NewNRGBA(size)
-	draw.Draw(out, size, r.dst, image.Point{}, draw.Src)
-	return out
+	return r.dst
 }
 
 // raster paints shapes, each as the union of closed contours.
@@ -50,7 +46,7 @@ type raster struct {
 func (r *raster) rect(it Rect) {
 	if it.Fill != "" {
 		r.contour(roundedBox(it.X, it.Y, it.W, it.H, it.R))
-		r.fill(it.Fill, it.Opacity)
+		r.fillAround(r.inside(it), it.Fill, it.Opacity)
 	}
 	if it.Stroke != "" {
 		outline := roundedBox(it.X, it.Y, it.W, it.H, it.R)
@@ -146,12 +142,53 @@ func (r *raster) pixels(points []Point) []Point {
 	return out
 }
 
-// fill paints the shape built so far, and forgets it. Only the shape's own
-// bounding box is rasterised.
+// inside is the pixels that a rectangle covers whole, less its rounded corners:
+// most of it, and much cheaper to paint than what a rasteriser must look at.
+func (r *raster) inside(it Rect) image.Rectangle {
+	radius := max(it.R, 0)
+	return image.Rect(
+		int(math.Ceil(it.X*r.scale)), int(math.Ceil((it.Y+radius)*r.scale)),
+		int(math.Floor((it.X+it.W)*r.scale)), int(math.Floor((it.Y+it.H-radius)*r.scale)),
+	).Intersect(r.dst.Bounds())
+}
+
+// fillAround is fill for a shape known to cover all of middle.
+func (r *raster) fillAround(middle image.Rectangle, ink Ink, opacity float64) {
+	shape := r.shape
+	r.shape = nil
+	all := boundsOf(shape).Intersect(r.dst.Bounds())
+	if middle.Empty() || !middle.In(all) {
+		r.fillIn(all, shape, ink, opacity)
+		return
+	}
+	draw.Draw(r.dst, middle, r.colour(ink, opacity), image.Point{}, draw.Over)
+	for _, strip := range []image.Rectangle{
+		{all.Min, image.Pt(all.Max.X, middle.Min.Y)},                              // above
+		{image.Pt(all.Min.X, middle.Max.Y), all.Max},                              // below
+		{image.Pt(all.Min.X, middle.Min.Y), image.Pt(middle.Min.X, middle.Max.Y)}, // left
+		{image.Pt(middle.Max.X, middle.Min.Y), image.Pt(all.Max.X, middle.Max.Y)}, // right
+	} {
+		r.fillIn(strip, shape, ink, opacity)
+	}
+}
+
+// fill paints the shape built so far, and forgets it.
 func (r *raster) fill(ink Ink, opacity float64) {
 	shape := r.shape
 	r.shape = nil
-	bounds := boundsOf(shape).Intersect(r.dst.Bounds())
+	r.fillIn(boundsOf(shape).Intersect(r.dst.Bounds()), shape, ink, opacity)
+}
+
+func (r *raster) colour(ink Ink, opacity float64) image.Image {
+	c := r.palette[ink]
+	if opacity > 0 && opacity < 1 {
+		c.A = uint8(math.Round(float64(c.A) * opacity))
+	}
+	return image.NewUniform(c)
+}
+
+// fillIn paints that part of a shape which lies within bounds.
+func (r *raster) fillIn(bounds image.Rectangle, shape [][]Point, ink Ink, opacity float64) {
 	if bounds.Empty() || ink == "" {
 		return
 	}
@@ -168,11 +205,7 @@ func (r *raster) fill(ink Ink, opacity float64) {
 		}
 		v.ClosePath()
 	}
-	c := r.palette[ink]
-	if opacity > 0 && opacity < 1 {
-		c.A = uint8(math.Round(float64(c.A) * opacity))
-	}
-	v.Draw(r.dst, bounds, image.NewUniform(color.NRGBA(c)), image.Point{})
+	v.Draw(r.dst, bounds, r.colour(ink, opacity), image.Point{})
 }
 
 func boundsOf(shape [][]Point) image.Rectangle {
