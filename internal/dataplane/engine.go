@@ -164,7 +164,7 @@ func (e *Engine) Due(now mono.Time) {
 		return
 	}
 	for _, p := range e.plan.neighbours {
-		if p.segment.NextDue() <= now {
+		if due := p.segment.NextDue(); due != 0 && due <= now {
 			p.segment.Due(now)
 		}
 	}

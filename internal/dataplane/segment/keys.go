@@ -153,7 +153,11 @@ func (s *Segment) shakeHands(now mono.Time) {
 		return
 	}
 	if s.initiation == nil {
-		if !s.needKeys(now) || s.repeatAt > now {
+		if !s.needKeys(now) {
+			s.repeatAt = 0
+			return
+		}
+		if s.repeatAt > now {
 			return
 		}
 		s.initiate(now)

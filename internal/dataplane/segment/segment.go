@@ -295,9 +295,12 @@ func (s *Segment) Due(now mono.Time) {
 	}
 }
 
-// NextDue is when Due has something to do; it always has, some day.
+// NextDue is when Due has something to do; zero when it has not, without wires.
 func (s *Segment) NextDue() mono.Time {
 	next := mono.Earliest(s.repeatAt, s.repair.NextDue())
+	if s.sending == nil {
+		return next
+	}
 	for i := range s.wires {
 		next = mono.Earliest(next, s.wires[i].pingAt)
 	}
