@@ -4,8 +4,8 @@
 // and keys come out. Repeating, rekeying and deciding which keys to send under
 // are its caller's business; sealing data is package seal's.
 //
-// The datagrams (numbers are big endian, reserved bytes are zero and bound into
-// the authentication):
+// The datagrams (numbers are big endian, reserved bytes must be zero, and the
+// shard byte, zero today, only steers datagrams to a worker of their receiver):
 //
 //	initiation    0 type 1 | 1 shard | 2 reserved | 4 sender's index   | 8 Noise message 1 | mac1 16 | mac2 16
 //	response      0 type 2 | 1 shard | 2 reserved | 4 receiver's index | 8 Noise message 2 | mac1 16
@@ -14,7 +14,9 @@
 // Both Noise payloads are a list of type-length-value records (see tlv.go) in
 // which each side says who it is; unknown records are skipped, so that a
 // version and the one before it can talk. A version chosen is the smaller of
-// both maxima.
+// both maxima. The initiation's header is part of the Noise prologue and so
+// authenticated; of the answers' headers only the index says anything, and it
+// must be the one that was asked with.
 //
 // # Strangers
 //
