@@ -11,20 +11,13 @@ import (
 	"causeway/internal/lab/trace"
 )
 
-// Verdict is one expectation of the scenario, judged.
-type Verdict struct {
-	Expected string `json:"expected"`
-	Found    string `json:"found"`
-	OK       bool   `json:"ok"`
-}
-
 // Judge compares a measurement with what the scenario expects. Events that
 // could not be done count as expectations that failed.
-func (l *Lab) Judge(m *Measurement) []Verdict {
-	var all []Verdict
+func (l *Lab) Judge(m *Measurement) []report.Check {
+	var all []report.Check
 	for _, d := range m.Done {
 		if d.Err != nil {
-			all = append(all, Verdict{Expected: "the script: " + d.What + " " + d.Where, Found: d.Err.Error()})
+			all = append(all, report.Check{Expected: "the script: " + d.What + " " + d.Where, Found: d.Err.Error()})
 		}
 	}
 	for _, e := range l.Scenario.Expect {
@@ -45,11 +38,11 @@ func (l *Lab) Judge(m *Measurement) []Verdict {
 // judge collects the verdicts about one tunnel.
 type judge struct {
 	of    string
-	found []Verdict
+	found []report.Check
 }
 
 func (j *judge) say(ok bool, expected string, found string, args ...any) {
-	j.found = append(j.found, Verdict{Expected: j.of + ": " + expected, Found: fmt.Sprintf(found, args...), OK: ok})
+	j.found = append(j.found, report.Check{Expected: j.of + ": " + expected, Found: fmt.Sprintf(found, args...), OK: ok})
 }
 
 func (j *judge) probes(e scenario.Expect, s report.Side, r *trace.Result) {

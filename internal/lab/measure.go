@@ -3,6 +3,8 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -163,7 +165,7 @@ func (b *board) show(tunnel string, v trace.Live) {
 	defer b.mu.Unlock()
 	b.last[tunnel] = v
 	line := fmt.Sprintf("%d of %d", v.Sent, b.of)
-	for _, name := range orderedBy(mapKeys(b.last), func(s string) string { return s }) {
+	for _, name := range slices.Sorted(maps.Keys(b.last)) {
 		v := b.last[name]
 		loss := 0.0
 		if v.Sent > 0 {
@@ -172,14 +174,6 @@ func (b *board) show(tunnel string, v trace.Live) {
 		line += fmt.Sprintf("   %s: loss %.1f %%, last %.1f ms", name, loss, float64(v.Last)/1e6)
 	}
 	b.say.Live("%s", line)
-}
-
-func mapKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	return keys
 }
 
 // sleep waits, or until ctx ends.

@@ -127,7 +127,7 @@ func overlayWay(s *scenario.Scenario, client, accelerated netip.Addr, ingress, g
 	}
 	way := []netip.Addr{client, accelerated}
 	for k := 1; k < len(hops); k++ {
-		w := wires(s, hops[k-1], hops[k])
+		w := s.Wires(hops[k-1], hops[k])
 		if len(w) == 0 {
 			return nil
 		}

@@ -27,7 +27,7 @@ func (l *Lab) startPoPs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shots := makeSnapshots(l.Scenario, public)
+	shots := l.Scenario.Snapshots(public)
 	for _, name := range slices.Sorted(maps.Keys(shots)) {
 		if err := l.writeSnapshot(shots[name]); err != nil {
 			return err

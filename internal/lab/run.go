@@ -24,9 +24,8 @@ type RunOptions struct {
 
 // Outcome is what a run came to.
 type Outcome struct {
-	Data     report.Data
-	Files    report.Paths
-	Verdicts []Verdict
+	Data  report.Data
+	Files report.Paths
 	// Interrupted is set when ctx ended the run early; what was seen until then
 	// is reported all the same.
 	Interrupted bool
@@ -34,7 +33,7 @@ type Outcome struct {
 
 // OK reports whether every expectation held.
 func (o Outcome) OK() bool {
-	for _, v := range o.Verdicts {
+	for _, v := range o.Data.Checks {
 		if !v.OK {
 			return false
 		}
@@ -107,7 +106,7 @@ func Run(ctx context.Context, s *scenario.Scenario, o RunOptions) (out Outcome, 
 		return out, err
 	}
 	out.Data, out.Interrupted = l.Data(m), m.Stopped != nil
-	out.Verdicts = l.Judge(m)
+	out.Data.Checks = l.Judge(m)
 	out.Files, err = report.Write(l.reportDir(o.Out, m.Start), out.Data)
 	return out, err
 }

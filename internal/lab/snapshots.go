@@ -1,79 +1,13 @@
 package lab
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"net/netip"
 	"os"
-	"slices"
 
 	"causeway/internal/keys"
 	"causeway/internal/lab/scenario"
 	"causeway/internal/snapshot"
 )
-
-// overlayPort is where PoPs listen for one another in the lab.
-const overlayPort = 4600
-
-// makeSnapshots works out what each PoP is told. public holds the PoPs' keys.
-func makeSnapshots(s *scenario.Scenario, public map[string]string) map[string]snapshot.Snapshot {
-	names := slices.Sorted(maps.Keys(s.PoPs))
-	label := map[string]snapshot.Label{}
-	for i, n := range names {
-		label[n] = snapshot.Label(i + 1)
-	}
-	all := map[string]snapshot.Snapshot{}
-	for _, n := range names {
-		p := s.PoPs[n]
-		shot := snapshot.Snapshot{
-			Format:         snapshot.Format,
-			Version:        1,
-			PoP:            snapshot.PoP{Name: n, Region: p.Region, Label: label[n], PublicKey: public[n]},
-			Routes:         p.Routes,
-			Listeners:      p.Listeners,
-			EndpointGroups: s.EndpointGroups,
-		}
-		for _, carrier := range slices.Sorted(maps.Keys(p.Overlay)) {
-			shot.PoP.Overlay = append(shot.PoP.Overlay, snapshot.Overlay{
-				Name: carrier, Bind: netip.AddrPortFrom(p.Overlay[carrier], overlayPort)})
-		}
-		for _, other := range names {
-			if other == n {
-				continue
-			}
-			shot.Peers = append(shot.Peers, snapshot.Peer{
-				Name: other, Label: label[other], PublicKey: public[other],
-				Wires: wires(s, n, other), Repair: p.Repair,
-			})
-		}
-		all[n] = shot
-	}
-	return all
-}
-
-// wires joins two PoPs by one wire for each carrier that both have, unless the
-// scenario says who is joined and they are not.
-func wires(s *scenario.Scenario, from, to string) []snapshot.Wire {
-	a, b := s.PoPs[from], s.PoPs[to]
-	if !joined(s, from, to) {
-		return nil
-	}
-	var list []snapshot.Wire
-	for _, carrier := range slices.Sorted(maps.Keys(a.Overlay)) {
-		if remote, ok := b.Overlay[carrier]; ok && remote.Is4() == a.Overlay[carrier].Is4() {
-			list = append(list, snapshot.Wire{Local: carrier, Remote: netip.AddrPortFrom(remote, overlayPort)})
-		}
-	}
-	return list
-}
-
-// joined reports whether two PoPs have wires: they do when either names the
-// other, and when neither names anybody.
-func joined(s *scenario.Scenario, a, b string) bool {
-	pa, pb := s.PoPs[a].Peers, s.PoPs[b].Peers
-	return len(pa) == 0 && len(pb) == 0 || slices.Contains(pa, b) || slices.Contains(pb, a)
-}
 
 // makeKeys gives each PoP a private key in a file of its directory and returns
 // the public ones.
@@ -111,14 +45,8 @@ func (l *Lab) reloaded(r *scenario.Reload) (snapshot.Snapshot, error) {
 	if err != nil {
 		return snapshot.Snapshot{}, err
 	}
-	shot := makeSnapshots(l.Scenario, public)[r.PoP]
+	shot := r.Changed(l.Scenario.Snapshots(public)[r.PoP])
 	shot.Version = l.versions[r.PoP] + 1
-	if r.Listeners != nil {
-		shot.Listeners = r.Listeners
-	}
-	if r.Routes != nil {
-		shot.Routes = r.Routes
-	}
 	return shot, nil
 }
 
@@ -132,9 +60,4 @@ func (l *Lab) publicKeys() (map[string]string, error) {
 		public[name] = key.Public().String()
 	}
 	return public, nil
-}
-
-// orderedBy sorts a list by a name of its elements; for stable files and tables.
-func orderedBy[T any](list []T, name func(T) string) []T {
-	return slices.SortedFunc(slices.Values(list), func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 }

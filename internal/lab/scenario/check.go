@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -337,6 +338,41 @@ func (c *checker) expectations() {
 		}
 		if e.SameSAs && e.NewSAs {
 			c.wrong(path, "same_sas together with new_sas", "one of them")
+		}
+	}
+}
+
+// snapshots judges what the PoPs would be told by the rules that they go by.
+func (c *checker) snapshots() {
+	public := map[string]string{}
+	for i, name := range slices.Sorted(maps.Keys(c.s.PoPs)) {
+		key := [32]byte{31: byte(i + 1)} // stands for the key that the lab will make
+		public[name] = base64.StdEncoding.EncodeToString(key[:])
+	}
+	shots := c.s.Snapshots(public)
+	for _, name := range slices.Sorted(maps.Keys(shots)) {
+		c.takeOver(shots[name].Consistent(), "pops."+name)
+	}
+	for i, e := range c.s.Script {
+		if r := e.Reload; r != nil && !r.Invalid {
+			c.takeOver(r.Changed(shots[r.PoP]).Consistent(), fmt.Sprintf("script[%d].reload", i))
+		}
+	}
+}
+
+// takeOver adds a snapshot's problems, each once, with their paths as they are
+// in the scenario.
+func (c *checker) takeOver(list problem.List, under string) {
+	for _, p := range list {
+		switch {
+		case strings.HasPrefix(p.Path, "endpoint_groups"):
+		case strings.HasPrefix(p.Path, "pop.overlay"):
+			p.Path = under + ".overlay"
+		default:
+			p = p.Under(under)
+		}
+		if !slices.Contains(c.found, p) {
+			c.found = append(c.found, p)
 		}
 	}
 }
