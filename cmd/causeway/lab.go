@@ -142,19 +142,19 @@ func printOutcome(out io.Writer, output string, o lab.Outcome) error {
 		}
 	}
 	failed := 0
-	for _, v := range o.Verdicts {
+	for _, c := range o.Data.Checks {
 		mark := "ok    "
-		if !v.OK {
+		if !c.OK {
 			mark, failed = "FAILED", failed+1
 		}
-		fmt.Fprintf(os.Stderr, "%s  %s: %s\n", mark, v.Expected, v.Found)
+		fmt.Fprintf(os.Stderr, "%s  %s: %s\n", mark, c.Expected, c.Found)
 	}
 	fmt.Fprintf(os.Stderr, "reports: %s %s %s %s\n", o.Files.HTML, o.Files.JSON, o.Files.SVG, o.Files.PNG)
 	switch {
 	case o.Interrupted:
 		return errors.New("the run was interrupted; its numbers do not count")
 	case failed > 0:
-		return fmt.Errorf("%d of %d expectations of scenario %s did not come out", failed, len(o.Verdicts), o.Data.Scenario)
+		return fmt.Errorf("%d of %d expectations of scenario %s did not come out", failed, len(o.Data.Checks), o.Data.Scenario)
 	}
 	return nil
 }
