@@ -10,7 +10,7 @@ import (
 	"causeway/internal/dataplane/resequence"
 	"causeway/internal/dataplane/segment"
 	"causeway/internal/dataplane/segment/handshake"
-	repair "causeway/internal/dataplane/segment/norepair"
+	"causeway/internal/dataplane/segment/repair"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/keys"
 	"causeway/internal/mono"

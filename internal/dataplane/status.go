@@ -9,7 +9,7 @@ import (
 
 	"causeway/internal/dataplane/resequence"
 	"causeway/internal/dataplane/segment"
-	repair "causeway/internal/dataplane/segment/norepair"
+	"causeway/internal/dataplane/segment/repair"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/mono"
 	"causeway/internal/report"

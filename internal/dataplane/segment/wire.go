@@ -6,7 +6,7 @@ import (
 	"time"
 	"unsafe"
 
-	repair "causeway/internal/dataplane/segment/norepair"
+	"causeway/internal/dataplane/segment/repair"
 	"causeway/internal/dataplane/segment/seal"
 	"causeway/internal/mono"
 	"causeway/internal/report"
