@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +18,27 @@ import (
 	"causeway/internal/weather"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "lab" && os.Args[2] == "wan" {
+		os.Exit(emulatorProcess())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// emulatorProcess is what `causeway lab wan --config -` does, played by the test binary.
+func emulatorProcess() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	c, err := ReadConfig(os.Stdin)
+	if err == nil {
+		err = Run(ctx, c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
 
 const ms = time.Millisecond
 
