@@ -19,8 +19,8 @@ import (
 
 	"causeway/internal/dataplane/packet"
 	"causeway/internal/dataplane/segment/handshake"
-	"causeway/internal/dataplane/segment/repair"
 	"causeway/internal/dataplane/segment/pack"
+	"causeway/internal/dataplane/segment/repair"
 	"causeway/internal/dataplane/segment/seal"
 	"causeway/internal/keys"
 	"causeway/internal/mono"
@@ -208,7 +208,7 @@ func (s *Segment) Pending() bool { return s.dirty != 0 }
 
 // Outstanding reports whether packets from the peer are known to be missing
 // and may still come.
-func (s *Segment) Outstanding() bool { return true }
+func (s *Segment) Outstanding() bool { return s.repair.Outstanding() }
 
 // Flush sends what Send has collected.
 func (s *Segment) Flush(now mono.Time) {
