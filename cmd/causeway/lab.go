@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,18 +16,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"causeway/internal/cli"
 	"causeway/internal/lab"
 	"causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
 	"causeway/internal/lab/wan"
+	"causeway/internal/strictyaml"
 	scenarios "causeway/lab"
 )
 
 const defaultScenario = "seoul-shanghai"
 
 // newLabCommand is `causeway lab`: the network on one host in which everything is judged.
-func newLabCommand() *cobra.Command {
-	c := &cobra.Command{
+func newLabCommand() *command {
+	c := &command{
 		Use:   "lab",
 		Short: "Build a small Internet on this host and measure tunnels in it",
 		Long: `A lab is a network of namespaces on this host: sites with strongSwan gateways,
@@ -38,18 +39,19 @@ outside of it is touched, and it takes itself down again.`,
   causeway lab run evening --quick
   causeway lab run --count 17280 --interval 1s
   causeway lab up && causeway lab exec sh-lan -- ping 10.2.1.10; causeway lab down`,
-		Args: cobra.NoArgs,
+		Args: subcommands,
+		RunE: func(c *command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
 		newLabRunCommand(), newLabUpCommand(), newLabStatusCommand(), newLabExecCommand(),
-		newLabMtrCommand(), newLabDownCommand(), newLabListCommand(),
+		newLabMtrCommand(), newLabDownCommand(), newLabListCommand(), newLabSelftestCommand(),
 		newLabWANCommand(), newLabGuardCommand(),
 	)
 	return c
 }
 
 // labContext ends when the user interrupts, so that labs are taken down.
-func labContext(c *cobra.Command) (context.Context, context.CancelFunc) {
+func labContext(c *command) (context.Context, context.CancelFunc) {
 	parent := c.Context()
 	if parent == nil {
 		parent = context.Background()
@@ -62,29 +64,22 @@ func scenarioArg(args []string) (*scenario.Scenario, error) {
 	if len(args) > 0 {
 		name = args[0]
 	}
-	return scenario.Load(scenarios.FS, name)
+	s, err := scenario.Load(scenarios.FS, name)
+	var content *strictyaml.Error
+	if errors.As(err, &content) {
+		return nil, &cli.Error{What: "scenario refused", Err: err, Code: cli.Usage}
+	}
+	return s, err
 }
 
 // completeScenario offers the built-in scenarios to the shell.
-func completeScenario(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func completeScenario(*command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return scenario.Names(scenarios.FS), cobra.ShellCompDirectiveDefault
 }
 
-func outputFlag(c *cobra.Command, output *string) {
-	c.Flags().StringVarP(output, "output", "o", "table", "table or json")
-}
-
-func checkOutput(output string) error {
-	if output != "table" && output != "json" {
-		return fmt.Errorf("--output is %q; table and json are allowed", output)
-	}
-	return nil
-}
-
-func newLabRunCommand() *cobra.Command {
+func newLabRunCommand() *command {
 	var o lab.RunOptions
-	var output string
-	c := &cobra.Command{
+	c := &command{
 		Use:   "run [SCENARIO]",
 		Short: "Build a scenario, measure, report, and take it down",
 		Long: `Builds the scenario (default ` + defaultScenario + `; a built-in name or a file's path), probes
@@ -94,23 +89,21 @@ the scenario expects did not come out, 2 when this machine lacks something.`,
 		Example:           `  causeway lab run seoul-shanghai --duration 5m --seed 7 -o json > report.json`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeScenario,
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
-				return err
-			}
-			s, err := scenarioArg(args)
-			if err != nil {
-				return err
-			}
-			ctx, cancel := labContext(c)
-			defer cancel()
-			o.Progress = lab.NewProgress(os.Stderr)
-			out, err := lab.Run(ctx, s, o)
-			if err != nil {
-				return err
-			}
-			return printOutcome(c.OutOrStdout(), output, out)
-		},
+	}
+	output := cli.OutputFlag(c, "table", "json")
+	c.RunE = func(c *command, args []string) error {
+		s, err := scenarioArg(args)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := labContext(c)
+		defer cancel()
+		o.Progress = lab.NewProgress(os.Stderr)
+		out, err := lab.Run(ctx, s, o)
+		if err != nil {
+			return err
+		}
+		return printOutcome(c.OutOrStdout(), output.Is("json"), out)
 	}
 	f := c.Flags()
 	f.DurationVar(&o.Duration, "duration", 0, "how long to probe (default: the scenario's)")
@@ -121,13 +114,12 @@ the scenario expects did not come out, 2 when this machine lacks something.`,
 	f.BoolVar(&o.Kept, "keep", false, "leave the lab standing; `causeway lab down` ends it")
 	f.StringVar(&o.Out, "out", "", "directory for reports (default out/lab)")
 	f.StringVar(&o.Name, "name", "", "of the lab (default: made from the scenario's)")
-	outputFlag(c, &output)
 	return c
 }
 
 // printOutcome prints the report to out; what else there is to say goes to stderr.
-func printOutcome(out io.Writer, output string, o lab.Outcome) error {
-	if output == "json" {
+func printOutcome(out io.Writer, asJSON bool, o lab.Outcome) error {
+	if asJSON {
 		text, err := report.JSON(o.Data)
 		if err != nil {
 			return err
@@ -159,14 +151,15 @@ func printOutcome(out io.Writer, output string, o lab.Outcome) error {
 	return nil
 }
 
-func newLabUpCommand() *cobra.Command {
+func newLabUpCommand() *command {
 	o := lab.Options{Kept: true}
-	c := &cobra.Command{
+	c := &command{
 		Use:               "up [SCENARIO]",
 		Short:             "Build a scenario and leave it standing",
+		Example:           "  causeway lab up clean --name mine\n  causeway lab status --lab mine",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeScenario,
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *command, args []string) error {
 			s, err := scenarioArg(args)
 			if err != nil {
 				return err
@@ -187,13 +180,14 @@ func newLabUpCommand() *cobra.Command {
 	return c
 }
 
-func newLabDownCommand() *cobra.Command {
+func newLabDownCommand() *command {
 	var all bool
-	c := &cobra.Command{
-		Use:   "down [LAB…]",
-		Short: "Take labs down",
-		Long:  "Takes the named labs down, the only one there is when none is named, or all with --all.",
-		RunE: func(c *cobra.Command, args []string) error {
+	c := &command{
+		Use:     "down [LAB…]",
+		Short:   "Take labs down",
+		Example: "  causeway lab down\n  causeway lab down mine yours\n  causeway lab down --all",
+		Long:    "Takes the named labs down, the only one there is when none is named, or all with --all.",
+		RunE: func(c *command, args []string) error {
 			names, err := labsToEnd(args, all)
 			if err != nil {
 				return err
@@ -210,12 +204,12 @@ func newLabDownCommand() *cobra.Command {
 
 func labsToEnd(args []string, all bool) ([]string, error) {
 	if len(args) > 0 && all {
-		return nil, errors.New("labs named together with --all; one of them is allowed")
+		return nil, cli.Misuse("labs are named together with --all; one of them is allowed")
 	}
 	if len(args) > 0 {
 		for _, name := range args {
 			if !lab.Exists(name) {
-				return nil, fmt.Errorf("there is no lab %q; `causeway lab list` shows those there are", name)
+				return nil, lab.NoLab(name)
 			}
 		}
 		return args, nil
@@ -234,28 +228,25 @@ func labsToEnd(args []string, all bool) ([]string, error) {
 	return names, nil
 }
 
-func newLabListCommand() *cobra.Command {
-	var output string
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List built-in scenarios and the labs that stand",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
-				return err
-			}
-			labs, err := lab.List()
-			if err != nil {
-				return err
-			}
-			return printLabs(c.OutOrStdout(), output, labs)
-		},
+func newLabListCommand() *command {
+	c := &command{
+		Use:     "list",
+		Short:   "List built-in scenarios and the labs that stand",
+		Example: "  causeway lab list\n  causeway lab list -o json | jq -r '.labs[].lab'",
+		Args:    noArgs,
 	}
-	outputFlag(c, &output)
+	output := cli.OutputFlag(c, "table", "json")
+	c.RunE = func(c *command, args []string) error {
+		labs, err := lab.List()
+		if err != nil {
+			return err
+		}
+		return printLabs(c.OutOrStdout(), output.Is("json"), labs)
+	}
 	return c
 }
 
-func printLabs(out io.Writer, output string, labs []lab.Standing) error {
+func printLabs(out io.Writer, asJSON bool, labs []lab.Standing) error {
 	type described struct {
 		Name  string `json:"name"`
 		Title string `json:"title"`
@@ -268,8 +259,8 @@ func printLabs(out io.Writer, output string, labs []lab.Standing) error {
 		}
 		known = append(known, described{name, s.Title})
 	}
-	if output == "json" {
-		return printJSON(out, map[string]any{"scenarios": known, "labs": labs})
+	if asJSON {
+		return cli.PrintJSON(out, map[string]any{"scenarios": known, "labs": labs})
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SCENARIO\tWHAT IT SHOWS")
@@ -286,44 +277,35 @@ func printLabs(out io.Writer, output string, labs []lab.Standing) error {
 	return w.Flush()
 }
 
-func printJSON(out io.Writer, v any) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
 // labFlag names the lab that a command is about.
-func labFlag(c *cobra.Command, name *string) {
+func labFlag(c *command, name *string) {
 	c.Flags().StringVar(name, "lab", "", "which lab (default: the only one)")
 }
 
-func newLabStatusCommand() *cobra.Command {
-	var name, output string
-	c := &cobra.Command{
-		Use:   "status",
-		Short: "Show a lab's nodes, processes, tunnels and PoPs",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
-				return err
-			}
-			l, err := lab.Open(name)
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			ctx, cancel := labContext(c)
-			defer cancel()
-			st := l.Status(ctx)
-			if output == "json" {
-				return printJSON(c.OutOrStdout(), st)
-			}
-			return printLabStatus(c.OutOrStdout(), st)
-		},
+func newLabStatusCommand() *command {
+	var name string
+	c := &command{
+		Use:     "status",
+		Short:   "Show a lab's nodes, processes, tunnels and segments",
+		Example: "  causeway lab status\n  causeway lab status --lab mine -o json",
+		Args:    noArgs,
+	}
+	output := cli.OutputFlag(c, "table", "json")
+	c.RunE = func(c *command, args []string) error {
+		l, err := lab.Open(name)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		ctx, cancel := labContext(c)
+		defer cancel()
+		st := l.Status(ctx)
+		if output.Is("json") {
+			return cli.PrintJSON(c.OutOrStdout(), st)
+		}
+		return printLabStatus(c.OutOrStdout(), st)
 	}
 	labFlag(c, &name)
-	outputFlag(c, &output)
 	return c
 }
 
@@ -351,14 +333,14 @@ func printLabStatus(out io.Writer, st lab.Status) error {
 	return w.Flush()
 }
 
-func newLabExecCommand() *cobra.Command {
+func newLabExecCommand() *command {
 	var name string
-	c := &cobra.Command{
+	c := &command{
 		Use:     "exec NODE -- COMMAND…",
 		Short:   "Run a command on a node of a lab",
 		Example: "  causeway lab exec sh-lan -- mtr -n 10.2.1.10\n  causeway lab exec se-gw -- bash",
 		Args:    cobra.MinimumNArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *command, args []string) error {
 			l, err := lab.Open(name)
 			if err != nil {
 				return err
@@ -368,13 +350,13 @@ func newLabExecCommand() *cobra.Command {
 				args = slices.Delete(args, 1, 2)
 			}
 			if len(args) < 2 {
-				return errors.New("no command was given; after the node stands what is to run there")
+				return cli.Misuse("no command was given; after the node stands what is to run there")
 			}
 			cmd := exec.Command(args[1], args[2:]...)
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 			return l.Exec(args[0], cmd)
 		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(_ *command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			l, err := lab.Open(name)
 			if err != nil || len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault
@@ -388,14 +370,14 @@ func newLabExecCommand() *cobra.Command {
 	return c
 }
 
-func newLabMtrCommand() *cobra.Command {
+func newLabMtrCommand() *command {
 	var name string
 	o := lab.MtrOptions{}
-	c := &cobra.Command{
+	c := &command{
 		Use:     "mtr [TUNNEL…]",
 		Short:   "Probe tunnels of a lab and print their hops as mtr does",
 		Example: "  causeway lab mtr -c 100 -i 100ms direct accelerated",
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *command, args []string) error {
 			l, err := lab.Open(name)
 			if err != nil {
 				return err
@@ -436,20 +418,15 @@ func printHops(out io.Writer, tables []lab.MtrTable) error {
 }
 
 // newLabWANCommand is the emulator's process.
-func newLabWANCommand() *cobra.Command {
+func newLabWANCommand() *command {
 	var file string
-	c := &cobra.Command{
+	c := &command{
 		Use:    "wan",
 		Short:  "Carry the packets of a lab's long-distance links",
-		Args:   cobra.NoArgs,
+		Args:   noArgs,
 		Hidden: true,
-		RunE: func(c *cobra.Command, args []string) error {
-			f, err := os.Open(file)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			config, err := wan.ReadConfig(f)
+		RunE: func(c *command, args []string) error {
+			config, err := wanConfig(file)
 			if err != nil {
 				return err
 			}
@@ -463,14 +440,74 @@ func newLabWANCommand() *cobra.Command {
 	return c
 }
 
+// wanConfig reads the emulator's configuration from a file, or from standard
+// input when its name is "-".
+func wanConfig(file string) (wan.Config, error) {
+	if file == "-" {
+		return wan.ReadConfig(os.Stdin)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return wan.Config{}, err
+	}
+	defer f.Close()
+	return wan.ReadConfig(f)
+}
+
+// newLabSelftestCommand is the emulator's proof of its own accuracy.
+func newLabSelftestCommand() *command {
+	var o wan.SelftestOptions
+	c := &command{
+		Use:   "selftest",
+		Short: "Prove that the emulated Internet does what it is told",
+		Long: `Sends probes between two hosts through the emulator and compares what comes
+out with the weather it was told: delay error, loss within binomial bounds, rate,
+and the same fate for the same seed. The exit code is 1 when a target was missed,
+or when the machine was too busy for the result to mean anything.`,
+		Example: "  causeway lab selftest --quick\n  causeway lab selftest -o json",
+		Args:    noArgs,
+	}
+	output := cli.OutputFlag(c, "table", "json")
+	c.RunE = func(c *command, args []string) error {
+		exe, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		o.Command = []string{exe, "lab", "wan", "--config", "-"}
+		progress := c.OutOrStdout()
+		if output.Is("json") {
+			progress = os.Stderr
+		}
+		ctx, cancel := labContext(c)
+		defer cancel()
+		r, err := lab.Selftest(ctx, progress, o)
+		if err != nil {
+			return err
+		}
+		if output.Is("json") {
+			err = cli.PrintJSON(c.OutOrStdout(), r)
+		}
+		switch {
+		case !r.Valid:
+			return fmt.Errorf("the self-test says nothing: %s", r.Reason)
+		case !r.Passed:
+			return errors.New("the emulator missed a target")
+		}
+		return err
+	}
+	c.Flags().Uint64Var(&o.Seed, "seed", 0, "of the weather (default 1)")
+	c.Flags().BoolVar(&o.Quick, "quick", false, "a third of the packets")
+	return c
+}
+
 // newLabGuardCommand is the process that takes a lab down when its owner died.
-func newLabGuardCommand() *cobra.Command {
-	return &cobra.Command{
+func newLabGuardCommand() *command {
+	return &command{
 		Use:    "guard LAB",
 		Short:  "Take a lab down when standard input ends",
 		Args:   cobra.ExactArgs(1),
 		Hidden: true,
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *command, args []string) error {
 			signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			return lab.Guard(args[0], os.Stdin)
 		},

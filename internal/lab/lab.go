@@ -56,7 +56,7 @@ func (l *Lab) node(name string) (*netns.NS, error) {
 	if ns, ok := l.nodes[name]; ok {
 		return ns, nil
 	}
-	return nil, fmt.Errorf("lab %s has no node %q; it has %v", l.Name, name, l.Nodes())
+	return nil, fail(notFound, "lab %s has no node %q; it has %v", l.Name, name, l.Nodes())
 }
 
 // tunnel returns the scenario's tunnel of that name.
@@ -67,7 +67,7 @@ func (l *Lab) tunnel(name string) (scenario.Tunnel, error) {
 		for _, t := range l.Scenario.Tunnels {
 			names = append(names, t.Name)
 		}
-		return t, fmt.Errorf("lab %s has no tunnel %q; it has %v", l.Name, name, names)
+		return t, fail(notFound, "lab %s has no tunnel %q; it has %v", l.Name, name, names)
 	}
 	return t, nil
 }

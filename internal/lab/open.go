@@ -25,7 +25,7 @@ func Open(name string) (*Lab, error) {
 	}
 	st, err := readState(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no lab %q; `causeway lab list` shows those there are", name)
+		return nil, NoLab(name)
 	}
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func only() (string, error) {
 	}
 	switch len(labs) {
 	case 0:
-		return "", errors.New("no lab stands; `causeway lab up` builds one")
+		return "", fail(notFound, "no lab stands; `causeway lab up` builds one")
 	case 1:
 		return labs[0].Lab, nil
 	}
@@ -55,7 +55,7 @@ func only() (string, error) {
 	for _, l := range labs {
 		names = append(names, l.Lab)
 	}
-	return "", fmt.Errorf("%d labs stand (%s); say which with --lab NAME", len(labs), strings.Join(names, ", "))
+	return "", fail(usage, "%d labs stand (%s); say which with --lab NAME", len(labs), strings.Join(names, ", "))
 }
 
 // reopen reads the scenario and opens the namespaces.

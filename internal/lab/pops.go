@@ -2,16 +2,15 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"causeway/internal/lab/process"
+	"causeway/internal/popagent"
 	"causeway/internal/report"
 )
 
@@ -65,20 +64,13 @@ func (l *Lab) startPoP(name string) error {
 
 func (l *Lab) popSocket(name string) string { return l.path(name, "pop.sock") }
 
-// popStatus asks a PoP how it is, by the command that a person would use.
+// popStatus asks a PoP how it is, as `causeway pop status` does.
 func (l *Lab) popStatus(ctx context.Context, name string) (report.PoP, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	var errs strings.Builder
-	cmd := exec.CommandContext(ctx, l.exe, "pop", "status", "--socket", l.popSocket(name), "-o", "json")
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
+	p, err := popagent.Client{Socket: l.popSocket(name)}.Status(ctx)
 	if err != nil {
-		return report.PoP{}, fmt.Errorf("ask PoP %s for its status: %w: %s", name, err, strings.TrimSpace(errs.String()))
-	}
-	var p report.PoP
-	if err := json.Unmarshal(out, &p); err != nil {
-		return report.PoP{}, fmt.Errorf("read the status of PoP %s: %w", name, err)
+		return report.PoP{}, fmt.Errorf("ask PoP %s for its status: %w", name, err)
 	}
 	return p, nil
 }

@@ -1,7 +1,10 @@
 package lab
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -10,6 +13,7 @@ import (
 	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/netns"
 	"causeway/internal/lab/scenario"
+	"causeway/internal/lab/wan"
 )
 
 // MissingError is what a lab needs and this machine lacks, one sentence a line,
@@ -88,4 +92,41 @@ func (m *netMissing) err() error {
 		return nil
 	}
 	return &MissingError{Sentences: slices.Clone(m.sentences)}
+}
+
+// coded is an error that the program ends with a number of its own for.
+type coded struct {
+	text string
+	code int
+}
+
+func (e *coded) Error() string { return e.text }
+
+// ExitCode is what the program ends with.
+func (e *coded) ExitCode() int { return e.code }
+
+// The codes that `causeway help exit-codes` explains.
+const (
+	usage    = 2
+	notFound = 3
+	conflict = 5
+)
+
+func fail(code int, format string, args ...any) error {
+	return &coded{text: fmt.Sprintf(format, args...), code: code}
+}
+
+// NoLab is the error about a lab that is not there.
+func NoLab(name string) error {
+	return fail(notFound, "there is no lab %q; `causeway lab list` shows those there are", name)
+}
+
+// Selftest is the emulator's own, with what this machine lacks said as for a lab.
+func Selftest(ctx context.Context, out io.Writer, o wan.SelftestOptions) (*wan.SelftestResult, error) {
+	r, err := wan.Selftest(ctx, out, o)
+	var known *netns.Missing
+	if errors.As(err, &known) {
+		err = &MissingError{Sentences: []string{known.Error()}}
+	}
+	return r, err
 }

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -56,21 +55,21 @@ func PlanFor(s *scenario.Scenario, o RunOptions) (Plan, error) {
 	}
 	switch {
 	case p.Interval < 10*time.Millisecond:
-		return p, fmt.Errorf("interval is %v; at least 10ms is allowed", p.Interval)
+		return p, fail(usage, "interval is %v; at least 10ms is allowed", p.Interval)
 	case o.Count < 0:
-		return p, fmt.Errorf("count is %d; at least 1 is allowed", o.Count)
+		return p, fail(usage, "count is %d; at least 1 is allowed", o.Count)
 	case o.Count > 0 && o.Duration != 0 && o.Interval != 0:
-		return p, errors.New("count, duration and interval were all given; any two of them make the third")
+		return p, fail(usage, "%s", "count, duration and interval were all given; any two of them make the third")
 	case o.Count > 0 && o.Duration != 0: // the interval follows
 		p.Interval = o.Duration / time.Duration(o.Count)
 		if p.Interval < 10*time.Millisecond {
-			return p, fmt.Errorf("%d probes in %v are one every %v; at least 10ms is allowed", o.Count, o.Duration, p.Interval)
+			return p, fail(usage, "%d probes in %v are one every %v; at least 10ms is allowed", o.Count, o.Duration, p.Interval)
 		}
 	case o.Count == 0:
 		p.Count = int(duration / p.Interval)
 	}
 	if p.Count < 1 {
-		return p, fmt.Errorf("no probe fits: %v every %v", duration, p.Interval)
+		return p, fail(usage, "no probe fits: %v every %v", duration, p.Interval)
 	}
 	return p, nil
 }

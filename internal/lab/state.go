@@ -53,7 +53,7 @@ func claim(lab string) (*state, error) {
 	err := os.Mkdir(s.dir, 0o755)
 	if errors.Is(err, fs.ErrExist) {
 		if old, _ := readState(lab); !old.stale() {
-			return nil, fmt.Errorf("lab %s stands already (scenario %s, since %s); use it, take it down with `causeway lab down %s`, or give another name with --name",
+			return nil, fail(conflict, "lab %s stands already (scenario %s, since %s); use it, take it down with `causeway lab down %s`, or give another name with --name",
 				lab, old.Scenario, old.Created.Format(time.TimeOnly), lab)
 		}
 		if err := Down(lab); err != nil {

@@ -25,7 +25,7 @@ func Load(built fs.FS, name string) (*Scenario, error) {
 	}
 	data, err := fs.ReadFile(built, name+".yaml")
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		return nil, fmt.Errorf("there is no scenario %q; built in are: %s; or give the path of a file", name, strings.Join(Names(built), ", "))
+		return nil, fmt.Errorf("there is no scenario %q (built in are: %s; or give the path of a file): %w", name, strings.Join(Names(built), ", "), fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read scenario %s: %w", name, err)
