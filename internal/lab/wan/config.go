@@ -52,8 +52,9 @@ type Node struct {
 // Link is the way of packets in one direction, from a source to a destination address.
 // Pairs of addresses without a link cannot reach each other.
 type Link struct {
-	// From and To are each a node's name or one of its addresses. The link for an
-	// address goes before the link for its node.
+	// From and To are each a node's name or one of its addresses. A link for two addresses
+	// goes before one for an address and a node, that before one for two nodes; among
+	// equals the last.
 	From string `json:"from"`
 	To   string `json:"to"`
 

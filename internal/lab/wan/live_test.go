@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,9 +93,23 @@ func TestLinksChangeWhileTheyRun(t *testing.T) {
 	if n := count1(arrive(t, sh, se, se4, 20)); n != 0 {
 		t.Errorf("%d came through full loss", n)
 	}
-	s := stats(t, client, false)
-	if d := s.Links[0].Dropped; d["outage"] != 20 || d["random"] != 20 || s.Links[0].Delivered != 40 {
+	must(t, client.Change(ctx, "sh", "se", weather.Step{Profile: &weather.Profile{}, Outage: 400 * ms}))
+	if n := count1(arrive(t, sh, se, se4, 20)); n != 0 {
+		t.Errorf("%d came through an outage of 400 ms", n)
+	}
+	until(t, "the outage is over", func() bool { return count1(arrive(t, sh, se, se4, 1)) == 1 })
+	s := stats(t, client, true)
+	if d := s.Links[0].Dropped; d["outage"] < 40 || d["random"] != 20 || s.Links[0].Delivered != 41 {
 		t.Errorf("counted %+v", s.Links[0])
+	}
+	must(t, client.Change(ctx, "*", "*", weather.Step{Down: &down}))
+	_, err := client.Start(ctx)
+	must(t, err)
+	if n := count1(arrive(t, se, sh, sh4, 20)); n != 20 {
+		t.Errorf("%d of 20 came after a new start, which ends changes", n)
+	}
+	if n := count1(arrive(t, sh, se, se4, 20)); n != 0 {
+		t.Errorf("%d came after a new start, which goes back to what was set", n)
 	}
 }
 
@@ -160,6 +175,34 @@ func until(t *testing.T, what string, ok func() bool) {
 	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited 10 s for this: %s", what)
+		}
+	}
+}
+
+func TestTheKernelHearsFromRoutersOnTheWay(t *testing.T) {
+	nodes, ns := hosts(t, pair)
+	hops := []string{"100.64.0.1", "100.64.0.2"}
+	emulate(t, Config{Seed: 4, Nodes: nodes, Links: both("sh", "se", weather.Profile{Delay: ms}, hops...)})
+	c := socket(t, ns["sh"], sh4)
+	raw, err := c.SyscallConn()
+	must(t, err)
+	for ttl, hop := range hops {
+		raw.Control(func(fd uintptr) {
+			must(t, unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1), unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TTL, ttl+1))
+		})
+		send(t, c, se4, []byte("who is there"))
+		var oob [512]byte
+		var n int
+		until(t, "an ICMP error", func() bool {
+			raw.Control(func(fd uintptr) { _, n, _, _, err = unix.Recvmsg(int(fd), nil, oob[:], unix.MSG_ERRQUEUE) })
+			return err == nil
+		})
+		messages, err := unix.ParseSocketControlMessage(oob[:n])
+		must(t, err)
+		// struct sock_extended_err, 16 bytes, then the offender's sockaddr_in.
+		i := slices.IndexFunc(messages, func(m unix.SocketControlMessage) bool { return m.Header.Type == unix.IP_RECVERR })
+		if d := messages[i].Data; d[5] != 11 || netip.AddrFrom4([4]byte(d[20:])).String() != hop {
+			t.Errorf("TTL %d: ICMP type %d from %v, want 11 from %s", ttl+1, d[5], d[20:24], hop)
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 // Waking a thread costs more than a packet (25–40 µs against 3 µs on a virtual
 // machine), so while there is much to do the loop sleeps from tick to tick
 // without listening, and finds many packets each time; the error is at most half
-// a tick at either end. While there is little, it sleeps until a packet comes or is due.
+// a tick at either end. While there is little, it sleeps until a packet comes or is
+// due, less the time that waking has been taking.
 //
 // It makes system calls without telling the Go scheduler, which would
 // otherwise take the thread's place away for each; the other goroutines have
@@ -32,9 +33,10 @@ type loop struct {
 	stopped   bool
 
 	ticking   bool
-	polled    mono.Time // when the devices were last read
-	planned   mono.Time // when the sleep should have ended; 0 if a packet ended it
-	moved     int       // packets read and released in this window
+	polled    mono.Time     // when the devices were last read
+	planned   mono.Time     // when the sleep should have ended; 0 if a packet ended it
+	waking    time.Duration // what waking takes, on average of late
+	moved     int           // packets read and released in this window
 	windowEnd mono.Time
 
 	events  [maxNodes + 1]unix.EpollEvent
@@ -47,9 +49,10 @@ type loop struct {
 const (
 	// heartbeat bounds an idle sleep, so that a stall is noticed with no packet there.
 	heartbeat = 5 * time.Millisecond
-	// early is how long before a lone packet's due time the loop asks to be woken, which is
-	// about what waking takes.
-	early = 25 * time.Microsecond
+	// longestWaking bounds what waking is taken to need, above which it is a disturbance.
+	longestWaking = 200 * time.Microsecond
+	// early is how long before its due time a lone packet may go, about what writing it takes.
+	early = 5 * time.Microsecond
 	// burst is how many packets are read from one device before others have their turn.
 	burst = 256
 	// window is the number of ticks after which the loop chooses how to sleep.
@@ -94,7 +97,11 @@ func (l *loop) reset(now mono.Time) {
 // awake notes how late the loop was woken, and chooses how to sleep next.
 func (l *loop) awake(now mono.Time) {
 	if l.planned != 0 {
-		l.late.absent(now.Sub(l.planned))
+		late := now.Sub(l.planned)
+		l.late.absent(late)
+		if !l.ticking {
+			l.waking += (min(max(late, 0), longestWaking) - l.waking) / 16
+		}
 	}
 	if now < l.windowEnd {
 		return
@@ -112,7 +119,7 @@ func (l *loop) awake(now mono.Time) {
 // since the last poll, on average in the middle of it; after a stall nobody
 // knows, and too late is better than too early.
 func (l *loop) read(now mono.Time) {
-	arrived := now
+	arrived := now.Add(-l.waking)
 	if l.ticking {
 		arrived = now.Add(-min(now.Sub(l.polled)/2, 2*l.tick))
 		l.ready = l.wait(0)
@@ -206,11 +213,11 @@ func (l *loop) sleep() {
 	}
 	until := now.Add(heartbeat)
 	if heap := l.net.heap; heap.len() > 0 {
-		until = min(until, heap.top().at.Add(-early))
+		until = min(until, heap.top().at.Add(-l.waking))
 	}
 	l.ready = l.wait(until.Sub(now))
 	l.planned = until
-	if l.ready > 0 {
+	if l.ready > 0 || until <= now { // so near to a due time the loop spins
 		l.planned = 0
 	}
 }
