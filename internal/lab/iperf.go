@@ -73,6 +73,7 @@ func (l *Lab) runIperf(ctx context.Context, t scenario.Tunnel, r *IperfResult) e
 		Args: []string{"iperf3", "--server", "--one-off", "--json", "--bind", t.To.HostIP().String(), "--port", port},
 		Log:  log,
 		In:   l.nodes[scenario.HostNode(t.To.Site)].Do,
+		Nice: process.First,
 	})
 	if err != nil {
 		return err

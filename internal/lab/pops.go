@@ -54,7 +54,7 @@ func (l *Lab) startPoP(name string) error {
 			"--state-dir", l.path(name, "state"),
 			"--socket", l.popSocket(name)},
 		Log: l.path(name, "pop.log"),
-		In:  l.nodes[name].Do,
+		In:  l.nodes[name].Do, Nice: process.First,
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +27,10 @@ type Record struct {
 	Start uint64 `json:"start"` // clock ticks after boot, field 22 of /proc/PID/stat
 }
 
+// First is the priority of what must not wait for other work of the host,
+// since that would look like the network's delay.
+const First = -15
+
 // Spec is a program to start.
 type Spec struct {
 	Name string
@@ -35,6 +40,8 @@ type Spec struct {
 	// In runs a function in the network namespace the program is to live in;
 	// nil means ours.
 	In func(func() error) error
+	// Nice is the scheduling priority (setpriority(2)), -20 first to 19 last.
+	Nice int
 }
 
 // Start starts the program in a session of its own, so that a Ctrl-C meant for
@@ -53,16 +60,35 @@ func Start(s Spec) (Record, error) {
 	if in == nil {
 		in = func(f func() error) error { return f() }
 	}
-	if err := in(cmd.Start); err != nil {
+	if err := in(func() error { return atPriority(s.Nice, cmd.Start) }); err != nil {
 		return Record{}, fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	r := Record{Name: s.Name, PID: cmd.Process.Pid}
 	r.Start, _, err = stat(r.PID)
 	go cmd.Wait()
+	if s.Nice != 0 {
+		// Where the kernel groups sessions (sched(7), autogroup), a process' own
+		// priority says nothing against other sessions; its group's does.
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", r.PID), []byte(strconv.Itoa(s.Nice)), 0)
+	}
 	if err != nil {
 		return Record{}, fmt.Errorf("start %s: it ended at once; see %s", s.Name, s.Log)
 	}
 	return r, nil
+}
+
+// atPriority calls start with this thread at a priority, which the process that
+// it starts inherits.
+func atPriority(nice int, start func() error) error {
+	if nice == 0 {
+		return start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil {
+		return fmt.Errorf("set priority %d: %w", nice, err)
+	}
+	return errors.Join(start(), unix.Setpriority(unix.PRIO_PROCESS, 0, 0))
 }
 
 // Alive reports whether the recorded process still runs.
