@@ -84,12 +84,15 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	plane, err := o.NewPlane(key, o.StateDir, o.Log)
+	control, err := a.listen() // before any packet moves: it may show that another PoP runs
 	if err != nil {
+		return err
+	}
+	if a.plane, err = o.NewPlane(key, o.StateDir, o.Log); err != nil {
+		control.close()
 		return fmt.Errorf("start PoP: %w", err)
 	}
-	a.plane = plane
-	return a.run(ctx, first)
+	return a.run(ctx, first, control)
 }
 
 // agent is a running PoP.
@@ -109,7 +112,7 @@ type agent struct {
 }
 
 // run starts everything, waits for the end and stops everything.
-func (a *agent) run(ctx context.Context, first *loaded) error {
+func (a *agent) run(ctx context.Context, first *loaded, control *control) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	planeDone := make(chan error, 1)
@@ -120,10 +123,7 @@ func (a *agent) run(ctx context.Context, first *loaded) error {
 		return errors.Join(err, <-planeDone)
 	}
 	if err := a.applyFirst(first); err != nil {
-		return stop(err)
-	}
-	control, err := a.listen()
-	if err != nil {
+		control.close()
 		return stop(err)
 	}
 	served := make(chan struct{})
@@ -133,9 +133,9 @@ func (a *agent) run(ctx context.Context, first *loaded) error {
 	a.notify.send("READY=1", "STATUS="+a.state.sentence())
 	a.Log.Info("PoP is running", "pop", a.state.name(), "snapshot", a.state.version(), "socket", a.Socket)
 
+	var err error
 	select {
 	case <-ctx.Done():
-		err = nil
 	case err = <-planeDone:
 		planeDone <- nil
 		if err == nil && ctx.Err() == nil {
@@ -198,7 +198,7 @@ func (a *agent) apply(l *loaded) error {
 	a.retryAt = time.Time{}
 	if err := a.plane.Apply(l.snapshot); err != nil {
 		a.retryAt = time.Now().Add(a.Options.retry)
-		return &ApplyError{File: l.file, Version: l.snapshot.Version, Err: err}
+		return &ApplyError{File: l.file, Err: err}
 	}
 	a.state.take(l)
 	if l.kept {
@@ -213,13 +213,12 @@ func (a *agent) apply(l *loaded) error {
 // ApplyError is a snapshot that is right in itself but that this machine cannot
 // carry now: an address that is not here, a port that is taken.
 type ApplyError struct {
-	File    string
-	Version uint64
-	Err     error
+	File string
+	Err  error
 }
 
 func (e *ApplyError) Error() string {
-	return fmt.Sprintf("apply %s, version %d: %v", e.File, e.Version, e.Err)
+	return fmt.Sprintf("apply %s: %v", e.File, e.Err)
 }
 
 func (e *ApplyError) Unwrap() error { return e.Err }

@@ -72,13 +72,15 @@ func (a *agent) listen() (*control, error) {
 // serve answers until close.
 func (c *control) serve() { _ = c.server.Serve(c.listener) }
 
-// close stops answering: requests under way get a second.
+// close stops answering, also when serve was never called: requests under way
+// get a second.
 func (c *control) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if c.server.Shutdown(ctx) != nil {
 		c.server.Close()
 	}
+	c.listener.Close() // once more does no harm, and the server only knows it once it serves
 	os.Remove(c.path)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -104,8 +105,19 @@ func FuzzSnapshot(f *testing.F) {
 		if found := s.Consistent(); len(found) > 0 {
 			t.Fatalf("taken, but with its defaults it is wrong: %v", found)
 		}
-		if found := snapshot.WithDefaults(s).Consistent(); len(found) > 0 {
-			t.Fatalf("defaults filled twice: %v", found)
+		if again := snapshot.WithDefaults(s); !reflect.DeepEqual(again, s) {
+			t.Fatalf("defaults filled twice differ:\n%+v\n%+v", s, again)
+		}
+		text, err := strictyaml.Encode(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written, err := parse("f", text)
+		if err != nil {
+			t.Fatalf("written out again it is refused:\n%s\n%v", text, err)
+		}
+		if rewritten, _ := strictyaml.Encode(written); !bytes.Equal(text, rewritten) {
+			t.Fatalf("written out twice it differs:\n%s\n%s", text, rewritten)
 		}
 	})
 }

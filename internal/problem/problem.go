@@ -11,10 +11,10 @@ import (
 
 // Problem is one mistake in something a user or a controller gave us.
 type Problem struct {
-	Path    string // where, as a path of field names: listeners[2].ports[0]
-	Found   string // what was given, as the user wrote it; empty when something is missing
-	Allowed string // what would have been accepted
-	Fix     string // what to do about it; may be empty when Allowed says it all
+	Path    string `json:"path,omitempty"`    // where, as a path of field names: listeners[2].ports[0]
+	Found   string `json:"found,omitempty"`   // what was given, as the user wrote it; empty when something is missing
+	Allowed string `json:"allowed,omitempty"` // what would have been accepted
+	Fix     string `json:"fix,omitempty"`     // what to do about it; may be empty when Allowed says it all
 }
 
 // New returns a Problem at path; found is printed with %v.

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"causeway/internal/cli"
+	"causeway/internal/dataplane"
+	"causeway/internal/keys"
+	"causeway/internal/popagent"
+	"causeway/internal/strictyaml"
+)
+
+const (
+	defaultStateDir = "/var/lib/causeway"
+	defaultSocket   = "/run/causeway/pop.sock"
+)
+
+// popOptions are the flags of `causeway pop`.
+type popOptions struct {
+	snapshot, key, stateDir, socket string
+	logFormat, logLevel             string
+}
+
+func newPoPCommand() *command {
+	var o popOptions
+	c := &command{
+		Use:   "pop",
+		Short: "Run a PoP, or ask one that runs",
+		Long: `Runs a PoP until it is told to stop (SIGINT, SIGTERM). All it does is in its
+snapshot file (docs/reference/snapshot.md), which is read again when it changes
+and on SIGHUP; a wrong one is refused whole, and what ran before goes on. The
+last one that worked is kept in the state folder, for a start without the file.`,
+		Example: `  causeway pop --snapshot /etc/causeway/pop.yaml --key /etc/causeway/pop.key
+  causeway pop check /etc/causeway/pop.yaml
+  causeway pop status`,
+		Args: subcommands,
+		RunE: func(c *command, _ []string) error { return o.run(c.Context()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.snapshot, "snapshot", "", "the snapshot file (must be given)")
+	f.StringVar(&o.key, "key", "", "the PoP's private key (default: pop.key in the state folder)")
+	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "folder for what must outlive the process; one PoP each")
+	f.StringVar(&o.socket, "socket", defaultSocket, "where 'pop status' asks")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	_ = c.MarkFlagFilename("snapshot", "yaml", "yml", "json")
+	_ = c.MarkFlagFilename("key")
+	_ = c.MarkFlagDirname("state-dir")
+	c.AddCommand(newPoPCheckCommand(), newPoPStatusCommand(), newPoPReloadCommand())
+	return c
+}
+
+func (o popOptions) run(ctx context.Context) error {
+	if o.snapshot == "" {
+		return cli.Misuse("--snapshot is missing: the file that says what this PoP does").
+			WithFix("causeway pop --snapshot FILE; docs/reference/snapshot.md says what stands in it")
+	}
+	log, err := o.logger()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	context.AfterFunc(ctx, cancel) // so that a second signal ends the process at once
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	err = popagent.Run(ctx, popagent.Options{
+		SnapshotFile: o.snapshot, KeyFile: o.key, StateDir: o.stateDir, Socket: o.socket,
+		Build: build(), Log: log, Reload: hangup, NewPlane: newPlane,
+	})
+	return o.explain(err)
+}
+
+func newPlane(key keys.PrivateKey, stateDir string, log *slog.Logger) (popagent.Plane, error) {
+	return dataplane.New(dataplane.Config{Key: key, StateDir: stateDir, Log: log})
+}
+
+func (o popOptions) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if level.UnmarshalText([]byte(o.logLevel)) != nil {
+		return nil, cli.Misuse("--log-level is %q; allowed: debug, info, warn, error", o.logLevel)
+	}
+	switch options := (&slog.HandlerOptions{Level: level}); o.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+	}
+	return nil, cli.Misuse("--log-format is %q; allowed: text, json", o.logFormat)
+}
+
+// explain adds a remedy to what stops a PoP, where one is known.
+func (o popOptions) explain(err error) error {
+	var machine *popagent.ApplyError
+	var content *strictyaml.Error
+	keyFile := o.key
+	if keyFile == "" {
+		keyFile = filepath.Join(o.stateDir, "pop.key")
+	}
+	switch _, keyErr := os.Stat(keyFile); {
+	case err == nil:
+		return nil
+	case errors.As(err, &content):
+		return refused(o.snapshot, err)
+	case errors.Is(err, popagent.ErrInUse):
+		return &cli.Error{Err: err, Code: cli.Conflict, Fix: "stop the other one, or give this one another --state-dir and --socket"}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &cli.Error{Err: err, Code: cli.Conflict, Fix: "stop whoever has it, or use another address or port"}
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return &cli.Error{Err: err, Fix: "ip addr shows this machine's addresses; bind must be one of them, public is for what a cloud's NAT shows"}
+	case errors.Is(err, fs.ErrPermission), errors.As(err, &machine) && errors.Is(err, syscall.EPERM):
+		return &cli.Error{Err: err, Code: cli.Denied, Fix: "run it as root, or give it the file and the capability CAP_NET_BIND_SERVICE"}
+	case errors.Is(err, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
+		return &cli.Error{Err: err, Fix: fmt.Sprintf("make a key first: causeway keygen --out %s", keyFile)}
+	}
+	return err
+}
+
+// refused is the error for a snapshot file that is wrong.
+func refused(file string, err error) error {
+	return &cli.Error{What: "snapshot " + file + " is refused", Err: err, Code: cli.Failed,
+		Fix: "correct the lines above; docs/reference/snapshot.md explains every field"}
+}
