@@ -59,7 +59,7 @@ func newPlan(s snapshot.Snapshot) *plan {
 		snap: s, self: s.PoP.Label,
 		overlay: map[string]*overlayAddr{}, peers: map[snapshot.Label]*peer{}, byName: map[string]*peer{},
 		byKey: map[keys.PublicKey]*peer{}, bySegment: map[*segment.Segment]*peer{},
-		routes: map[snapshot.Label]*route{}, listeners: map[session.Name]*listener{}, groups: map[session.Name]*group{},
+		ways: map[snapshot.Label]*way{}, listeners: map[session.Name]*listener{}, groups: map[session.Name]*group{},
 	}
 }
 
@@ -156,7 +156,7 @@ func (b *builder) segments() error {
 			}
 		}
 		if old := b.old(p); old != nil {
-			p.segment, p.links = old.segment, old.links
+			p.segment, p.links, p.toldUp = old.segment, old.links, old.toldUp
 		} else {
 			s, err := segment.New(segment.Config{
 				Name: p.Name, Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label,
@@ -190,35 +190,18 @@ func (b *builder) old(p *peer) *peer {
 func (b *builder) routes() {
 	for _, r := range b.plan.snap.Routes {
 		to := b.plan.byName[r.To]
-		n := &route{to: to, fixed: r.Policy == snapshot.Fixed, chosen: -1}
+		w := newWay(to, r.Policy == snapshot.Fixed, b.e.predictor)
 		for _, via := range r.Candidates {
-			c := candidate{via: via}
+			labels := make([]snapshot.Label, 0, len(via)+1)
 			for _, name := range via {
-				c.way = append(c.way, b.plan.byName[name].Label)
+				labels = append(labels, b.plan.byName[name].Label)
 			}
-			c.way = append(c.way, to.Label)
-			n.candidates = append(n.candidates, c)
+			w.add(via, append(labels, to.Label))
 		}
 		if b.e.plan != nil {
-			n.keep(b.e.plan.routes[to.Label])
+			w.keep(b.e.plan.ways[to.Label])
 		}
-		b.plan.routes[to.Label] = n
-	}
-}
-
-// keep goes on with the choice that a route made before, where it still is one.
-func (r *route) keep(old *route) {
-	if old == nil || old.chosen < 0 || old.fixed != r.fixed {
-		return
-	}
-	for i := range r.candidates {
-		if slices.Equal(r.candidates[i].way, old.candidates[old.chosen].way) {
-			r.candidates[i] = old.candidates[old.chosen]
-			r.chosen, r.since, r.switches, r.reason = i, old.since, old.switches, old.reason
-			r.use = [][]snapshot.Label{r.candidates[i].way}
-			r.carried = old.carried
-			return
-		}
+		b.plan.ways[to.Label] = w
 	}
 }
 
@@ -304,7 +287,7 @@ func (b *builder) commit() {
 			e.closeSocket(s)
 		}
 	}
-	e.chooseRoutes(b.now)
+	e.chooseWays(b.now)
 }
 
 func (e *Engine) isNeighbour(k keys.PublicKey) bool {

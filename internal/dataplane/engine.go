@@ -30,6 +30,7 @@ import (
 	"causeway/internal/dataplane/udpio"
 	"causeway/internal/keys"
 	"causeway/internal/mono"
+	"causeway/internal/route"
 )
 
 // Use says what a socket is for, which decides how it treats large packets.
@@ -97,6 +98,8 @@ type Engine struct {
 	arrivedDirect bool
 
 	sweepAt, routesAt, linksAt mono.Time
+	linksBuf                   []byte
+	predictor                  *route.Predictor
 	unknownBudget              budget
 
 	drops Drops
@@ -130,6 +133,8 @@ func NewEngine(cfg EngineConfig) *Engine {
 		indices: map[uint32]*segment.Segment{},
 		pool:    resequence.NewPool(orderMemory),
 		orders:  map[orderKey]*resequence.Config{},
+
+		predictor: new(route.Predictor),
 	}
 	e.emit = e.emitHeld
 	return e
@@ -175,10 +180,9 @@ func (e *Engine) Due(now mono.Time) {
 	}
 	if now >= e.routesAt {
 		e.routesAt = now.Add(routesEvery)
-		e.chooseRoutes(now)
+		e.chooseWays(now)
 	}
 	if now >= e.linksAt {
-		e.linksAt = now.Add(linksEvery)
 		e.tellLinks(now)
 	}
 }

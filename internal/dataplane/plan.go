@@ -12,7 +12,7 @@ import (
 
 // plan is a snapshot in the shape the packet path looks things up in. It is
 // made whole by apply.go and only its counters, wires' addresses in use and
-// routes' choices change afterwards.
+// ways' choices change afterwards.
 type plan struct {
 	snap snapshot.Snapshot
 	self snapshot.Label
@@ -24,7 +24,7 @@ type plan struct {
 	bySegment map[*segment.Segment]*peer
 	// neighbours are the peers with segments, in the snapshot's order.
 	neighbours []*peer
-	routes     map[snapshot.Label]*route
+	ways       map[snapshot.Label]*way
 	listeners  map[session.Name]*listener
 	groups     map[session.Name]*group
 
@@ -42,6 +42,7 @@ type peer struct {
 	segment *segment.Segment // nil: reached over relays only
 	wires   []peerWire
 	links   links // what the peer last said of its own segments
+	toldUp  bool  // what the neighbours were last told of this segment
 }
 
 type peerWire struct {

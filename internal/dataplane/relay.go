@@ -44,23 +44,28 @@ func (e *Engine) forward(now mono.Time, h frame.Header, rest []byte) {
 // route sends a frame of ours to another PoP over the way chosen at present.
 // While the choice is changing ESP goes over two ways: the exit delivers it once.
 func (e *Engine) route(now mono.Time, to snapshot.Label, h frame.Header, describe func([]byte) []byte, payload []byte) {
-	r := e.plan.routes[to]
-	if r == nil || len(r.use) == 0 {
+	w := e.plan.ways[to]
+	if w == nil || w.copies == 0 {
 		e.drops.add(DropNoRoute)
 		return
 	}
-	r.carried.Add(len(payload))
-	for i, way := range r.use {
-		if i > 0 && h.Flags&frame.Once != 0 {
+	w.carried.Add(len(payload))
+	w.carriedAt = now
+	sent := false
+	for _, labels := range w.use[:w.copies] {
+		if sent && h.Flags&frame.Once != 0 {
 			break
 		}
-		p := e.plan.peers[way[0]]
-		if p == nil || p.segment == nil || !p.segment.Ready() {
-			e.drops.add(DropNoRoute)
+		s := e.firstOf(labels)
+		if s == nil {
 			continue
 		}
-		h.NRoute = uint8(copy(h.Route[:], way[1:]))
-		e.sendVia(now, p.segment, &h, describe, payload)
+		sent = true
+		h.NRoute = uint8(copy(h.Route[:], labels[1:]))
+		e.sendVia(now, s, &h, describe, payload)
+	}
+	if !sent {
+		e.drops.add(DropNoRoute)
 	}
 }
 

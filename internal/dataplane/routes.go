@@ -1,164 +1,156 @@
 package dataplane
 
 import (
-	"fmt"
+	"cmp"
+	"slices"
 	"time"
 
+	"causeway/internal/dataplane/segment"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/mono"
+	"causeway/internal/route"
 	"causeway/internal/snapshot"
 )
 
-// route is how packets reach another PoP.
-type route struct {
+// way is how packets reach another PoP: candidates, and the one in use.
+type way struct {
 	to         *peer
-	fixed      bool
 	candidates []candidate
-	chosen     int // -1: none
+	measured   []route.Candidate // the same, as the chooser wants them
+	chooser    route.Chooser
+	decision   route.Decision
 	since      mono.Time
 	switches   uint64
-	reason     string
-	challenger int // who has been better, and since when
-	challenged mono.Time
+	judgeAt    mono.Time // when to choose anew although nothing has come or gone
+	carriedAt  mono.Time // when a frame last went this way
 
-	// use is the ways frames are sent at present: the chosen one, and for one
-	// round trip after a change the one before it too.
-	use      [][]snapshot.Label
-	useUntil mono.Time
-	carried  session.Count
+	// use is where frames are sent at present: the chosen candidate's labels, and
+	// a second one's when the chooser wants everything twice.
+	use     [2][]snapshot.Label
+	copies  int
+	carried session.Count
 }
 
-// candidate is one way: the labels of the PoPs to pass, the destination last.
+// candidate is one chain of PoPs: their labels, the destination last.
 type candidate struct {
-	way  []snapshot.Label
-	via  []string
-	up   bool
-	rtt  time.Duration
-	loss float64
-	cost time.Duration
+	labels []snapshot.Label
+	via    []string
 }
 
+func newWay(to *peer, fixed bool, predictor *route.Predictor) *way {
+	w := &way{to: to, decision: route.Decision{Main: -1, Also: -1}}
+	w.chooser.Predictor = predictor
+	if fixed {
+		w.chooser.Mode = route.Fixed
+	}
+	return w
+}
+
+// add appends a candidate over the given relays.
+func (w *way) add(via []string, labels []snapshot.Label) {
+	w.candidates = append(w.candidates, candidate{labels: labels, via: via})
+	w.measured = append(w.measured, route.Candidate{
+		Route: route.Route{To: w.to.Name, Via: via}, Segments: make([]route.Quality, len(labels)),
+	})
+}
+
+// How often a way is chosen anew: predicting delays costs up to a millisecond a
+// candidate. What comes or goes is seen at once, every routesEvery.
 const (
-	// A way must be better by this much, for this long, to be taken.
-	betterBy    = 5 * time.Millisecond
-	betterShare = 0.1
-	betterFor   = 3 * time.Second
-	dwell       = 15 * time.Second
-	// unmeasured is the cost of a way that is up but was not measured yet.
-	unmeasured = time.Second
+	judgeUsed   = 250 * time.Millisecond
+	judgeUnused = 2 * time.Second
+	usedFor     = 10 * time.Second
 )
 
-// chooseRoutes measures all candidates and moves routes that should move.
-func (e *Engine) chooseRoutes(now mono.Time) {
-	for _, r := range e.plan.routes {
-		for i := range r.candidates {
-			e.measure(now, &r.candidates[i])
+// chooseWays measures all candidates and lets choosers decide where something
+// has come or gone, or where it is time.
+func (e *Engine) chooseWays(now mono.Time) {
+	for _, w := range e.plan.ways {
+		news := w.decision.Main < 0
+		for i := range w.candidates {
+			c := &w.measured[i]
+			was := c.Alive
+			e.measure(now, w.candidates[i].labels, c)
+			news = news || c.Alive != was
 		}
-		r.choose(now)
-		if r.useUntil != 0 && now >= r.useUntil {
-			r.use, r.useUntil = r.use[:1], 0
+		until := w.decision.Until
+		if news || now >= w.judgeAt || until != 0 && now >= until {
+			e.judge(now, w)
+		}
+	}
+	e.tellChanges(now)
+}
+
+func (e *Engine) judge(now mono.Time, w *way) {
+	w.judgeAt = now.Add(judgeUnused)
+	if w.carriedAt != 0 && now.Sub(w.carriedAt) < usedFor {
+		w.judgeAt = now.Add(judgeUsed)
+	}
+	d := w.chooser.Choose(now, w.measured)
+	if d.Switched && d.Main >= 0 {
+		if w.decision.Main >= 0 {
+			w.switches++
+			e.cfg.Log.Info("route changed", "to", w.to.Name, "via", w.measured[d.Main].Route.String(), "reason", d.Reason)
+		}
+		w.since = now
+	}
+	w.decision = d
+	w.copies = 0
+	for _, i := range [...]int{d.Main, d.Also} {
+		if i >= 0 {
+			w.use[w.copies] = w.candidates[i].labels
+			w.copies++
 		}
 	}
 }
 
-// measure puts together what is known of a candidate's stretches.
-func (e *Engine) measure(now mono.Time, c *candidate) {
-	first := e.plan.peers[c.way[0]]
-	c.up, c.rtt, c.loss = false, 0, 0
-	if first == nil || first.segment == nil {
+// measure puts together what is known of a candidate's segments: the first is
+// ours, what lies beyond is what the PoPs on the way have said.
+func (e *Engine) measure(now mono.Time, labels []snapshot.Label, c *route.Candidate) {
+	at := e.plan.peers[labels[0]]
+	if at == nil || at.segment == nil {
+		c.Alive = false
 		return
 	}
-	q := first.segment.Quality(now)
-	c.up, c.rtt, c.loss = q.Up, q.RTT, q.Loss
-	from := first
-	for _, label := range c.way[1:] {
-		if from == nil {
-			c.up = false
-			return
+	c.Segments[0], c.Alive = at.segment.Quality(now)
+	for i, label := range labels[1:] {
+		k, known := link{}, false
+		if at != nil {
+			k, known = at.links.to(now, label)
 		}
-		k, known := from.links.to(now, label)
-		if !known || !k.up {
-			c.up = false
-			return
-		}
-		c.rtt += k.rtt
-		c.loss = 1 - (1-c.loss)*(1-k.loss)
-		from = e.plan.peers[label]
-	}
-	// Half a round trip to get there, and the round trips that mending takes.
-	c.cost = c.rtt/2 + time.Duration(float64(c.rtt)*c.loss/(1-min(c.loss, 0.9)))
-	if c.rtt == 0 {
-		c.cost = unmeasured
+		c.Segments[i+1] = k.quality
+		c.Alive = c.Alive && known && k.up
+		at = e.plan.peers[label]
 	}
 }
 
-// choose decides: at once when what is used has died, slowly when another is better.
-func (r *route) choose(now mono.Time) {
-	best := r.best()
-	switch {
-	case best < 0:
-		if r.chosen >= 0 && !r.candidates[r.chosen].up {
-			r.reason = "nothing is up; staying"
-		}
-		if r.chosen < 0 && len(r.candidates) > 0 {
-			r.take(now, 0, "nothing is up yet")
-		}
-	case r.chosen < 0:
-		r.take(now, best, "the first that is up")
-	case best == r.chosen:
-		r.challenged = 0
-	case !r.candidates[r.chosen].up:
-		r.take(now, best, "the one before is down")
-	case r.fixed:
-		r.take(now, best, "listed before the other")
-	default:
-		r.challenge(now, best)
-	}
-}
-
-// best is the candidate that would be taken if none were in use.
-func (r *route) best() int {
-	best := -1
-	for i := range r.candidates {
-		c := &r.candidates[i]
-		if !c.up {
-			continue
-		}
-		if best < 0 || !r.fixed && c.cost < r.candidates[best].cost {
-			best = i
-		}
-	}
-	return best
-}
-
-func (r *route) challenge(now mono.Time, best int) {
-	old, better := r.candidates[r.chosen].cost, r.candidates[best].cost
-	if old-better < max(betterBy, time.Duration(betterShare*float64(old))) {
-		r.challenged = 0
+// keep goes on with what a way of the plan before had learnt, when it has the
+// same candidates.
+func (w *way) keep(old *way) {
+	same := func(a, b candidate) bool { return slices.Equal(a.labels, b.labels) }
+	if old == nil || old.chooser.Mode != w.chooser.Mode || !slices.EqualFunc(w.candidates, old.candidates, same) {
 		return
 	}
-	if r.challenged == 0 || r.challenger != best {
-		r.challenger, r.challenged = best, now
-	}
-	if now.Sub(r.challenged) >= betterFor && now.Sub(r.since) >= dwell || r.switches == 0 && r.candidates[r.chosen].rtt != 0 && now.Sub(r.challenged) >= betterFor/3 {
-		r.take(now, best, fmt.Sprintf("better by %v", (old-better).Round(time.Millisecond)))
-	}
+	to := w.to
+	*w = *old
+	w.to = to
 }
 
-func (r *route) take(now mono.Time, i int, why string) {
-	old := r.chosen
-	r.chosen, r.reason, r.challenged = i, why, 0
-	if i == old {
-		return
+// sortedWays are the ways in the order of their destinations' names.
+func (p *plan) sortedWays() []*way {
+	list := make([]*way, 0, len(p.ways))
+	for _, w := range p.ways {
+		list = append(list, w)
 	}
-	r.since = now
-	r.use, r.useUntil = [][]snapshot.Label{r.candidates[i].way}, 0
-	if old >= 0 {
-		r.switches++
+	slices.SortFunc(list, func(a, b *way) int { return cmp.Compare(a.to.Name, b.to.Name) })
+	return list
+}
+
+// firstOf is the segment that a way's labels begin with, if it can be sent on.
+func (e *Engine) firstOf(labels []snapshot.Label) *segment.Segment {
+	p := e.plan.peers[labels[0]]
+	if p == nil || p.segment == nil || !p.segment.Ready() {
+		return nil
 	}
-	if old >= 0 && r.candidates[old].up {
-		// Make before break: on both for a round trip. The exit drops the second copy.
-		r.use = append(r.use, r.candidates[old].way)
-		r.useUntil = now.Add(max(r.candidates[i].rtt, 50*time.Millisecond))
-	}
+	return p.segment
 }

@@ -13,6 +13,7 @@ import (
 	"causeway/internal/dataplane/session"
 	"causeway/internal/mono"
 	"causeway/internal/report"
+	"causeway/internal/route"
 )
 
 // Report tells how the engine is. wall is the time of day at now.
@@ -37,7 +38,7 @@ func (e *Engine) Report(now mono.Time, wall time.Time) report.PoP {
 		r.Segments = append(r.Segments, e.reportSegment(now, at, n))
 	}
 	for _, s := range p.snap.Routes {
-		r.Routes = append(r.Routes, reportRoute(at, p.routes[p.byName[s.To].Label]))
+		r.Routes = append(r.Routes, reportWay(now, at, p.ways[p.byName[s.To].Label]))
 	}
 	for _, s := range p.snap.Listeners {
 		r.Listeners = append(r.Listeners, e.reportListener(p.listeners[session.NameOf(s.Name)]))
@@ -64,12 +65,15 @@ func (e *Engine) reportSegment(now mono.Time, at func(mono.Time) time.Time, p *p
 	r := report.Segment{
 		Peer: p.Name, PeerLabel: uint16(p.Label), Up: s.Up(now), State: "down", Since: at(st.Since),
 		Handshakes: c.Handshakes, HandshakesTried: c.HandshakesTried, ProtocolVersion: int(st.Version),
-		RTT: ms(s.Quality(now).RTT), MTU: s.Body(),
+		MTU: s.Body(),
 		Traffic: report.Traffic{
 			PacketsToPeer: c.SentDatagrams, BytesToPeer: c.SentBytes,
 			PacketsFromPeer: c.ReceivedDatagrams, BytesFromPeer: c.ReceivedBytes,
 		},
 		Refused: s.Refused(),
+	}
+	if q, _ := s.Quality(now); q.Known {
+		r.RTT = ms(q.RTT)
 	}
 	switch {
 	case r.Up:
@@ -96,7 +100,8 @@ func (e *Engine) reportSegment(now mono.Time, at func(mono.Time) time.Time, p *p
 		}
 		r.Wires = append(r.Wires, report.Wire{
 			Name: w.Name, Local: p.wires[i].sock.addr, Remote: p.wires[i].remote, Up: w.Up, State: state, Since: at(w.Since),
-			MTU: w.MTU, RTT: ms(w.RTT), RTTMin: ms(w.MinRTT), Jitter: ms(w.Variation), PingLoss: w.PingLoss,
+			MTU: w.MTU, RTT: ms(w.RTT), RTTMin: ms(w.MinRTT), Jitter: ms(w.Variation),
+			ToPeer: lossOf(w.ToPeer), ToHere: lossOf(w.ToHere),
 			Traffic: report.Traffic{PacketsToPeer: w.Sent, BytesToPeer: w.SentBytes, PacketsFromPeer: w.Received, BytesFromPeer: w.ReceivedBytes},
 		})
 	}
@@ -104,25 +109,35 @@ func (e *Engine) reportSegment(now mono.Time, at func(mono.Time) time.Time, p *p
 	return r
 }
 
+func lossOf(q route.Quality) report.Loss {
+	return report.Loss{Ratio: q.LossLong, Conditional: q.Conditional, BurstMean: q.Burst}
+}
+
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func reportRoute(at func(mono.Time) time.Time, r *route) report.Route {
-	policy := "measured"
-	if r.fixed {
-		policy = "fixed"
-	}
+func reportWay(now mono.Time, at func(mono.Time) time.Time, w *way) report.Route {
 	out := report.Route{
-		To: r.to.Name, Policy: policy, Since: at(r.since), Switches: r.switches, Reason: r.reason,
-		Traffic: report.Traffic{PacketsToPeer: r.carried.Packets, BytesToPeer: r.carried.Bytes},
+		To: w.to.Name, Policy: "measured", Since: at(w.since), Switches: w.switches, Reason: w.decision.Reason, Pinned: w.chooser.Pinned != nil,
+		Traffic: report.Traffic{PacketsToPeer: w.carried.Packets, BytesToPeer: w.carried.Bytes},
 	}
-	for i, c := range r.candidates {
-		chosen := i == r.chosen
-		if chosen {
-			out.Chosen, out.Up = append([]string{}, c.via...), c.up
+	if w.chooser.Mode == route.Fixed {
+		out.Policy = "fixed"
+	}
+	for i, v := range w.chooser.Explain(now, w.measured) {
+		if i == w.decision.Main {
+			out.Chosen, out.Up = append([]string{}, v.Route.Via...), v.Alive
 		}
-		out.Candidates = append(out.Candidates, report.Candidate{
-			Via: append([]string{}, c.via...), Up: c.up, Chosen: chosen, RTT: ms(c.rtt), Loss: c.loss, Score: ms(c.cost),
-		})
+		c := report.Candidate{
+			Via: append([]string{}, v.Route.Via...), Up: v.Alive, Chosen: i == w.decision.Main, Copy: i == w.decision.Also,
+			Score: ms(v.Score.Cost), Why: v.Why,
+		}
+		pass := 1.0
+		for _, q := range w.measured[i].Segments {
+			c.RTT += ms(q.RTT)
+			pass *= 1 - q.Loss
+		}
+		c.Loss = 1 - pass
+		out.Candidates = append(out.Candidates, c)
 	}
 	return out
 }

@@ -108,24 +108,23 @@ type Segment struct {
 
 // Wire is one pair of UDP addresses under a segment.
 type Wire struct {
-	Name     string         `json:"name"`   // the local overlay address' name
-	Local    netip.AddrPort `json:"local"`  // bound here
-	Remote   netip.AddrPort `json:"remote"` // the peer's, as configured
-	Up       bool           `json:"up"`
-	State    string         `json:"state"` // "up", "probing", "down"
-	Since    time.Time      `json:"since"`
-	MTU      int            `json:"mtu"`           // largest IP packet that passes, bytes
-	RTT      float64        `json:"rtt_ms"`        // smoothed
-	RTTMin   float64        `json:"rtt_min_ms"`    // smallest of late
-	Jitter   float64        `json:"rtt_jitter_ms"` // mean deviation
-	PingLoss float64        `json:"ping_loss"`     // share of our own pings of late that were not answered: both ways
-	ToPeer   Loss           `json:"to_peer"`       // as the peer sees it
-	ToHere   Loss           `json:"to_here"`       // as we see it
-	Rate     float64        `json:"rate_bps"`      // to the peer, over the last seconds
-	Traffic  Traffic        `json:"traffic"`
-	Share    float64        `json:"share"` // of the segment's packets that are sent here, 0–1
-	Flaps    uint64         `json:"flaps"` // times it went down
-	ECN      bool           `json:"ecn"`   // marks survive the path
+	Name    string         `json:"name"`   // the local overlay address' name
+	Local   netip.AddrPort `json:"local"`  // bound here
+	Remote  netip.AddrPort `json:"remote"` // the peer's, as configured
+	Up      bool           `json:"up"`
+	State   string         `json:"state"` // "up", "probing", "down"
+	Since   time.Time      `json:"since"`
+	MTU     int            `json:"mtu"`           // largest IP packet that passes, bytes
+	RTT     float64        `json:"rtt_ms"`        // smoothed
+	RTTMin  float64        `json:"rtt_min_ms"`    // smallest of late
+	Jitter  float64        `json:"rtt_jitter_ms"` // mean deviation
+	ToPeer  Loss           `json:"to_peer"`       // as the peer sees it
+	ToHere  Loss           `json:"to_here"`       // as we see it
+	Rate    float64        `json:"rate_bps"`      // to the peer, over the last seconds
+	Traffic Traffic        `json:"traffic"`
+	Share   float64        `json:"share"` // of the segment's packets that are sent here, 0–1
+	Flaps   uint64         `json:"flaps"` // times it went down
+	ECN     bool           `json:"ecn"`   // marks survive the path
 }
 
 // Loss is how one direction of a wire loses packets.
@@ -191,9 +190,10 @@ type Candidate struct {
 	Via    []string `json:"via"` // relays; empty is direct
 	Up     bool     `json:"up"`
 	Chosen bool     `json:"chosen"`
-	RTT    float64  `json:"rtt_ms"` // of the whole way; 0 when not known
-	Loss   float64  `json:"loss"`   // of the whole way, before repair
-	Score  float64  `json:"score"`  // what the choice compares, in ms; smaller is better
+	Copy   bool     `json:"copy,omitempty"` // carries a second copy of everything at present
+	RTT    float64  `json:"rtt_ms"`         // of the whole way; 0 when not known
+	Loss   float64  `json:"loss"`           // of the whole way, before repair
+	Score  float64  `json:"score"`          // what the choice compares, in ms; smaller is better
 	Why    string   `json:"why,omitempty"`
 }
 

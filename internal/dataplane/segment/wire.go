@@ -10,31 +10,34 @@ import (
 	"causeway/internal/dataplane/segment/seal"
 	"causeway/internal/mono"
 	"causeway/internal/report"
+	"causeway/internal/route"
 )
 
 // A wire asks "are you there" with pings and is answered with pongs:
 //
 //	ping  0 kind | 1 wire | 2..3 reserved | 4..7 sequence | 8..15 sender's clock, ns | padding
 //	pong  0 kind | 1 wire | 2..3 size of the ping's plaintext | 4..7 sequence | 8..15 the ping's clock
-//	      16..19 pings received on this wire | 20..27 receiver's clock less the ping's clock, ns
+//	      16..19 highest sequence received | 20..27 bits: highest-i was received
+//	      28..35 receiver's clock less the ping's clock, ns
 //
-// The wire is the number that the ping's sender gives it. A padded ping that is
-// answered proves that packets of its size pass (RFC 8899); ICMP is not asked.
+// The wire is the number that the ping's sender gives it. The bits tell each
+// direction's loss apart: what the peer has not seen was lost going there. A padded
+// ping that is answered proves that packets of its size pass (RFC 8899); ICMP is not asked.
 const (
 	kindPing    = 0x01
 	kindPong    = 0x02
 	kindControl = 0x03
 
 	pingLen = 16
-	pongLen = 28
+	pongLen = 36
 )
 
 const (
-	pingBusy = 50 * time.Millisecond  // while frames flow: a dead wire shows within 300 ms
-	pingIdle = 500 * time.Millisecond // otherwise
+	pingBusy = 40 * time.Millisecond  // while frames flow: a dead wire shows within 300 ms
+	pingIdle = 200 * time.Millisecond // otherwise: enough to compare ways by
 	busyFor  = 3 * time.Second
 
-	deadAfter     = 300 * time.Millisecond // least silence of a busy wire that means death
+	deadAfter     = 200 * time.Millisecond // least silence of a busy wire that means death
 	deadAfterIdle = 2 * time.Second
 	deadAfterMost = 1500 * time.Millisecond
 	// deadChance is how unlikely an unlucky run of losses must be before silence means death.
@@ -65,9 +68,13 @@ type wire struct {
 	answers uint64                 // bit i: ping seq-i was answered
 
 	srtt, rttvar, minRTT time.Duration
-	skew                 int64 // newest one-way clock difference, ns; only its changes mean anything
-	minSkew              int64
-	received             uint32 // pings of the peer's that came over this wire
+	estimate             route.Estimator // of the direction to the peer
+	here                 route.Estimator // of the direction from the peer
+	fated                uint32          // newest of our pings whose fate is known
+
+	// The peer's pings that came over this wire: the highest, and bit i for highest-i.
+	heardSeq  uint32
+	heardBits uint64
 
 	mtu mtuSearch
 
@@ -235,15 +242,36 @@ func (s *Segment) takePing(now mono.Time, local int, p []byte) {
 		back = s.bestWire()
 	}
 	w := &s.wires[back]
-	w.received++
+	w.sawPing(now, binary.BigEndian.Uint32(p[4:]))
+	skew := uint64(now) - binary.BigEndian.Uint64(p[8:])
+	w.here.OneWay(now, time.Duration(skew))
 	buf := s.host.Arena().Alloc(seal.Overhead + pongLen)
 	q := buf[seal.HeaderLen : seal.HeaderLen+pongLen]
 	q[0], q[1] = kindPong, p[1]
 	binary.BigEndian.PutUint16(q[2:], uint16(min(len(p), 1<<16-1)))
 	copy(q[4:16], p[4:16])
-	binary.BigEndian.PutUint32(q[16:], w.received)
-	binary.BigEndian.PutUint64(q[20:], uint64(now)-binary.BigEndian.Uint64(p[8:]))
+	binary.BigEndian.PutUint32(q[16:], w.heardSeq)
+	binary.BigEndian.PutUint64(q[20:], w.heardBits)
+	binary.BigEndian.PutUint64(q[28:], skew)
 	s.sealAndSend(back, buf, pongLen)
+}
+
+// sawPing notes a ping of the peer's, and those before it that did not come.
+func (w *wire) sawPing(now mono.Time, seq uint32) {
+	ahead := int32(seq - w.heardSeq)
+	switch {
+	case w.heardBits == 0 || ahead > pingHistory || ahead < -pingHistory: // the first, or the peer began anew
+		w.heardSeq, w.heardBits = seq, 1
+		w.here.Fate(now, false)
+	case ahead > 0:
+		for range ahead - 1 {
+			w.here.Fate(now, true)
+		}
+		w.here.Fate(now, false)
+		w.heardSeq, w.heardBits = seq, w.heardBits<<ahead|1
+	default:
+		w.heardBits |= 1 << -ahead
+	}
 }
 
 func (s *Segment) takePong(now mono.Time, p []byte) {
@@ -260,10 +288,10 @@ func (s *Segment) takePong(now mono.Time, p []byte) {
 	w.answers |= 1 << age
 	w.lastHeard = now
 	w.measure(now.Sub(sent))
-	w.skew = int64(binary.BigEndian.Uint64(p[20:]))
-	if w.minSkew == 0 || w.skew < w.minSkew {
-		w.minSkew = w.skew
-	}
+	w.estimate.RTT(now, now.Sub(sent))
+	w.here.RTT(now, now.Sub(sent))
+	w.estimate.OneWay(now, time.Duration(binary.BigEndian.Uint64(p[28:])))
+	w.learnFates(binary.BigEndian.Uint32(p[16:]), binary.BigEndian.Uint64(p[20:]))
 	size := int(binary.BigEndian.Uint16(p[2:])) + w.ipOverhead() + seal.Overhead
 	changed := w.mtu.answered(now, size)
 	if !w.up {
@@ -272,6 +300,25 @@ func (s *Segment) takePong(now mono.Time, p []byte) {
 	}
 	if changed || age == 0 {
 		s.shareWires()
+	}
+}
+
+// reorderGuard is how many later pings must have arrived before one that has
+// not is taken for lost.
+const reorderGuard = 2
+
+// learnFates takes in which of our pings the peer has seen.
+func (w *wire) learnFates(highest uint32, bits uint64) {
+	if w.seq-highest >= pingHistory { // not one of ours
+		return
+	}
+	for int32(highest-reorderGuard-w.fated) > 0 {
+		w.fated++
+		age := highest - w.fated
+		if age >= pingHistory || w.seq-w.fated >= pingHistory {
+			continue // too long ago to tell
+		}
+		w.estimate.Fate(w.sentAt[w.fated%pingHistory], bits>>age&1 == 0)
 	}
 }
 
@@ -319,20 +366,16 @@ func within(a, b []byte) bool {
 	return at >= start && at <= end
 }
 
-// Quality is what a segment is like now, as its wires' pings tell.
-type Quality struct {
-	Up   bool
-	RTT  time.Duration // of the best wire; 0: not measured yet
-	Loss float64       // share of pings of the best wire that were not answered: both ways
-}
-
-// Quality returns how the segment is.
-func (s *Segment) Quality(now mono.Time) Quality {
+// Quality returns how the segment is towards the peer, as its best wire's pings
+// tell, and whether the peer answers at all.
+func (s *Segment) Quality(now mono.Time) (q route.Quality, up bool) {
 	if len(s.wires) == 0 {
-		return Quality{}
+		return q, false
 	}
 	w := &s.wires[s.bestWire()]
-	return Quality{Up: s.Up(now), RTT: w.srtt, Loss: w.loss(now)}
+	q = w.estimate.Quality(now)
+	q.ReverseLoss = w.here.Quality(now).Loss
+	return q, s.Up(now)
 }
 
 // WireState is one wire's state, for reports.
@@ -342,7 +385,7 @@ type WireState struct {
 	Since                   mono.Time
 	MTU                     int
 	RTT, MinRTT, Variation  time.Duration
-	PingLoss                float64
+	ToPeer, ToHere          route.Quality
 	Sent, SentBytes         uint64
 	Received, ReceivedBytes uint64
 	LastHeard               mono.Time
@@ -355,7 +398,7 @@ func (s *Segment) Wires(now mono.Time) []WireState {
 		w := &s.wires[i]
 		out[i] = WireState{
 			Name: w.cfg.Name, Up: w.up, Since: w.upSince, MTU: w.mtu.size,
-			RTT: w.srtt, MinRTT: w.minRTT, Variation: w.rttvar, PingLoss: w.loss(now),
+			RTT: w.srtt, MinRTT: w.minRTT, Variation: w.rttvar, ToPeer: w.estimate.Quality(now), ToHere: w.here.Quality(now),
 			Sent: w.sent, SentBytes: w.sentBytes, Received: w.arrived, ReceivedBytes: w.arrivedBytes, LastHeard: w.lastHeard,
 		}
 	}
