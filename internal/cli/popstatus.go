@@ -103,7 +103,7 @@ func (s *status) head() {
 	}
 	from := "from " + s.Snapshot.File
 	if s.Snapshot.Source == "last-good" {
-		from = s.paint("its last good copy", Warn) + ", as the file could not be used at the start"
+		from = "from " + s.paint("its last good copy", Warn) + ", as the file could not be used at the start"
 	}
 	s.printf("snapshot %d, for %s, %s\n", s.Snapshot.Version, s.ago(s.Snapshot.Since), from)
 	if r := s.Snapshot.Refused; r != nil {
