@@ -30,6 +30,7 @@ func (s Suite) Run(t *testing.T) {
 	t.Run("what is delivered, missing and wanting agrees with a slow twin", s.testTwin)
 	t.Run("a small history never yields a wrong symbol", s.testSmallHistory)
 	t.Run("expired unknowns do not stand in the way of later ones", s.testExpiry)
+	t.Run("what is dropped leaves the equations of the others whole", s.testDropped)
 	t.Run("an expired symbol that comes late still helps others", s.testLate)
 	t.Run("the encoder holds what it says", s.testEncoder)
 	t.Run("verdicts name what happened", s.testVerdicts)

@@ -160,6 +160,55 @@ func (s Suite) testExpiry(t *testing.T) {
 	}
 }
 
+func (s Suite) testDropped(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for round := range 600 {
+		start := starts[round%3]
+		p := newPair(t, s.Codec, code.Config{First: start, History: code.MinHistory})
+		half := s.Pool / 2
+		lost := map[int]bool{} // up to 3 of the old half, up to 8 of the new
+		old, young := round/3%4, 1+rng.IntN(8)
+		for _, i := range rng.Perm(half)[:old] {
+			lost[i] = true
+		}
+		for _, i := range rng.Perm(half)[:young] {
+			lost[half+i] = true
+		}
+		for i := range s.Pool {
+			if seq := p.send(fill(rng, rng.IntN(30))); !lost[i] {
+				p.Source(seq, p.sent[seq])
+			}
+		}
+		p.Advance(start + uint32(s.Pool))
+		repairs := rng.IntN(old + young) // not enough for all
+		id := uint16(round * 128)        // the ids of one run
+		for range repairs {
+			p.repair(code.Range(start, s.Pool), id)
+			id++
+		}
+		if rng.IntN(2) == 0 {
+			p.ExpireBefore(start + uint32(half))
+		}
+		middle := start + uint32(half)
+		p.Encoder.Drop(middle)
+		p.Decoder.Drop(middle)
+		// Each of the old took one equation with it; the others still count.
+		want := young - max(0, repairs-old)
+		if got := p.Deficit(p.Decoder.Next()); got != want && (s.Complete || old == 0) {
+			t.Fatalf("%d+%d lost, %d repairs: deficit %d, want %d", old, young, repairs, got, want)
+		}
+		for range want + 2 { // two to spare: new spans promise less
+			if p.Deficit(p.Decoder.Next()) > 0 {
+				p.repair(code.Range(middle, half), id)
+				id++
+			}
+		}
+		if n := len(p.Missing(nil)); n > 0 && (s.Complete || old == 0) {
+			t.Fatalf("%d+%d lost, %d repairs: still %d missing", old, young, repairs, n)
+		}
+	}
+}
+
 func (s Suite) testLate(t *testing.T) {
 	// 0 and 1 are lost, one repair covers both, 0 expires, then comes late.
 	p := newPair(t, s.Codec, code.Config{})

@@ -12,7 +12,6 @@ type set [size / 64]uint64
 func (s *set) has(i int) bool { return s[i/64]>>(i%64)&1 != 0 }
 func (s *set) add(i int)      { s[i/64] |= 1 << (i % 64) }
 func (s *set) remove(i int)   { s[i/64] &^= 1 << (i % 64) }
-func (s *set) empty() bool    { return s[0]|s[1]|s[2]|s[3] == 0 }
 
 // free returns the lowest index that is not in the set, -1 if all are.
 func (s *set) free() int {

@@ -167,3 +167,54 @@ func sort(v []int) {
 		}
 	}
 }
+
+// TestProjectionReachesBeyondTheSpan drops an unknown that two repairs share, so that
+// one takes over from the other an unknown 355 numbers after its own first.
+func TestProjectionReachesBeyondTheSpan(t *testing.T) {
+	recovered := map[uint32]string{}
+	d := Codec{}.NewDecoder(code.Config{}, func(seq uint32, symbol []byte) { recovered[seq] = string(symbol) }).(*decoder)
+	e := Codec{}.NewEncoder(code.Config{})
+	for i := range uint32(356) {
+		symbol := []byte{byte(i), byte(i >> 8)}
+		if i == 0 {
+			symbol = []byte("longer than the others")
+		}
+		e.Add(i, symbol)
+		if i != 100 && i != 200 && i != 355 {
+			d.Source(i, symbol)
+		}
+	}
+	payload := make([]byte, 100)
+	for id, first := range []uint32{0, 100} {
+		used, n := e.Repair(payload, code.Range(first, 256), uint16(id))
+		d.Repair(used, uint16(id), payload[:n])
+	}
+	d.Drop(101)
+	if err := checkInvariants(d); err != nil {
+		t.Fatal(err)
+	}
+	if d.Deficit(356) != 1 {
+		t.Fatalf("deficit %d", d.Deficit(356))
+	}
+	d.Source(355, []byte{355 - 256, 1})
+	if len(recovered) != 1 || recovered[200] != "\xc8\x00" {
+		t.Errorf("recovered %v", recovered)
+	}
+	if err := checkInvariants(d); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShortEquationLeavesNothing lets an equation be found out as too short when the
+// symbol that does not fit into it arrives.
+func TestShortEquationLeavesNothing(t *testing.T) {
+	d := Codec{}.NewDecoder(code.Config{}, func(seq uint32, _ []byte) { t.Errorf("recovered %d", seq) }).(*decoder)
+	d.Repair(code.Range(0, 2), 1, []byte{0, 1, 2})
+	d.Source(1, make([]byte, 500))
+	if err := checkInvariants(d); err != nil {
+		t.Error(err)
+	}
+	if d.rows != (set{}) || d.Tally().Discarded != 1 {
+		t.Errorf("tally %+v", d.Tally())
+	}
+}
