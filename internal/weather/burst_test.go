@@ -35,7 +35,7 @@ func spells(s []bool, v bool) (mean float64, runs int) {
 func TestBurstSpellsLastAsLongAsTheySay(t *testing.T) {
 	for _, shared := range []float64{0, 0.6, 1} {
 		g := Gilbert{Good: 300 * ms, Bad: 150 * ms, LossBad: 1, Shared: "cable", Correlation: shared}
-		s := states(NewNamed(Profile{Loss: Loss{Burst: &g}}, 42, "a"), ms, 3_000_000)
+		s := states(NewNamed(Profile{Loss: Loss{Burst: &g}}, 42, "a"), ms, 1_000_000)
 		for _, want := range []struct {
 			bad  bool
 			mean float64
