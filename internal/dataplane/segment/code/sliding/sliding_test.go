@@ -1,6 +1,7 @@
 package sliding
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 
@@ -210,7 +211,7 @@ func TestProjectionReachesBeyondTheSpan(t *testing.T) {
 func TestShortEquationLeavesNothing(t *testing.T) {
 	d := Codec{}.NewDecoder(code.Config{}, func(seq uint32, _ []byte) { t.Errorf("recovered %d", seq) }).(*decoder)
 	d.Repair(code.Range(0, 2), 1, []byte{0, 1, 2})
-	d.Source(1, make([]byte, 500))
+	d.Source(1, bytes.Repeat([]byte{7}, 500))
 	if err := checkInvariants(d); err != nil {
 		t.Error(err)
 	}
