@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -225,4 +226,16 @@ func (w *window) take(n int) {
 	} else if w.high-n < w.size {
 		w.accepted++
 	}
+}
+
+func (r *record) worst(oneWay time.Duration, budget time.Duration, n int) (out []string) {
+	for i, at := range r.sent {
+		if d := r.came[i].Sub(at.Add(oneWay)); d > budget-10*time.Millisecond {
+			out = append(out, fmt.Sprintf("#%d sent %d late %v", i, at/1e6, d))
+			if len(out) >= n {
+				return
+			}
+		}
+	}
+	return
 }

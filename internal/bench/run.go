@@ -84,7 +84,7 @@ func (r *run) newEnd(i int) (end, error) {
 	}
 	cfg := repair.Config{
 		OverheadCap: c.Cap, Budget: r.budget, PeerRepairs: true, Codec: codec,
-		Residual: c.Residual / 5, Seed: c.Seed, RTT: c.RTT, Tune: c.Tune,
+		Residual: c.Residual, Seed: c.Seed, RTT: c.RTT, Tune: c.Tune,
 		History: int(c.Rate * (r.budget + c.RTT + 50*time.Millisecond).Seconds() * 1.2),
 	}
 	cfg.History = min(max(cfg.History, 1024), code.MaxHistory)
@@ -232,5 +232,5 @@ func (r *run) debug() string {
 	if r.real[0] == nil {
 		return ""
 	}
-	return fmt.Sprintf("%+v\n%+v\n%s", r.real[0].Stats(), r.real[1].Stats().Received, r.real[0].Debug())
+	return fmt.Sprintf("%v\n%+v\n%+v\n%s", r.rec.worst(r.cfg.RTT/2, r.budget, 8), r.real[0].Stats(), r.real[1].Stats().Received, r.real[0].Debug())
 }

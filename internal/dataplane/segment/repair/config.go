@@ -94,7 +94,7 @@ type Tune struct {
 // Defaults of Config.
 const (
 	DefaultOverheadCap = 3.0
-	DefaultResidual    = 2e-6
+	DefaultResidual    = 1e-5
 	DefaultRTT         = 100 * time.Millisecond
 	MinBudget          = 5 * time.Millisecond
 	MaxBudget          = 5 * time.Second

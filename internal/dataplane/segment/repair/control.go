@@ -2,6 +2,7 @@ package repair
 
 import (
 	"encoding/binary"
+	"os"
 	"time"
 
 	"causeway/internal/dataplane/segment/code"
@@ -17,6 +18,7 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 	s.at[seq&uint32(len(s.at)-1)] = now
 	s.next++
 	s.lastSend, s.beats = now, 0
+	s.lastRounds -= s.lastRounds * lastRoundsDecay
 	e.purse.source(len(symbol))
 
 	wire := e.nextWire()
@@ -61,7 +63,7 @@ func (e *Endpoint) pump(now mono.Time, s *sender, out Out) {
 func (e *Endpoint) waste(m Mode) float64 {
 	alpha := e.cfg.Tune.Alpha
 	if alpha == 0 {
-		alpha = [...]float64{Balanced: 1.2, Latency: 1.8, Economy: 1.02}[m]
+		alpha = [...]float64{Balanced: 1.45, Latency: 1.8, Economy: 1.02}[m]
 	}
 	return max(1-1/alpha, 0)
 }
@@ -127,8 +129,12 @@ func (e *Endpoint) sendSpan(now mono.Time, s *sender, span code.Span, wire uint8
 func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
 	s.expire(now, e.budget(s.mode)+e.rtt.smooth/2)
 	e.settle(s)
-	e.close(now, s, out)
+	e.act(now, s, out)
 	e.believe(now, s)
+	if d, _ := s.deficit(s.openStart(), s.known); d > 0 {
+		for s.belief.none() < envf("WREP", 0.6) && e.sendRepair(now, s, out) {
+		}
+	}
 	e.pump(now, s, out)
 	s.due = s.tailAt(e)
 }
@@ -187,34 +193,52 @@ func (e *Endpoint) believe(now mono.Time, s *sender) {
 	})
 }
 
-// close gives what will be too late after the next report its last round.
-func (e *Endpoint) close(now mono.Time, s *sender, out Out) {
+// act sends repairs for what has been missing for long enough. What can wait for
+// another report afterwards gets a lean round, what cannot gets its last.
+func (e *Endpoint) act(now mono.Time, s *sender, out Out) {
 	if e.cfg.Tune.NoFeedback {
 		return
 	}
-	t := e.timing(s.mode)
-	// Sent at or before last, a symbol cannot wait for one more report.
-	lastCall := now.Add(t.every + deadlineMargin - t.budget)
-	from := s.openStart()
-	upTo := from
-	for code.Before(upTo, s.known) && s.sentAt(upTo) <= lastCall {
-		upTo++
+	again := s.answered(now.Add(-e.rtt.smooth - time.Millisecond))
+	from := s.windowStart()
+	if code.Before(from, again) {
+		e.actOn(now, s, from, again, out)
 	}
+	if from = s.openStart(); code.Before(from, s.told) {
+		e.actOn(now, s, from, s.told, out)
+		s.acted = s.told
+		s.acts[s.nActs%len(s.acts)] = act{s.acted, now}
+		s.nActs++
+	}
+}
+
+// actOn sends the rounds for what is missing of [from, upTo).
+func (e *Endpoint) actOn(now mono.Time, s *sender, from, upTo uint32, out Out) {
+	t := e.timing(s.mode)
+	// The answer to what is sent now will be here, and can be acted on, by then.
+	next := now.Add(e.chance() + deadlineMargin)
+	split := from
+	for code.Before(split, upTo) && s.sentAt(split).Add(t.budget) < next {
+		split++
+	}
+	e.rounds256(from, split, func(a, b uint32) { e.round(now, s, a, b, true, out) })
+	e.rounds256(split, upTo, func(a, b uint32) { e.round(now, s, a, b, false, out) })
+}
+
+// rounds256 cuts [from, upTo) into pieces that one repair can cover.
+func (e *Endpoint) rounds256(from, upTo uint32, do func(from, upTo uint32)) {
 	for code.Before(from, upTo) {
 		end := upTo
 		if end-from > code.MaxSpan {
 			end = from + code.MaxSpan
 		}
-		e.closeGroup(now, s, from, end, out)
+		do(from, end)
 		from = end
-	}
-	if code.Before(s.closed, upTo) {
-		s.closed = upTo
 	}
 }
 
-// closeGroup sends the last round for what is missing of [from, upTo).
-func (e *Endpoint) closeGroup(now mono.Time, s *sender, from, upTo uint32, out Out) {
+// round sends the symbols of one round for what is missing of [from, upTo).
+func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool, out Out) {
 	d, n := s.deficit(from, upTo)
 	if d == 0 {
 		return
@@ -222,21 +246,47 @@ func (e *Endpoint) closeGroup(now mono.Time, s *sender, from, upTo uint32, out O
 	p, sigma := e.loss()
 	c := closing{
 		deficit: d,
-		stake:   float64(n),
-		price:   e.price(),
-		loss:    min(p+sigma, 0.95),
+		stake:   1,
+		price:   e.delayPrice(s.mode),
+		loss:    p,
 		heal:    e.healing(s, now, from, upTo),
 		most:    4*d + 64,
 	}
+	if last {
+		c.stake, c.price, c.loss = float64(n), e.price(s, p), min(p+sigma, 0.95)
+		s.lastRounds += lastRoundsDecay
+	}
 	m := c.size(&e.scratch)
+	if trace {
+		println("round", now/1e6, "from", from, "upTo", upTo, "d", d, "n", n, "last", last, "m", m, "heal1", int(1000*c.heal[1]), "age", int(now.Sub(s.sentAt(from))/1e6), int(now.Sub(s.sentAt(upTo-1))/1e6), "known", s.known, "next", s.next)
+	}
 	s.closings++
 	s.closeSymbols += uint64(m)
 	e.sendClosing(now, s, from, upTo, m, d == n, out)
 }
 
-// price is how many symbols a packet is worth that would otherwise be lost.
-func (e *Endpoint) price() float64 {
-	return 0.01 / e.cfg.Residual
+// price is how many symbols a packet is worth that would otherwise be lost. Last
+// rounds that are sized by it leave lost, of all packets, about half their number
+// per packet divided by the price and by what arrives of them.
+func (e *Endpoint) price(s *sender, loss float64) float64 {
+	return envf("PRICE", 0.5) * max(s.lastRounds, leastLastRounds) / ((1 - loss) * e.cfg.Residual * safety)
+}
+
+// safety is the share of the residual that is planned for: what breaks the
+// assumptions has the rest.
+const safety = 0.2
+
+// The number of last rounds per symbol sent, which is measured, starts at
+// firstLastRounds and is never taken for less than leastLastRounds.
+const (
+	firstLastRounds = 0.01
+	leastLastRounds = 0.0005
+	lastRoundsDecay = 1.0 / 4096
+)
+
+// delayPrice is how many symbols it is worth that a round succeeds which is not the last.
+func (e *Endpoint) delayPrice(m Mode) float64 {
+	return [...]float64{Balanced: envf("DELAY", 80), Latency: 300, Economy: 12}[m]
 }
 
 // healing computes the chance that what is under way makes up for a deficit at upTo.
@@ -349,3 +399,5 @@ func (e *Endpoint) tickSender(now mono.Time, s *sender, out Out) {
 	e.transmit(now, e.nextWire(), b, out)
 	s.due = s.tailAt(e)
 }
+
+var trace = os.Getenv("TRACE") != ""

@@ -1,6 +1,10 @@
 package repair
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+	"strconv"
+)
 
 func (e *Endpoint) Debug() string {
 	o := ""
@@ -10,4 +14,18 @@ func (e *Endpoint) Debug() string {
 		}
 	}
 	return o
+}
+
+var envs = map[string]float64{}
+
+func envf(k string, d float64) float64 {
+	if v, ok := envs[k]; ok {
+		return v
+	}
+	v, err := strconv.ParseFloat(os.Getenv(k), 64)
+	if err != nil {
+		v = d
+	}
+	envs[k] = v
+	return v
 }

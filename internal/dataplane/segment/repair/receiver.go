@@ -20,6 +20,9 @@ type receiver struct {
 	list    []code.Unknown
 
 	due     mono.Time // when to look at what is missing; zero: nothing is
+	told    uint32    // what is missing before this has been told to the sender
+	toldAt  mono.Time
+	again   int // times to tell it again without waiting for an answer
 	trimmed mono.Time
 	mark    uint32 // dec.Next() at the time of trimming; older symbols go next time
 
@@ -39,16 +42,18 @@ func newReceiver(mode Mode, c code.Codec, cfg code.Config) *receiver {
 
 // timing is how the sender of a mode wants its reports; see stamp.
 type timing struct {
-	age    time.Duration // report what has been missing for this long
-	every  time.Duration // at most this often
-	budget time.Duration // give up on what has been missing for this long
+	age     time.Duration // report what has been missing for this long
+	every   time.Duration // at most this often
+	answer  time.Duration // how long an answer takes; known at the receiving end only
+	repeats int           // how often to say things again, since reports get lost; likewise
+	budget  time.Duration // give up on what has been missing for this long
 }
 
 // source takes a symbol as it was sent.
 func (r *receiver) source(now mono.Time, seq uint32, symbol []byte, t timing, deliver Deliver) {
 	r.deliver = deliver
 	verdict := r.dec.Source(seq, symbol)
-	r.notice(now, t)
+	r.notice(now, t, true)
 	switch verdict {
 	case code.Fresh:
 		r.missing--
@@ -69,17 +74,18 @@ func (r *receiver) repair(now mono.Time, span code.Span, id uint16, payload []by
 	if r.dec.Repair(span, id, payload) != code.Fresh {
 		r.useless++
 	}
-	r.notice(now, t)
+	r.notice(now, t, false)
 }
 
 // advance takes in that the symbols before next have been sent.
 func (r *receiver) advance(now mono.Time, next uint32, t timing) {
 	r.dec.Advance(next)
-	r.notice(now, t)
+	r.notice(now, t, false)
 }
 
-// notice dates the symbols newly known to have been sent.
-func (r *receiver) notice(now mono.Time, t timing) {
+// notice dates the symbols newly known to have been sent; itself says that the newest
+// told of itself, by coming.
+func (r *receiver) notice(now mono.Time, t timing, itself bool) {
 	next := r.dec.Next()
 	if next == r.next {
 		return
@@ -92,9 +98,10 @@ func (r *receiver) notice(now mono.Time, t timing) {
 	for ; n > 0; n-- {
 		r.noticed[(next-n)&uint32(len(r.noticed)-1)] = now
 	}
+	gap := r.missing > 0 && next-r.next > 1 || !itself
 	r.next = next
-	if r.due == 0 {
-		r.due = now.Add(t.age)
+	if gap {
+		r.due = mono.Earliest(r.due, now.Add(t.age))
 	}
 }
 
@@ -119,34 +126,66 @@ func (r *receiver) look(now mono.Time, t timing) {
 	}
 }
 
-// check is look at the due time. It reports whether the sender must hear of what
-// has been missing for long enough, given when it last heard, and sets the next
-// due time.
-func (r *receiver) check(now, reported mono.Time, t timing) bool {
+// check is look at the due time. It reports whether the sender must hear of what is
+// missing now, and sets the next due time. What is missing is told when it is
+// t.age old, so that repairs under way may make it needless; what was told and is
+// missing still is told again when an answer ought to have come, or sooner where
+// reports get lost.
+func (r *receiver) check(now mono.Time, t timing) bool {
 	r.look(now, t)
 	if r.missing == 0 {
 		r.due = 0
 		return false
 	}
-	r.due = now.Add(t.age - r.since(now, r.list[0].Seq))
-	if next := reported.Add(t.every); reported != 0 && r.due < next {
-		r.due = next
+	r.due = never
+	if code.Before(r.list[0].Seq, r.told) {
+		wait := t.answer
+		if r.again > 0 {
+			wait = t.every
+		}
+		r.due = r.toldAt.Add(wait)
 	}
-	if r.due > now {
-		return false
+	for _, u := range r.list {
+		if !code.Before(u.Seq, r.told) {
+			at := now.Add(t.age - r.since(now, u.Seq))
+			if r.toldAt != 0 {
+				at = max(at, r.toldAt.Add(t.every/2))
+			}
+			r.due = min(r.due, at)
+			break
+		}
 	}
-	r.due = now.Add(t.every)
-	return true
+	return r.due <= now
 }
 
-// report fills in the stream's part of a report.
+// report fills in the stream's part of a report, and takes all that has been
+// missing for half of t.age or more as told.
 func (r *receiver) report(now mono.Time, t timing, s *streamReport) {
 	r.look(now, t)
 	s.present = true
-	s.base, s.count = r.dec.Next(), 0
+	s.base, s.count, s.told = r.dec.Next(), 0, 0
 	if len(r.list) == 0 {
+		r.told, r.toldAt, r.again, r.due = s.base, now, 0, 0
 		return
 	}
 	s.base = r.list[0].Seq
 	s.count = min(int(r.dec.Next()-s.base), maxStreamCount)
+	told := s.base + uint32(s.count)
+	for _, u := range r.list {
+		if r.since(now, u.Seq) < time.Duration(envf("TOLD", .7)*float64(t.age)) {
+			told = u.Seq
+			break
+		}
+	}
+	if code.Before(r.told, told) {
+		r.told, r.again = told, t.repeats
+	} else if r.again > 0 {
+		r.again--
+	}
+	r.toldAt = now
+	s.told = int(min(r.told-s.base, uint32(s.count)))
+	if code.Before(r.told, s.base) {
+		s.told = 0
+	}
+	r.due = now // check sets it right
 }

@@ -16,7 +16,7 @@ import (
 //	       clock 4 (µs) · loss towards the sender 1 (1/255) · mode 1 · age 1 (ms) · every 1 (ms) · budget 1 (4 ms)
 //	part 1, echo: clock of the newest stamp seen 4 · held since then 2 (64 µs) · queueing 2 (64 µs) · reordering 1 (256 µs)
 //	part 2, wires: count 1, each: id 1 · highest number 2 · n 1 · n bytes of bits, bit i: highest-1-i arrived
-//	part 3, streams: count 1, each: id 1 · base 4 · count 2 · count bits: base+i is missing ·
+//	part 3, streams: count 1, each: id 1 · base 4 · count 2 · told 2 (those up to base+told have had their time) · count bits: base+i is missing ·
 //	       a bit for each missing one: an equation has it as its newest unknown
 //	part 4, copies: highest 2 · 8 bytes of bits, bit i: highest-i arrived
 type report struct {
@@ -67,6 +67,7 @@ type streamReport struct {
 	present bool
 	base    uint32
 	count   int
+	told    int
 	missing []byte // bits; aliases the datagram when parsed
 	pivots  []byte
 }
@@ -131,6 +132,7 @@ func (r *report) appendStreams(b []byte, lists *[streams][]code.Unknown) []byte 
 		b = append(b, byte(id))
 		b = binary.BigEndian.AppendUint32(b, s.base)
 		b = binary.BigEndian.AppendUint16(b, uint16(s.count))
+		b = binary.BigEndian.AppendUint16(b, uint16(s.told))
 		start := len(b)
 		for range (s.count + 7) / 8 {
 			b = append(b, 0)
@@ -257,8 +259,8 @@ func (r *report) parseStreams(in *reader) bool {
 			return false
 		}
 		s := &r.streams[id]
-		s.base, s.count = in.u32(), int(in.u16())
-		if in.bad || s.count > maxStreamCount {
+		s.base, s.count, s.told = in.u32(), int(in.u16()), int(in.u16())
+		if in.bad || s.count > maxStreamCount || s.told > s.count {
 			return false
 		}
 		s.missing = in.take((s.count + 7) / 8)

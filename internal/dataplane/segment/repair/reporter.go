@@ -23,9 +23,9 @@ type reporter struct {
 
 // Timing of reports when nothing is missing.
 const (
-	allWellEvery  = 60 * time.Millisecond
-	allWellLatest = 500 * time.Millisecond
-	allWellNews   = 40
+	allWellSoonest = 80 * time.Millisecond
+	allWellLatest  = 500 * time.Millisecond
+	allWellNews    = 40
 	// ackGap is how long the copies of one packet may trickle in before one more is
 	// taken to mean that the acknowledgement was lost.
 	ackGap = 15 * time.Millisecond
@@ -44,11 +44,11 @@ func (r *reporter) heard(now mono.Time) {
 func (r *reporter) want(t mono.Time) { r.wanted = mono.Earliest(r.wanted, t) }
 
 // allWell is when a report without news of losses is due.
-func (r *reporter) allWell() mono.Time {
+func (r *reporter) allWell(rtt time.Duration) mono.Time {
 	if r.news == 0 {
 		return 0
 	}
-	wait := allWellEvery
+	wait := min(max(2*rtt, allWellSoonest), allWellLatest)
 	if r.news < allWellNews {
 		wait = allWellLatest
 	}
@@ -56,7 +56,7 @@ func (r *reporter) allWell() mono.Time {
 }
 
 func (r *reporter) due(e *Endpoint) mono.Time {
-	next := mono.Earliest(mono.Earliest(r.wanted, r.again), r.allWell())
+	next := mono.Earliest(mono.Earliest(r.wanted, r.again), r.allWell(e.rtt.smooth))
 	for _, rx := range e.rx {
 		if rx != nil {
 			next = mono.Earliest(next, rx.due)
@@ -75,16 +75,30 @@ func (e *Endpoint) tickReports(now mono.Time, out Out) {
 func (e *Endpoint) reportDue(now mono.Time) bool {
 	r := &e.reporter
 	due := r.wanted != 0 && r.wanted <= now || r.again != 0 && r.again <= now
-	if at := r.allWell(); at != 0 && at <= now {
+	if at := r.allWell(e.rtt.smooth); at != 0 && at <= now {
 		due = true
 	}
 	for _, rx := range e.rx {
-		if rx != nil && rx.due != 0 && rx.due <= now && rx.check(now, r.last, e.advice[rx.mode]) {
+		if rx != nil && rx.due != 0 && rx.due <= now && rx.check(now, e.adviceFor(rx.mode)) {
 			due = true
 		}
 	}
 	return due
 }
+
+// adviceFor is what the peer wants of reports about a mode, with what only this end
+// knows.
+func (e *Endpoint) adviceFor(m Mode) timing {
+	t := e.advice[m]
+	t.answer = e.chance()
+	if q := e.rtt.lossThere; q > 0.002 {
+		t.repeats = min(int(math.Ceil(math.Log(reportMiss)/math.Log(min(q, 0.9))))-1, 20)
+	}
+	return t
+}
+
+// reportMiss is how likely the peer may be not to hear of a loss at all.
+const reportMiss = 2e-3
 
 // sendReport sends all there is to say on the best wire.
 func (e *Endpoint) sendReport(now mono.Time, out Out) {
@@ -117,7 +131,7 @@ func (e *Endpoint) appendReport(now mono.Time, b []byte) []byte {
 		if rx == nil {
 			continue
 		}
-		rx.report(now, e.advice[rx.mode], &out.streams[id])
+		rx.report(now, e.adviceFor(rx.mode), &out.streams[id])
 		lists[id] = rx.list
 		out.has |= hasStreams
 	}

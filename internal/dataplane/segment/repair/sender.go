@@ -24,7 +24,10 @@ type sender struct {
 	base    uint32 // all before are there, or given up
 	known   uint32 // it speaks of all before this
 	missing []code.Unknown
-	closed  uint32 // what is missing before this has had its last round
+	told    uint32  // what is missing before this has been missing for long enough to act on
+	acted   uint32  // what is missing before this has been acted on
+	acts    [16]act // ring: the newest actions
+	nActs   int
 
 	log      []entry // ring of what was sent since, by logHead
 	logTail  uint64  // oldest entry without a fate
@@ -35,10 +38,30 @@ type sender struct {
 	flushed  uint32 // the tail up to here has been flushed
 	beats    int    // heartbeats since the last source
 
-	due    mono.Time // when tickSender has something to do
-	credit float64   // repairs owed where feedback cannot help
+	due        mono.Time // when tickSender has something to do
+	lastRounds float64   // per symbol, lately
 
 	repairs, closings, closeSymbols, resent uint64
+}
+
+// act is a round of repairs for what was missing before upTo.
+type act struct {
+	upTo uint32
+	at   mono.Time
+}
+
+// answered returns up to where the effect of all rounds shows in a report that
+// answers what was sent before t.
+func (s *sender) answered(t mono.Time) uint32 {
+	end := s.acted
+	for i := s.nActs - 1; i >= 0 && i >= s.nActs-len(s.acts); i-- {
+		a := s.acts[i%len(s.acts)]
+		if a.at <= t {
+			return a.upTo
+		}
+		end = s.windowStart()
+	}
+	return end
 }
 
 // entry is one packet of the stream on its way.
@@ -56,9 +79,10 @@ const maxLog = 1 << 15
 func newSender(id uint8, mode Mode, c code.Codec, cfg code.Config) *sender {
 	return &sender{
 		id: id, mode: mode,
-		enc: c.NewEncoder(cfg),
-		at:  make([]mono.Time, cfg.Slots()),
-		log: make([]entry, minFlight),
+		enc:        c.NewEncoder(cfg),
+		at:         make([]mono.Time, cfg.Slots()),
+		log:        make([]entry, minFlight),
+		lastRounds: firstLastRounds,
 	}
 }
 
@@ -98,11 +122,11 @@ func (s *sender) windowStart() uint32 {
 	return start
 }
 
-// openStart is windowStart, less what has had its last round.
+// openStart is windowStart, less what has been acted on by itself.
 func (s *sender) openStart() uint32 {
 	start := s.windowStart()
-	if code.Before(start, s.closed) {
-		start = s.closed
+	if code.Before(start, s.acted) {
+		start = s.acted
 	}
 	return start
 }
@@ -113,7 +137,7 @@ func (s *sender) take(r *streamReport) {
 	if code.Before(s.next, end) || code.Before(r.base, s.base) {
 		return // not of this world, or old
 	}
-	s.base, s.known = r.base, end
+	s.base, s.known, s.told = r.base, end, r.base+uint32(r.told)
 	s.missing = r.unknowns(s.missing[:0])
 }
 

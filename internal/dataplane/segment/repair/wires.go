@@ -86,18 +86,36 @@ func (e *Endpoint) lossHere() float64 {
 
 // timing is what this end asks of the peer's reports for a mode.
 func (e *Endpoint) timing(m Mode) timing {
-	rtt, budget := e.rtt.smooth, e.budget(m)
-	t := timing{age: 20 * time.Millisecond, every: 20 * time.Millisecond, budget: budget}
-	slack := budget - rtt - deadlineMargin
-	switch rounds := e.rounds(m); {
-	case rounds == 1:
-		t.age = min(max(slack/2, 2*time.Millisecond), 20*time.Millisecond)
-		t.every = t.age
-	case rounds > 1:
-		t.age = min(max(rtt/4, 5*time.Millisecond), 20*time.Millisecond)
-		t.every = t.age
+	t := timing{age: patientAge, every: patientAge, budget: e.budget(m)}
+	n := e.rounds(m)
+	if n == 0 {
+		return t
 	}
+	// Later is better, since repairs under way make many reports needless and the
+	// rest can share theirs; but not so late that what is told comes too late.
+	last := t.budget - deadlineMargin - e.chance()
+	t.age = min(last*9/10, patientAge)
+	if m == Economy {
+		// With few repairs beforehand it takes rounds.
+		t.age = t.budget - deadlineMargin - time.Duration(n)*e.chance()
+		if t.age < 4*time.Millisecond && n > 1 {
+			t.age += e.chance()
+		}
+		t.age = min(t.age, last*9/10)
+	}
+	t.age = max(t.age, time.Millisecond)
+	t.every = t.age / 2
 	return t
+}
+
+// patientAge is how long something may be missing before the sender hears of it by
+// itself, where the budget leaves the choice.
+const patientAge = 56 * time.Millisecond
+
+// chance is how long it takes from a report until it has been acted upon and the
+// next can tell the effect.
+func (e *Endpoint) chance() time.Duration {
+	return e.rtt.smooth + 4*e.rtt.variance + 3*time.Millisecond
 }
 
 // deadlineMargin is kept between the last moment computed and the last moment.
@@ -116,5 +134,5 @@ func (e *Endpoint) rounds(m Mode) int {
 	if e.cfg.Tune.NoFeedback {
 		return 0
 	}
-	return int((e.budget(m) - deadlineMargin) / (e.rtt.smooth + time.Millisecond))
+	return int((e.budget(m) - deadlineMargin - time.Millisecond) / e.chance())
 }

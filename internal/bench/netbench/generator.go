@@ -1,0 +1,275 @@
+package netbench
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stream is what a generator sends: packets of ESP in UDP, from each client in
+// turn, numbered one by one in each client's own tunnel.
+type Stream struct {
+	Clients []netip.AddrPort // IPv4
+	To      netip.AddrPort
+	Size    int // of the UDP payload, at least 12
+}
+
+// Window bounds what a generator has on its way, so that the forwarder always
+// has work and nothing is lost for want of room: the forwarder is the
+// bottleneck, and what is measured is packets that crossed.
+type Window struct {
+	// Ring is how many packets may wait at the first device; its ring has 256.
+	Ring int
+	// Total is how many may be anywhere between generator and sink.
+	Total int
+}
+
+// DefaultWindow keeps forwarders busy with room to spare in every queue.
+var DefaultWindow = Window{Ring: 192, Total: 2048}
+
+// burst is how many packets one system call sends.
+const burst = 64
+
+// Generator sends a Stream from a port, packet by packet, with the checksum left
+// to the device as a network card's driver would: the receiver need not compute it.
+type Generator struct {
+	from, first, sink *Port
+	window            Window
+	fd                int
+	tid               atomic.Int64
+
+	// Of a run.
+	sent     uint64
+	Stalls   int // times that nothing arrived for stallAfter with the window full
+	heads    []mmsghdr
+	iovecs   []unix.Iovec
+	frames   []byte
+	sequence []uint32 // by client
+}
+
+type mmsghdr struct {
+	unix.Msghdr
+	n uint32
+	_ uint32
+}
+
+// NewGenerator returns a generator on port from, whose cable ends at first. What
+// arrives is counted at sink.
+func NewGenerator(from, first, sink *Port, w Window) (*Generator, error) {
+	g := &Generator{from: from, first: first, sink: sink, window: w, fd: -1}
+	err := from.NS.Do(func() (err error) {
+		g.fd, err = openPacket(from.Name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("generator on %s: %w", from.Name, err)
+	}
+	return g, nil
+}
+
+// openPacket opens a raw socket that sends past queues and takes with every packet
+// what the device is to do to it.
+func openPacket(device string) (int, error) {
+	link, err := net.InterfaceByName(device)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0: receives nothing
+	if err != nil {
+		return -1, err
+	}
+	for _, option := range [...]int{unix.PACKET_QDISC_BYPASS, unix.PACKET_VNET_HDR} {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, option, 1); err != nil {
+			return -1, errors.Join(err, unix.Close(fd))
+		}
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
+}
+
+// Close closes the generator.
+func (g *Generator) Close() error { return unix.Close(g.fd) }
+
+// CPU is what the generating thread has used. It is 0 unless Run runs.
+func (g *Generator) CPU() time.Duration {
+	if tid := int(g.tid.Load()); tid != 0 {
+		t, _ := threadTime(tid, tid)
+		return t
+	}
+	return 0
+}
+
+// A packet before the UDP payload, behind what the device is to do (struct
+// virtio_net_hdr: flags, GSO type, three lengths, checksum's start and offset).
+const (
+	offloadLen  = 10
+	ethernetLen = 14
+	headLen     = offloadLen + ethernetLen + ipUDP
+)
+
+// Run sends s until stop is set. It takes a thread for itself.
+func (g *Generator) Run(s *Stream, stop *atomic.Bool) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	g.tid.Store(int64(unix.Gettid()))
+	defer g.tid.Store(0)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), priority)
+	g.prepare(s)
+	heads := make([][headLen]byte, len(s.Clients))
+	for i, c := range s.Clients {
+		g.head(&heads[i], c, s.To, s.Size)
+	}
+	credit, err := g.begin(s.Size)
+	if err != nil {
+		return err
+	}
+	for at := 0; !stop.Load(); {
+		ok, err := credit()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		for i := range burst {
+			frame := g.frames[i*(headLen+s.Size):]
+			copy(frame, heads[at][:])
+			g.sequence[at]++
+			binary.BigEndian.PutUint32(frame[headLen:], uint32(0x1000+at)) // SPI
+			binary.BigEndian.PutUint32(frame[headLen+4:], g.sequence[at])
+			if at++; at == len(s.Clients) {
+				at = 0
+			}
+		}
+		if err := g.send(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare lays out memory for bursts.
+func (g *Generator) prepare(s *Stream) {
+	size := headLen + s.Size
+	g.frames = make([]byte, burst*size)
+	g.heads, g.iovecs = make([]mmsghdr, burst), make([]unix.Iovec, burst)
+	if len(g.sequence) < len(s.Clients) { // numbers go on from run to run, as the forwarders' windows do
+		g.sequence = append(g.sequence, make([]uint32, len(s.Clients)-len(g.sequence))...)
+	}
+	for i := range g.heads {
+		g.iovecs[i].Base = &g.frames[i*size]
+		g.iovecs[i].SetLen(size)
+		g.heads[i].Iov = &g.iovecs[i]
+		g.heads[i].SetIovlen(1)
+	}
+}
+
+// head writes everything before the payload.
+func (g *Generator) head(b *[headLen]byte, from, to netip.AddrPort, size int) {
+	const needsChecksum = 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM
+	b[0] = needsChecksum
+	binary.NativeEndian.PutUint16(b[6:], ethernetLen+20) // from the UDP header on,
+	binary.NativeEndian.PutUint16(b[8:], 6)              // to its checksum field
+	eth := b[offloadLen:]
+	copy(eth, g.first.MAC)
+	copy(eth[6:], g.from.MAC)
+	binary.BigEndian.PutUint16(eth[12:], unix.ETH_P_IP)
+	ip := eth[ethernetLen:]
+	source, target := from.Addr().As4(), to.Addr().As4()
+	ip[0], ip[6], ip[8], ip[9] = 0x45, 0x40, 64, unix.IPPROTO_UDP // 20 bytes, DF, TTL
+	binary.BigEndian.PutUint16(ip[2:], uint16(ipUDP+size))
+	copy(ip[12:], source[:])
+	copy(ip[16:], target[:])
+	binary.BigEndian.PutUint16(ip[10:], ^sum(ip[:20], 0))
+	udp := ip[20:]
+	binary.BigEndian.PutUint16(udp, from.Port())
+	binary.BigEndian.PutUint16(udp[2:], to.Port())
+	binary.BigEndian.PutUint16(udp[4:], uint16(8+size))
+	// The pseudo-header's sum; the device would add the rest (RFC 768).
+	binary.BigEndian.PutUint16(udp[6:], sum(ip[12:20], uint32(unix.IPPROTO_UDP)+uint32(8+size)))
+}
+
+// sum is the Internet's checksum (RFC 1071) of an even number of bytes.
+func sum(b []byte, start uint32) uint16 {
+	for i := 0; i < len(b); i += 2 {
+		start += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	for start > 0xffff {
+		start = start>>16 + start&0xffff
+	}
+	return uint16(start)
+}
+
+// stallAfter is how long nothing may arrive with the window full before what is
+// on its way counts as lost.
+const stallAfter = 3 * time.Millisecond
+
+// begin returns a function that tells whether another burst may be sent.
+func (g *Generator) begin(payload int) (func() (bool, error), error) {
+	var err error
+	read := func(p *Port) (r Received) {
+		if err == nil {
+			r, err = p.Received()
+		}
+		return r
+	}
+	dropped := func() (n uint64) {
+		if err == nil {
+			n, err = g.from.Dropped()
+		}
+		return n
+	}
+	atFirst, atSink, drops := read(g.first), read(g.sink), dropped()
+	g.sent = 0
+	var there uint64 // at the sink, or given up
+	var given uint64
+	var moved time.Time
+	return func() (bool, error) {
+		inRing := g.sent - (dropped() - drops) - (read(g.first).Packets - atFirst.Packets)
+		if int64(inRing) > int64(g.window.Ring-burst) {
+			return false, err
+		}
+		arrived := atSink.Datagrams(read(g.sink), payload) + given
+		now := time.Now()
+		if arrived != there || moved.IsZero() {
+			there, moved = arrived, now
+		}
+		if int64(g.sent-there) <= int64(g.window.Total-burst) {
+			return true, err
+		}
+		if now.Sub(moved) > stallAfter {
+			g.Stalls++
+			given += g.sent - there
+			there, moved = g.sent, now
+		}
+		return false, err
+	}, err
+}
+
+// send sends a burst. What the kernel does not take at once is tried again.
+func (g *Generator) send() error {
+	for at := 0; at < burst; {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(g.fd), uintptr(unsafe.Pointer(&g.heads[at])), uintptr(burst-at), 0, 0, 0)
+		switch errno {
+		case 0:
+			at += int(n)
+		case unix.EINTR, unix.EAGAIN:
+		case unix.ENOBUFS: // the first device's ring was full: dropped and counted there
+			at++
+		default:
+			return fmt.Errorf("generator: send: %w", errno)
+		}
+	}
+	g.sent += burst
+	return nil
+}
