@@ -105,7 +105,7 @@ func (e *Engine) reportSegment(now mono.Time, at func(mono.Time) time.Time, p *p
 			Traffic: report.Traffic{PacketsToPeer: w.Sent, BytesToPeer: w.SentBytes, PacketsFromPeer: w.Received, BytesFromPeer: w.ReceivedBytes},
 		})
 	}
-	s.FillReport(now, &r)
+	s.FillReport(&r)
 	return r
 }
 

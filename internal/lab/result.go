@@ -177,9 +177,8 @@ func roleOf(s *scenario.Scenario, pop string) string {
 // it carried and spent, the receiver what came and what was mended.
 func segmentOf(from string, s popreport.Segment, receiver popreport.PoP) report.Segment {
 	seg := report.Segment{
-		From: from, To: s.Peer, Wires: len(s.Wires), Mode: s.Repair.Mode, Carried: s.Repair.Carried,
-		RawLoss: s.Repair.RawLoss, Residual: s.Repair.ResidualLoss,
-		OverheadPackets: s.Repair.Overhead, OverheadBytes: s.Repair.OverheadBytes,
+		From: from, To: s.Peer, Wires: len(s.Wires), Carried: s.Repair.ToPeer.Carried, RawLoss: s.Repair.ToPeer.RawLoss,
+		OverheadPackets: s.Repair.ToPeer.Overhead, OverheadBytes: s.Repair.ToPeer.OverheadBytes,
 	}
 	if s.RTT > 0 {
 		seg.RTTMs = new(s.RTT)
@@ -188,11 +187,8 @@ func segmentOf(from string, s popreport.Segment, receiver popreport.PoP) report.
 		if back.Peer != from {
 			continue
 		}
-		r := back.Repair
-		seg.Lost, seg.Recovered.Total = r.Expired, r.Mended
-		if r.AddedDelay != (popreport.Delay{}) {
-			seg.AddedDelay = &report.Delay{P50: r.AddedDelay.P50, P95: r.AddedDelay.P95, P99: r.AddedDelay.P99, P999: r.AddedDelay.Max}
-		}
+		r := back.Repair.ToHere
+		seg.Lost, seg.Recovered.Total, seg.Residual = r.Expired-min(r.Late, r.Expired), r.Mended, r.ResidualLoss
 	}
 	return seg
 }

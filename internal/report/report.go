@@ -137,30 +137,41 @@ type Loss struct {
 	CE          float64 `json:"ce,omitempty"` // share of packets marked Congestion Experienced (RFC 3168)
 }
 
-// Repair is what mending loss costs and brings on one segment, from this PoP
-// to the peer; the peer reports the other direction.
+// Repair is what mending loss costs in one direction of a segment, and what it
+// brings in the other: a PoP knows what it sends, and what arrives.
 type Repair struct {
-	Mode          string  `json:"mode,omitempty"` // in use now
-	RawLoss       float64 `json:"raw_loss"`       // of packets on the wires
-	ResidualLoss  float64 `json:"residual_loss"`  // of packets given to the segment: never delivered, or too late
-	Overhead      float64 `json:"overhead"`       // packets sent per packet carried, 1 = none; feedback included
-	OverheadBytes float64 `json:"overhead_bytes"` // the same in bytes
-	Cap           float64 `json:"cap"`            // the most that Overhead may be
-	Budget        float64 `json:"budget_ms"`      // added delay that a packet may have
-	AddedDelay    Delay   `json:"added_delay"`    // of mended packets, against those that came at once
-	Throttled     bool    `json:"throttled"`      // the governor holds redundancy back: loss looks like our own doing
+	Cap    float64 `json:"cap"`       // the most that ToPeer.Overhead may be
+	Budget float64 `json:"budget_ms"` // added delay that a packet may have; 0: by mode and round-trip time
 
-	Carried      uint64 `json:"carried"`       // packets given to the segment
-	Proactive    uint64 `json:"proactive"`     // repair packets sent unasked
-	Reactive     uint64 `json:"reactive"`      // repair packets sent on feedback
-	Copies       uint64 `json:"copies"`        // copies of sparse packets
-	Feedback     uint64 `json:"feedback"`      // feedback packets sent
-	Mended       uint64 `json:"mended"`        // packets from the peer that repair gave back here
-	Expired      uint64 `json:"expired"`       // packets from the peer given up here
-	Duplicates   uint64 `json:"duplicates"`    // packets from the peer that came twice and were dropped
-	Outstanding  int    `json:"outstanding"`   // packets from the peer known to be missing now
-	MemoryBytes  int64  `json:"memory_bytes"`  // held for repair
-	MeasuredOver uint64 `json:"measured_over"` // packets the ratios are taken over
+	ToPeer RepairCost   `json:"to_peer"`
+	ToHere RepairResult `json:"to_here"`
+}
+
+// RepairCost is what was sent towards the peer. Packets are datagrams on the
+// wires, each with all that repair and sealing add.
+type RepairCost struct {
+	RawLoss       float64 `json:"raw_loss"`       // of datagrams, of late, as the peer reports it
+	Carried       uint64  `json:"carried"`        // datagram bodies given to repair
+	Packets       uint64  `json:"packets"`        // datagrams sent for them, and for feedback
+	Overhead      float64 `json:"overhead"`       // Packets per Carried; 1 = none
+	OverheadBytes float64 `json:"overhead_bytes"` // the same in bytes
+	Repairs       uint64  `json:"repairs"`        // coded datagrams
+	Copied        uint64  `json:"copied"`         // bodies protected by copies: sparse traffic, IKE
+	Copies        uint64  `json:"copies"`         // datagrams with a copy, first ones included
+	Feedback      uint64  `json:"feedback"`       // datagrams that only tell what has arrived here
+	Throttled     bool    `json:"throttled"`      // redundancy is held back: the loss looks like our own doing
+}
+
+// RepairResult is what came from the peer.
+type RepairResult struct {
+	RawLoss      float64 `json:"raw_loss"`      // of datagrams, of late
+	Arrived      uint64  `json:"arrived"`       // bodies that came as they were sent
+	Mended       uint64  `json:"mended"`        // bodies that repair gave back
+	Late         uint64  `json:"late"`          // bodies that came after they had been given up
+	Expired      uint64  `json:"expired"`       // bodies given up
+	ResidualLoss float64 `json:"residual_loss"` // share of bodies given up and never seen
+	Duplicates   uint64  `json:"duplicates"`    // dropped
+	Useless      uint64  `json:"useless"`       // repairs that brought nothing new
 }
 
 // Delay is a distribution in milliseconds.

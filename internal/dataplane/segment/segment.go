@@ -141,6 +141,7 @@ type Counters struct {
 	SentDatagrams, SentBytes         uint64
 	ReceivedDatagrams, ReceivedBytes uint64
 	SentFrames, ReceivedFrames       uint64
+	Carried, CarriedBytes            uint64               // bodies given to repair
 	Opening                          [seal.Reasons]uint64 // what became of datagrams that claimed to be ours
 	UnknownKind                      uint64
 	NoKeys                           uint64 // frames dropped for want of keys
@@ -155,7 +156,11 @@ func New(cfg Config, host Host) (*Segment, error) {
 	s.deliver = s.takeSymbol
 	for i := range s.packers {
 		mode, class := repair.Mode(i>>1), repair.Class(i&1)
-		s.packers[i].Emit = func(body []byte) { s.repair.Send(s.now, mode, class, body, &s.out) }
+		s.packers[i].Emit = func(body []byte) {
+			s.Counters.Carried++
+			s.Counters.CarriedBytes += uint64(len(body))
+			s.repair.Send(s.now, mode, class, body, &s.out)
+		}
 	}
 	return s, s.resetRepair()
 }

@@ -452,4 +452,34 @@ func (s *Segment) Refused() map[string]uint64 {
 }
 
 // FillReport adds what repair knows to a report of the segment.
-func (s *Segment) FillReport(now mono.Time, r *report.Segment) {}
+func (s *Segment) FillReport(r *report.Segment) {
+	st, c := s.repair.Stats(), s.Counters
+	cost, got := &r.Repair.ToPeer, &r.Repair.ToHere
+	r.Repair.Cap, r.Repair.Budget = s.cfg.Repair.Cap, float64(s.cfg.Repair.Budget)/float64(time.Millisecond)
+	cost.Carried, cost.Packets = c.Carried, st.Sent.Packets
+	cost.Repairs, cost.Copied, cost.Copies = st.Sent.Repairs, st.Sent.Copied, st.Sent.Copies
+	cost.Feedback = st.Sent.Reports + st.Sent.Beats
+	if c.Carried > 0 {
+		cost.Overhead = float64(st.Sent.Packets) / float64(c.Carried)
+		cost.OverheadBytes = float64(st.Sent.Bytes+around*st.Sent.Packets) / float64(c.CarriedBytes+around*c.Carried)
+	}
+	for i, w := range st.Wires {
+		if n := len(st.Wires); n > 0 {
+			cost.RawLoss += w.Loss / float64(n)
+			got.RawLoss += w.LossHere / float64(n)
+		}
+		if i < len(r.Wires) {
+			r.Wires[i].ToPeer.Ratio, r.Wires[i].ToPeer.Conditional, r.Wires[i].ToPeer.BurstMean = w.Loss, w.Conditional, w.Burst
+			r.Wires[i].ToHere.Ratio = w.LossHere
+		}
+	}
+	got.Arrived = st.Received.Symbols + st.Received.Copied + st.Received.Plain
+	got.Mended, got.Late, got.Expired = st.Received.Recovered, st.Received.Late, st.Received.Expired
+	got.Duplicates, got.Useless = st.Received.Duplicates, st.Received.Useless
+	if all := got.Arrived + got.Mended + got.Expired; all > 0 {
+		got.ResidualLoss = float64(got.Expired-min(got.Late, got.Expired)) / float64(all)
+	}
+}
+
+// around is what a datagram has beside its plaintext: IPv4, UDP and seal, bytes.
+const around = 20 + 8 + seal.Overhead
