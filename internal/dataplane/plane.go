@@ -128,6 +128,20 @@ func (p *Plane) Apply(s snapshot.Snapshot) error {
 	return err
 }
 
+// PinRoute makes the route to a PoP go over the given relays (none is direct)
+// while they are alive, UnpinRoute lets the PoP choose again. Any goroutine may
+// call them while Run runs.
+func (p *Plane) PinRoute(to string, via []string) error { return p.pin(to, via, true) }
+
+// UnpinRoute is the opposite of PinRoute.
+func (p *Plane) UnpinRoute(to string) error { return p.pin(to, nil, false) }
+
+func (p *Plane) pin(to string, via []string, pin bool) error {
+	err := ErrStopped
+	p.call(func(now mono.Time) { err = p.engine.Pin(now, to, via, pin) })
+	return err
+}
+
 // Report tells how the data plane is. Any goroutine may call it while Run
 // runs; after that it is empty.
 func (p *Plane) Report() (r report.PoP) {

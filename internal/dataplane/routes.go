@@ -2,7 +2,11 @@ package dataplane
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"causeway/internal/dataplane/segment"
@@ -153,4 +157,41 @@ func (e *Engine) firstOf(labels []snapshot.Label) *segment.Segment {
 		return nil
 	}
 	return p.segment
+}
+
+// Pin makes the way to a PoP go over the given relays while they are alive; nil
+// lets the chooser choose again. A pin lasts until the candidates change or the
+// process ends.
+func (e *Engine) Pin(now mono.Time, to string, via []string, pin bool) error {
+	if e.plan == nil {
+		return errors.New("no snapshot was applied yet")
+	}
+	p := e.plan.byName[to]
+	if p == nil || e.plan.ways[p.Label] == nil {
+		return fmt.Errorf("no route to %q; routes go to %s", to, strings.Join(e.plan.destinations(), ", "))
+	}
+	w := e.plan.ways[p.Label]
+	if !pin {
+		w.chooser.Pinned = nil
+		e.judge(now, w)
+		return nil
+	}
+	var known []string
+	for i := range w.measured {
+		r := w.measured[i].Route
+		if slices.Equal(r.Via, via) {
+			w.chooser.Pinned = &route.Route{To: to, Via: slices.Clone(via)}
+			e.judge(now, w)
+			return nil
+		}
+		known = append(known, strconv.Quote(r.String()))
+	}
+	return fmt.Errorf("route to %s cannot be pinned to %q: it is no candidate; candidates are %s", to, route.Route{To: to, Via: via}.String(), strings.Join(known, ", "))
+}
+
+func (p *plan) destinations() (names []string) {
+	for _, w := range p.sortedWays() {
+		names = append(names, w.to.Name)
+	}
+	return names
 }

@@ -368,6 +368,7 @@ func (s *Segment) resetRepair() error {
 		return err
 	}
 	s.repair = e
+	s.Counters.Carried, s.Counters.CarriedBytes = 0, 0 // they are compared with repair's own counts
 	s.shareWires()
 	return nil
 }

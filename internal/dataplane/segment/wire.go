@@ -463,7 +463,8 @@ func (s *Segment) FillReport(r *report.Segment) {
 		cost.Overhead = float64(st.Sent.Packets) / float64(c.Carried)
 		cost.OverheadBytes = float64(st.Sent.Bytes+around*st.Sent.Packets) / float64(c.CarriedBytes+around*c.Carried)
 	}
-	for i, w := range st.Wires {
+	for _, w := range st.Wires {
+		i := int(w.ID)
 		if n := len(st.Wires); n > 0 {
 			cost.RawLoss += w.Loss / float64(n)
 			got.RawLoss += w.LossHere / float64(n)
