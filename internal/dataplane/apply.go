@@ -263,6 +263,7 @@ func (b *builder) commit() {
 			Label: uint16(b.plan.self), Incarnation: e.incarnation,
 		}, e.isNeighbour, e.newIndex, segment.Entropy)
 	}
+	e.responder.SetRate(b.plan.snap.Limits.HandshakesPerSec)
 	for _, s := range e.sockets {
 		s.listener, s.fixed = b.listening[s], b.fixed[s]
 		s.overlay = nil

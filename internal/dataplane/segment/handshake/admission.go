@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -8,14 +9,14 @@ import (
 )
 
 // How many handshakes a second a Responder works on. One costs five curve
-// operations, about 0.25 ms (BenchmarkRespond): the first figure is 2.5 % of a
+// operations, about 0.25 ms (BenchmarkRespond): the first figure is 1.3 % of a
 // core for anybody who knows our public key, the second 25 % for addresses that
 // proved themselves, which is enough for a thousand PoPs that come back at once.
 const (
-	anybodyRate, anybodyBurst = 100, 50
-	provenRate, provenBurst   = 1000, 200
-	sourceRate, sourceBurst   = 20, 20 // a proven source, by /24 or /48
-	sourceCells               = 1024   // sources share a cell by chance
+	defaultRate             = 50 // for anybody; see SetRate. The burst is as much
+	provenRate, provenBurst = 1000, 200
+	sourceRate, sourceBurst = 20, 20 // a proven source, by /24 or /48
+	sourceCells             = 1024   // sources share a cell by chance
 )
 
 // bucket holds tokens that come at a rate. The zero value is full.
@@ -41,7 +42,14 @@ func (b *bucket) take(now mono.Time, rate, burst float64) bool {
 type admission struct {
 	anybody, proven bucket
 	sources         [sourceCells]bucket
-	salt            *mac // so that nobody can choose a cell to share
+	rate            float64 // for anybody, and the burst; 0: defaultRate
+	salt            *mac    // so that nobody can choose a cell to share
+}
+
+// admitAnybody decides about an address that has shown nothing.
+func (a *admission) admitAnybody(now mono.Time) bool {
+	rate := cmp.Or(a.rate, defaultRate)
+	return a.anybody.take(now, rate, rate)
 }
 
 // admitProven decides about an address that showed its cookie.

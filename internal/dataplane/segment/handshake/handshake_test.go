@@ -317,7 +317,7 @@ func TestVersionsThatMeet(t *testing.T) {
 func TestUnderLoadACookieIsAsked(t *testing.T) {
 	p := newPair(t, 7, helloB)
 	now := start
-	for n := range anybodyBurst { // somebody who knows our public key
+	for n := range defaultRate { // somebody who knows our public key
 		stranger, _ := keys.GenerateFrom(p.rng)
 		flood, _ := Initiate(stranger, p.b.Public(), helloA, uint32(n), p.rng)
 		if _, _, reason := p.responder.Respond(now, addressB, flood.Message()); reason != UnknownPeer {
@@ -547,7 +547,7 @@ func TestFailingRandomSource(t *testing.T) {
 	if reply, k, reason := p.responder.Respond(start, addressA, i.Message()); reply != nil || k != nil || reason != Failed {
 		t.Errorf("in the handshake: %v", reason)
 	}
-	p.responder.admission.anybody = bucket{used: anybodyBurst, last: start}
+	p.responder.admission.anybody = bucket{used: defaultRate, last: start}
 	if reply, k, reason := p.responder.Respond(start, addressA, i.Message()); reply != nil || k != nil || reason != Failed {
 		t.Errorf("in the cookie: %v", reason)
 	}

@@ -79,6 +79,10 @@ func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey)
 	}
 }
 
+// SetRate sets how many handshakes a second anybody may ask for before a cookie
+// is demanded; 0 means 50.
+func (r *Responder) SetRate(perSecond int) { r.admission.rate = float64(max(perSecond, 0)) }
+
 // Respond takes in an initiation that came from an address. reply, if not nil,
 // is to be sent back to that address, whatever the reason is; it never is
 // longer than msg, and is borrowed until the next call. k is not nil only
@@ -109,7 +113,7 @@ func (r *Responder) Respond(now mono.Time, from netip.AddrPort, msg []byte) (rep
 // admit decides whether an initiation is worth curve operations now, and else
 // makes the cookie reply.
 func (r *Responder) admit(now mono.Time, from netip.AddrPort, msg []byte) (reply []byte, reason Reason) {
-	if r.admission.anybody.take(now, anybodyRate, anybodyBurst) {
+	if r.admission.admitAnybody(now) {
 		return nil, OK
 	}
 	if r.baker.rotate(now) != nil || r.salt() != nil {
