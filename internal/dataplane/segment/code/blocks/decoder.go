@@ -19,7 +19,7 @@ type decoder struct {
 	tally      code.Tally
 
 	m    matrix   // of the block being solved
-	sum  []byte   // where payloads are added up; zero between uses
+	sum  gf.Sum   // where payloads are added up; zero between uses
 	todo []uint32 // blocks to look at, by their first numbers
 }
 
@@ -33,7 +33,7 @@ func (Codec) NewDecoder(c code.Config, deliver func(seq uint32, symbol []byte)) 
 		wanted:  make([]bool, c.Slots()),
 		blocks:  make([]block, 2*c.Slots()/stride),
 		deliver: deliver,
-		sum:     make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol)),
+		sum:     gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
 	}
 }
 
@@ -241,7 +241,7 @@ func (d *decoder) solveBlock(b *block) {
 func (d *decoder) work(b *block, row *equation) bool {
 	seq := b.first + uint32(row.pivot)
 	longest, shortest := d.addUp(b, row)
-	frame := d.sum[:gf.Pad(longest)]
+	frame := d.sum.To[:gf.Pad(longest)]
 	defer clear(frame)
 	length := code.LengthSize + int(binary.BigEndian.Uint16(frame))
 	if length > shortest || !zero(frame[length:]) {
@@ -261,7 +261,7 @@ func (d *decoder) work(b *block, row *equation) bool {
 // of the longest payload in it, and of the shortest that has the row's unknown.
 func (d *decoder) addUp(b *block, row *equation) (longest, shortest int) {
 	var weight [blockLen]byte
-	shortest = len(d.sum)
+	shortest = len(d.sum.To)
 	for i := range b.parity {
 		f, p := row.mix[i], &b.parity[i]
 		if p.over>>row.pivot&1 != 0 {
@@ -271,14 +271,15 @@ func (d *decoder) addUp(b *block, row *equation) (longest, shortest int) {
 			continue
 		}
 		longest = max(longest, p.size)
-		gf.MulAdd(f, p.payload, d.sum)
+		d.sum.Add(f, p.payload)
 		for k := range places(p.over) {
 			weight[k] ^= gf.Mul(f, gf.Cauchy(b.first+uint32(k), p.id))
 		}
 	}
 	for k, f := range weight {
-		gf.MulAdd(f, d.ring.Frame(b.first+uint32(k)), d.sum)
+		d.sum.Add(f, d.ring.Frame(b.first+uint32(k)))
 	}
+	d.sum.Done()
 	return longest, shortest
 }
 

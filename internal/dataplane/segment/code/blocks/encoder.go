@@ -11,7 +11,7 @@ type encoder struct {
 	ring         *history.Ring
 	oldest, next uint32
 	made         []made // by block
-	sum          []byte // zero between calls
+	sum          gf.Sum // to a buffer that is zero between calls
 }
 
 // made counts the repairs made for one block.
@@ -28,7 +28,7 @@ func (Codec) NewEncoder(c code.Config) code.Encoder {
 		oldest: c.First,
 		next:   c.First,
 		made:   make([]made, 2*c.Slots()/stride),
-		sum:    make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol)),
+		sum:    gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
 	}
 }
 
@@ -79,10 +79,11 @@ func (e *encoder) Repair(dst []byte, want code.Span, id uint16) (used code.Span,
 		return code.Span{}, 0
 	}
 	for seq := range used.Each {
-		gf.MulAdd(gf.Cauchy(seq, id), e.ring.Frame(seq), e.sum)
+		e.sum.Add(gf.Cauchy(seq, id), e.ring.Frame(seq))
 	}
-	copy(dst, e.sum[:size])
-	clear(e.sum[:size])
+	e.sum.Done()
+	copy(dst, e.sum.To[:size])
+	clear(e.sum.To[:size])
 	*count++
 	return used, size
 }

@@ -1,11 +1,9 @@
 // Package gf is arithmetic in GF(256) with the polynomial x⁸+x⁴+x³+x²+1 (0x11d),
 // the field that Reed-Solomon codes are usually built on, and the coefficients of
 // Causeway's codes in it. Addition and subtraction are both XOR and have no
-// function. Long vectors go through the SIMD kernels of klauspost/reedsolomon,
-// single elements through a table of ours; no other package imports that library.
+// function. Single elements are multiplied by a table, vectors (vector.go) by the best
+// SIMD kernels the machine has.
 package gf
-
-import "github.com/klauspost/reedsolomon"
 
 // table[a][b] is a·b: 64 KiB, of which a product in hand uses one 256-byte row.
 var table [256][256]byte
@@ -41,23 +39,6 @@ func Mul(a, b byte) byte { return table[a][b] }
 
 // Inv returns 1/a for a ≠ 0.
 func Inv(a byte) byte { return inverse[a] }
-
-// kernels has klauspost's defaults: the best instruction set the machine has.
-var kernels reedsolomon.LowLevel
-
-// Align is the multiple of bytes to which vectors ought to be padded, since the
-// kernels work through such blocks and do what remains byte by byte.
-const Align = 64
-
-// Pad returns n rounded up to a multiple of Align.
-func Pad(n int) int { return (n + Align - 1) &^ (Align - 1) }
-
-// MulAdd adds c·in to out, which must be at least as long as in.
-func MulAdd(c byte, in, out []byte) {
-	if c != 0 && len(in) != 0 {
-		kernels.GalMulSliceXor(c, in, out)
-	}
-}
 
 // Scale multiplies each element of v by c. It is for short vectors.
 func Scale(c byte, v []byte) {

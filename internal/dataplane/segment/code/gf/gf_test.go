@@ -34,9 +34,49 @@ func TestFieldLaws(t *testing.T) {
 	}
 }
 
+// eachKernel runs the test with the kernels of this machine and, if those are GFNI's,
+// with klauspost's as well.
+func eachKernel(t *testing.T, test func(t *testing.T)) {
+	t.Run("klauspost", func(t *testing.T) {
+		defer func(was bool) { gfni = was }(gfni)
+		gfni = false
+		test(t)
+	})
+	if gfni {
+		t.Run("GFNI", test)
+	}
+}
+
+// TestSumAgreesWithMulAdd adds up 0 to 20 vectors of mixed lengths.
+func TestSumAgreesWithMulAdd(t *testing.T) {
+	eachKernel(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(4, 4))
+		for range 2000 {
+			out := random(rng, 1600)
+			want := bytes.Clone(out)
+			sum := Sum{To: out}
+			for range rng.IntN(20) {
+				c, in := byte(rng.IntN(256)), random(rng, rng.IntN(1600))
+				if rng.IntN(3) > 0 {
+					in = in[:len(in)&^(Align-1)]
+				}
+				for i, v := range in {
+					want[i] ^= Mul(c, v)
+				}
+				sum.Add(c, in)
+			}
+			if sum.Done(); !bytes.Equal(out, want) {
+				t.Fatal("wrong sum")
+			}
+		}
+	})
+}
+
 // TestMulAddAgreesWithTable tries every factor and the lengths around the kernels'
 // block sizes, with the output longer than the input.
-func TestMulAddAgreesWithTable(t *testing.T) {
+func TestMulAddAgreesWithTable(t *testing.T) { eachKernel(t, testMulAdd) }
+
+func testMulAdd(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for c := range 256 {
 		for _, n := range []int{0, 1, 15, 31, 32, 33, 63, 64, 65, 127, 128, 192, 250, 256, 320, 1408, 1411} {
@@ -123,6 +163,23 @@ func TestCoefficientsAreNeverZero(t *testing.T) {
 		if n < 3500 || n > 4350 {
 			t.Errorf("Random was %d %d times", v+1, n)
 		}
+	}
+}
+
+// BenchmarkSum adds up 64 vectors of 1,408 bytes.
+func BenchmarkSum(b *testing.B) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	in := make([][]byte, 64)
+	for i := range in {
+		in[i] = random(rng, 1408)
+	}
+	sum := Sum{To: make([]byte, 1408)}
+	b.SetBytes(64 * 1408)
+	for b.Loop() {
+		for i, v := range in {
+			sum.Add(byte(i+1), v)
+		}
+		sum.Done()
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 type encoder struct {
 	ring         *history.Ring
 	oldest, next uint32
-	sum          []byte // zero between calls
+	sum          gf.Sum // to a buffer that is zero between calls
 }
 
 // NewEncoder implements code.Codec.
@@ -19,7 +19,7 @@ func (Codec) NewEncoder(c code.Config) code.Encoder {
 		ring:   history.NewRing(c.Slots()),
 		oldest: c.First,
 		next:   c.First,
-		sum:    make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol)),
+		sum:    gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
 	}
 }
 
@@ -69,9 +69,10 @@ func (e *encoder) Repair(dst []byte, want code.Span, id uint16) (used code.Span,
 	}
 	width := want.Width()
 	for seq := range want.Each {
-		gf.MulAdd(coefficient(width, seq, id), e.ring.Frame(seq), e.sum)
+		e.sum.Add(coefficient(width, seq, id), e.ring.Frame(seq))
 	}
-	copy(dst, e.sum[:size])
-	clear(e.sum[:size])
+	e.sum.Done()
+	copy(dst, e.sum.To[:size])
+	clear(e.sum.To[:size])
 	return want, size
 }

@@ -33,7 +33,7 @@ type equations struct {
 	row                    [size]*row    // made when first needed
 	source                 [size]*source // made when first needed
 
-	sum     []byte   // where payloads are added up; zero between uses
+	sum     gf.Sum   // where payloads are added up; zero between uses
 	weights []byte   // where weights are added up; zero between uses
 	single  []int    // rows found solvable
 	solved  []uint32 // what settle worked out
@@ -70,7 +70,7 @@ func newEquations(slots int) equations {
 	return equations{
 		ring:     history.NewRing(slots),
 		columnOf: make([]int16, slots),
-		sum:      make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol)),
+		sum:      gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
 		weights:  make([]byte, slots+3*size),
 		single:   make([]int, 0, size),
 		solved:   make([]uint32, 0, size),

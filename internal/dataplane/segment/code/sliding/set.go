@@ -23,13 +23,13 @@ func (s *set) free() int {
 	return -1
 }
 
-// extent returns a multiple of 32 above all members: how far vectors indexed by
+// extent returns a multiple of 64 above all members: how far vectors indexed by
 // members of the set need to be looked at. Since the lowest free index is always
 // taken first, it stays near the number of members.
 func (s *set) extent() int {
 	for i := len(s) - 1; i >= 0; i-- {
-		if w := s[i]; w != 0 {
-			return 64*i + (bits.Len64(w)+31)&^31
+		if s[i] != 0 {
+			return 64 * (i + 1)
 		}
 	}
 	return 0

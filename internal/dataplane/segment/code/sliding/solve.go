@@ -90,7 +90,7 @@ func (q *equations) isSingle(r int) bool {
 func (q *equations) work(r int) bool {
 	n := q.row[r]
 	longest := q.addUp(n)
-	frame := q.sum[:gf.Pad(longest)]
+	frame := q.sum.To[:gf.Pad(longest)]
 	defer clear(frame)
 
 	c, guilty := n.pivot, n.mix
@@ -119,7 +119,7 @@ func (q *equations) addUp(n *row) (longest int) {
 	for s := range nonzero(mix) {
 		o := q.source[s]
 		longest = max(longest, o.size)
-		gf.MulAdd(mix[s], o.payload, q.sum)
+		q.sum.Add(mix[s], o.payload)
 		if o.known == 0 {
 			continue
 		}
@@ -132,6 +132,7 @@ func (q *equations) addUp(n *row) (longest int) {
 		known = true
 	}
 	if !known {
+		q.sum.Done()
 		return longest
 	}
 	weights := q.weights[:(end-first+7)&^7]
@@ -141,8 +142,9 @@ func (q *equations) addUp(n *row) (longest int) {
 		}
 	}
 	for i := range nonzero(weights) {
-		gf.MulAdd(weights[i], q.ring.Frame(first+uint32(i)), q.sum)
+		q.sum.Add(weights[i], q.ring.Frame(first+uint32(i)))
 	}
+	q.sum.Done()
 	clear(weights)
 	return longest
 }
