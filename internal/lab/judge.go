@@ -58,11 +58,8 @@ func (j *judge) probes(e scenario.Expect, s report.Side, r *trace.Result) {
 		j.say(s.Sent-s.Received <= *e.MaxLost, fmt.Sprintf("at most %d probes lost", *e.MaxLost), "%d of %d", s.Sent-s.Received, s.Sent)
 	}
 	if e.P50 != nil {
-		p50 := time.Duration(math.MaxInt64)
-		if s.RTT != nil {
-			p50 = time.Duration(s.RTT.P50 * 1e6)
-		}
-		ok := p50 >= e.P50.Min && (e.P50.Max == 0 || p50 <= e.P50.Max)
+		p50 := medianOf(r.Target)
+		ok := p50 > 0 && p50 >= e.P50.Min && (e.P50.Max == 0 || p50 <= e.P50.Max)
 		j.say(ok, fmt.Sprintf("median round trip from %v to %v", e.P50.Min, e.P50.Max), "%v", p50)
 	}
 	if e.MaxGap > 0 {
@@ -105,10 +102,10 @@ func (j *judge) near(e scenario.Expect, s *scenario.Scenario, m *Measurement, r 
 	j.say(side.Loss-truth.loss <= e.NearPath.Loss+chance,
 		fmt.Sprintf("at most %.2f %% more loss than the path (and %.2f %% of chance)", 100*e.NearPath.Loss, 100*chance),
 		"%.2f %%, the path %.2f %%", 100*side.Loss, 100*truth.loss)
-	if e.NearPath.Delay > 0 && side.RTT != nil {
-		p50 := time.Duration(side.RTT.P50 * 1e6)
-		j.say(p50-truth.p50 <= e.NearPath.Delay, fmt.Sprintf("at most %v more median delay than the path", e.NearPath.Delay),
-			"%v, the path %v", p50.Round(10*time.Microsecond), truth.p50.Round(10*time.Microsecond))
+	if p50 := medianOf(r.Target); e.NearPath.Delay > 0 && p50 > 0 {
+		const grain = 10 * time.Microsecond
+		j.say(p50-truth.p50-m.Gateways <= e.NearPath.Delay, fmt.Sprintf("at most %v more median delay than the path and the gateways", e.NearPath.Delay),
+			"%v; the path takes %v, the gateways %v", p50.Round(grain), truth.p50.Round(grain), m.Gateways.Round(grain))
 	}
 }
 

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,10 +10,12 @@ import (
 	"time"
 
 	"causeway/internal/lab/gateway"
+	labreport "causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
 	"causeway/internal/lab/trace"
 	"causeway/internal/lab/wan"
 	"causeway/internal/report"
+	"causeway/internal/weather"
 )
 
 // Plan is how long and how often to probe.
@@ -26,16 +29,21 @@ func (p Plan) Duration() time.Duration { return time.Duration(p.Count) * p.Inter
 
 // Measurement is everything a run saw, raw.
 type Measurement struct {
-	Plan    Plan
-	Start   time.Time
-	Traces  map[string]*trace.Result // by tunnel
-	Before  map[string]gateway.SA    // by tunnel, before the first probe
-	After   map[string]gateway.SA
-	Done    []Done // the script, as it went
-	Iperf   []IperfResult
-	WAN     wan.Stats // over the probes
-	PoPs    map[string]report.PoP
-	Stopped error // why it was cut short
+	Plan   Plan
+	Start  time.Time
+	Traces map[string]*trace.Result // by tunnel
+	Before map[string]gateway.SA    // by tunnel, before the first probe
+	After  map[string]gateway.SA
+	Done   []Done // the script, as it went
+	Iperf  []IperfResult
+	// Gateways is the round trip through the direct tunnel with its path made a
+	// perfect wire: what gateways, hosts and emulator take on this machine, with
+	// no network between them. Zero where there is no direct tunnel.
+	Gateways time.Duration
+	WAN      wan.Stats             // over the probes
+	Begin    map[string]report.PoP // what the PoPs said before the first probe
+	PoPs     map[string]report.PoP // and after the last
+	Stopped  error                 // why it was cut short
 }
 
 // Measure probes all tunnels at once, follows the script meanwhile, and runs
@@ -49,6 +57,10 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 		return nil, err
 	}
 	defer w.Close()
+	if m.Gateways, err = l.gatewayTime(ctx, w); err != nil {
+		return nil, err
+	}
+	m.Begin = l.popReports(ctx)
 	if m.Start, err = w.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -71,6 +83,41 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 		}
 	}
 	return m, nil
+}
+
+// gatewayTime measures Measurement.Gateways: it makes the direct path a perfect
+// wire for half a second.
+func (l *Lab) gatewayTime(ctx context.Context, w *wan.Client) (time.Duration, error) {
+	t, ok := l.Scenario.Tunnel(scenario.Direct)
+	if !ok {
+		return 0, nil
+	}
+	way := wayOf(l.Scenario, t)
+	links := append(linksOf(l.Scenario, way), linksOf(l.Scenario, reversed(way))...)
+	for _, k := range links {
+		if err := w.Set(ctx, k.From, k.To, weather.Profile{}, nil); err != nil {
+			return 0, err
+		}
+	}
+	c := l.probing(t, Plan{Interval: 10 * time.Millisecond, Count: 40}, nil)
+	c.MaxHops, c.Timeout = 0, time.Second
+	r, err := trace.Run(ctx, c)
+	for _, k := range links {
+		err = errors.Join(err, w.Set(ctx, k.From, k.To, k.Profile, &k.Schedule))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return medianOf(r.Target), nil
+}
+
+// medianOf is the median round trip of a row; 0 when nobody answered.
+func medianOf(row trace.Row) time.Duration {
+	side := labreport.NewSide(probesOf(row))
+	if side.RTT == nil {
+		return 0
+	}
+	return time.Duration(side.RTT.P50 * float64(time.Millisecond))
 }
 
 // compared reports whether the report shows the tunnel.

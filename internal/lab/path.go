@@ -28,9 +28,7 @@ func truthOf(s *scenario.Scenario, tunnel string, p Plan) (truth pathTruth, ok b
 		return truth, false
 	}
 	links := linksOf(s, way)
-	back := slices.Clone(way)
-	slices.Reverse(back)
-	links = append(links, linksOf(s, back)...)
+	links = append(links, linksOf(s, reversed(way))...)
 	// One link sees probes in the order in which they reach it, not the order
 	// in which a probe meets links; so each link carries all probes, then the next.
 	arrivals := make([]mono.Time, p.Count)
@@ -53,6 +51,12 @@ func truthOf(s *scenario.Scenario, tunnel string, p Plan) (truth pathTruth, ok b
 		truth.p50 = rtts[(len(rtts)-1)/2]
 	}
 	return truth, true
+}
+
+func reversed[T any](list []T) []T {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
 }
 
 // carry takes all probes over one link: their arrival times become those at its

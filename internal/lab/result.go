@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -156,7 +157,7 @@ func (l *Lab) overlay(m *Measurement) report.Overlay {
 			}
 		}
 		for _, s := range p.Segments {
-			o.Segments = append(o.Segments, segmentOf(name, s, m.PoPs[s.Peer]))
+			o.Segments = append(o.Segments, l.segmentOf(m, name, s))
 		}
 	}
 	return o
@@ -173,24 +174,80 @@ func roleOf(s *scenario.Scenario, pop string) string {
 	return report.RoleRelay
 }
 
-// segmentOf joins what both ends say about one direction: the sender knows what
-// it carried and spent, the receiver what came and what was mended.
-func segmentOf(from string, s popreport.Segment, receiver popreport.PoP) report.Segment {
+// segmentOf joins what is known about one direction of a segment over the run:
+// the sender says what it carried and spent, the receiver what came and what was
+// mended, and the emulator what the wires really lost.
+func (l *Lab) segmentOf(m *Measurement, from string, s popreport.Segment) report.Segment {
+	sent := s.Repair.ToPeer
+	before := segmentTo(m.Begin[from], s.Peer).Repair.ToPeer
 	seg := report.Segment{
-		From: from, To: s.Peer, Wires: len(s.Wires), Carried: s.Repair.ToPeer.Carried, RawLoss: s.Repair.ToPeer.RawLoss,
-		OverheadPackets: s.Repair.ToPeer.Overhead, OverheadBytes: s.Repair.ToPeer.OverheadBytes,
+		From: from, To: s.Peer, Wires: len(s.Wires), Mode: l.modeOf(),
+		Carried: since(sent.Carried, before.Carried), RawLoss: lostBetween(m.WAN, l.addrs, from, s.Peer),
+		OverheadBytes: sent.OverheadBytes,
+	}
+	if seg.Carried > 0 {
+		seg.OverheadPackets = float64(since(sent.Packets, before.Packets)) / float64(seg.Carried)
 	}
 	if s.RTT > 0 {
 		seg.RTTMs = new(s.RTT)
 	}
-	for _, back := range receiver.Segments {
-		if back.Peer != from {
-			continue
-		}
-		r := back.Repair.ToHere
-		seg.Lost, seg.Recovered.Total, seg.Residual = r.Expired-min(r.Late, r.Expired), r.Mended, r.ResidualLoss
+	got, earlier := segmentTo(m.PoPs[s.Peer], from).Repair.ToHere, segmentTo(m.Begin[s.Peer], from).Repair.ToHere
+	seg.Lost, seg.Recovered.Total = since(got.Expired, earlier.Expired), since(got.Mended, earlier.Mended)
+	if all := since(got.Arrived, earlier.Arrived) + seg.Recovered.Total + seg.Lost; all > 0 {
+		seg.Residual = float64(seg.Lost) / float64(all)
 	}
 	return seg
+}
+
+// segmentTo is a PoP's segment to a peer; zero where there is none.
+func segmentTo(p popreport.PoP, peer string) popreport.Segment {
+	for _, s := range p.Segments {
+		if s.Peer == peer {
+			return s
+		}
+	}
+	return popreport.Segment{}
+}
+
+// since is how much a counter grew; a PoP that was restarted counts from zero.
+func since(now, before uint64) uint64 {
+	if now < before {
+		return now
+	}
+	return now - before
+}
+
+// modeOf is the repair mode of the scenario's listeners, the first one's when
+// they differ.
+func (l *Lab) modeOf() string {
+	for _, name := range slices.Sorted(maps.Keys(l.Scenario.PoPs)) {
+		for _, k := range l.Scenario.PoPs[name].Listeners {
+			return string(cmp.Or(k.Repair, snapshot.Balanced))
+		}
+	}
+	return ""
+}
+
+// lostBetween is the share of packets from one node to another that the
+// emulator dropped, whatever addresses they had.
+func lostBetween(w wan.Stats, addrs map[string][]netip.Addr, from, to string) float64 {
+	is := func(end, node string) bool {
+		a, err := netip.ParseAddr(end)
+		return end == node || err == nil && slices.Contains(addrs[node], a)
+	}
+	var offered, dropped uint64
+	for _, k := range w.Links {
+		if is(k.From, from) && is(k.To, to) {
+			offered += k.Offered
+			for _, n := range k.Dropped {
+				dropped += n
+			}
+		}
+	}
+	if offered == 0 {
+		return 0
+	}
+	return float64(dropped) / float64(offered)
 }
 
 func (l *Lab) environment(m *Measurement) report.Environment {
@@ -284,6 +341,9 @@ func (l *Lab) settings(m *Measurement) []report.Setting {
 	}
 	for _, t := range s.Tunnels {
 		add("Gateways", t.Name, "%s's peer is %v, %s's peer is %v; IKEv2, AES-128-GCM", t.From.Site, t.From.Peer, t.To.Site, t.To.Peer)
+	}
+	if m.Gateways > 0 {
+		add("Measurement", "gateways alone", "%v round trip through the direct tunnel with a perfect wire for a path", m.Gateways.Round(10*time.Microsecond))
 	}
 	add("Measurement", "probes", "%d ICMP echoes a tunnel, %d bytes, every %v", m.Plan.Count, s.Measure.Size, m.Plan.Interval)
 	return list
