@@ -142,10 +142,10 @@ func loss(r float64) Cell {
 }
 
 func (s *status) segments() {
-	t := NewTable("PEER", "STATE", "FOR", ">RTT", ">RAW LOSS", ">AFTER REPAIR", ">OVERHEAD", ">KEYS", ">TO PEER", ">FROM PEER")
+	t := NewTable("PEER", "STATE", "FOR", ">RTT", ">LOSS THERE", ">LOSS BACK", ">AFTER REPAIR", ">OVERHEAD", ">KEYS", ">TO PEER", ">FROM PEER")
 	for _, g := range s.Segments {
-		t.Row(g.Peer, state(g.State, g.Up), s.ago(g.Since), Milliseconds(g.RTT), Ratio(g.Repair.RawLoss), loss(g.Repair.ResidualLoss),
-			overhead(g.Repair.Overhead), Seconds(g.KeysAge), Bytes(g.Traffic.BytesToPeer), Bytes(g.Traffic.BytesFromPeer))
+		t.Row(g.Peer, state(g.State, g.Up), s.ago(g.Since), Milliseconds(g.RTT), Ratio(g.Repair.ToPeer.RawLoss), Ratio(g.Repair.ToHere.RawLoss), loss(g.Repair.ToHere.ResidualLoss),
+			overhead(g.Repair.ToPeer.Overhead), Seconds(g.KeysAge), Bytes(g.Traffic.BytesToPeer), Bytes(g.Traffic.BytesFromPeer))
 	}
 	s.part("SEGMENTS", t, "none")
 }

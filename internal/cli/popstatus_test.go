@@ -27,7 +27,7 @@ func busy() report.PoP {
 		Segments: []report.Segment{
 			{Peer: "shanghai", Up: true, State: "up", Since: at.Add(-3 * time.Hour), KeysAge: 75, RTT: 51.23,
 				Traffic: report.Traffic{BytesToPeer: 123_456_789, BytesFromPeer: 1_234},
-				Repair:  report.Repair{RawLoss: 0.201, ResidualLoss: 0.00002, Overhead: 1.41},
+				Repair:  report.Repair{ToPeer: report.RepairCost{RawLoss: 0.201, Overhead: 1.41}, ToHere: report.RepairResult{RawLoss: 0.02, ResidualLoss: 0.00002}},
 				Wires: []report.Wire{
 					{Name: "ct", Up: true, State: "up", Since: at.Add(-3 * time.Hour), RTT: 51.2, Jitter: 3.4, MTU: 1500, Share: 0.75,
 						Local: ap("203.0.113.20:4600"), Remote: ap("203.0.113.10:4600"), ToPeer: report.Loss{Ratio: 0.3, BurstMean: 2.1}, ToHere: report.Loss{Ratio: 0.02, BurstMean: 1}},

@@ -29,7 +29,6 @@ type fakePlane struct {
 	mu      sync.Mutex
 	applied []uint64
 	refuse  error
-	running bool
 	crash   chan error
 	ended   chan struct{}
 }

@@ -1,7 +1,8 @@
 package report
 
 // Tidy returns p with absent lists and maps as empty ones, so that its JSON has
-// [] and {} where nothing is and a reader need not tell null apart.
+// [] and {} where nothing is and a reader need not tell null apart. It
+// writes into p's own lists, which the caller has just made.
 func (p PoP) Tidy() PoP {
 	p.Overlay = orEmpty(p.Overlay)
 	p.Segments = orEmpty(p.Segments)
