@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"causeway/internal/mono"
@@ -413,7 +414,11 @@ func (c *Chooser) look(now mono.Time, all []Candidate) view {
 	first := c.aliveSince == nil
 	seen := make(map[string]mono.Time, len(all))
 	v := view{now, all, make([]Score, len(all)), make([]bool, len(all))}
+	current := v.index(c.current)
 	for i, candidate := range all {
+		if i == current {
+			candidate.Segments = withoutDoubt(candidate.Segments)
+		}
 		v.scores[i] = c.Predictor.Score(candidate, c.Policy)
 		if !candidate.Alive {
 			continue
@@ -431,6 +436,17 @@ func (c *Chooser) look(now mono.Time, all []Candidate) view {
 	}
 	c.aliveSince = seen
 	return v
+}
+
+// withoutDoubt gives the route in use the benefit of the doubt: it is left for what
+// is certainly better, not because a probe was lost by chance.
+func withoutDoubt(segments []Quality) []Quality {
+	sure := slices.Clone(segments)
+	for i := range sure {
+		sure[i].Loss = max(0, sure[i].Loss-sure[i].Doubt)
+		sure[i].Doubt = 0
+	}
+	return sure
 }
 
 func (v view) index(r *Route) int {

@@ -13,12 +13,18 @@ type Quality struct {
 	// meaningless without.
 	Known bool
 
-	// Loss is the share of packets to plan with, 0 to 1: the worse of the short and
-	// the long mean, and one standard deviation of the short. Rises fast, falls slowly.
+	// Loss is the share of packets to plan with, 0 to 1: the worst of the short, the
+	// long and the fading mean, and one standard deviation of the short. It rises fast
+	// and falls slowly.
 	Loss float64
+	// Doubt is how much of Loss may be chance: with two standard deviations of luck
+	// only Loss - Doubt would be the way's own. A single lost probe is all doubt.
+	Doubt float64
 	// LossShort and LossLong are the plain means over the last 200 packets or 2 s, and
 	// 2000 packets or 20 s, whichever is less (in steps of 100 ms).
 	LossShort, LossLong float64
+	// LossFading is the mean of all packets, those of a minute ago counting a third.
+	LossFading float64
 	// Conditional is the probability that a packet is lost when one sent at most 5 ms
 	// earlier was: the measure of bursts. At least Loss.
 	Conditional float64
@@ -44,7 +50,7 @@ type Quality struct {
 
 // Estimator learns the quality of one direction of one wire. Feed it what became
 // of packets (the wire's own packet numbers tell, or probes do) and the delays seen.
-// The zero Estimator is ready; it takes about 8 KB and allocates nothing.
+// The zero Estimator is ready; it takes about 5 KB and allocates nothing.
 type Estimator struct {
 	losses losses
 	delays delays
@@ -71,7 +77,9 @@ func (e *Estimator) Quality(now mono.Time) Quality {
 	q := Quality{}
 	short, long := e.losses.recent(now)
 	q.LossShort, q.LossLong, q.Fates = short.share(), long.share(), int(long.sent)
-	q.Loss = min(1, max(q.LossShort, q.LossLong)+short.deviation())
+	q.LossFading = e.losses.fading(now)
+	q.Loss = min(1, max(q.LossShort, q.LossLong, q.LossFading)+short.deviation())
+	q.Doubt = q.Loss - max(short.least(), long.least())
 	q.Conditional = max(q.Loss, long.conditional())
 	q.Burst = long.burst()
 	e.delays.fill(now, &q)
@@ -92,6 +100,7 @@ const (
 	shortFates  = 200
 	longFates   = 2000
 	burstWithin = 5 * time.Millisecond
+	fadingOver  = time.Minute
 )
 
 // losses counts fates by the time of sending, in slices of 100 ms over 20 s.
@@ -101,6 +110,9 @@ type losses struct {
 	last     mono.Time // when the newest packet was sent
 	lastLost mono.Time // when the newest lost packet was sent
 	inRow    bool      // the newest packet was lost
+
+	// What all slices but the newest held, fading as they age.
+	fadingSent, fadingLost float64
 }
 
 // tally is what was counted in a slice or a window.
@@ -113,6 +125,9 @@ type tally struct {
 
 func (l *losses) add(sentAt mono.Time, lost bool) {
 	n := int64(sentAt) / int64(slice)
+	if n > l.newest && !l.last.IsZero() {
+		l.fade(n)
+	}
 	if l.last.IsZero() || n-l.newest >= slices20s {
 		l.slices = [slices20s]tally{}
 		l.newest = n
@@ -135,6 +150,23 @@ func (l *losses) add(sentAt mono.Time, lost bool) {
 		l.lastLost = sentAt
 	}
 	l.inRow, l.last = lost, sentAt
+}
+
+// fade folds the newest slice into the fading mean, before slice n begins.
+func (l *losses) fade(n int64) {
+	t := l.slices[l.newest%slices20s]
+	keep := math.Exp(-float64(n-l.newest) * float64(slice) / float64(fadingOver))
+	l.fadingSent = (l.fadingSent + float64(t.sent)) * keep
+	l.fadingLost = (l.fadingLost + float64(t.lost)) * keep
+}
+
+// fading is the fading mean; zero when it rests on nothing any more.
+func (l *losses) fading(now mono.Time) float64 {
+	if l.last.IsZero() || now.Sub(l.last) > slices20s*slice {
+		return 0
+	}
+	t := l.slices[l.newest%slices20s]
+	return (l.fadingLost + float64(t.lost)) / (l.fadingSent + float64(t.sent))
 }
 
 // recent sums up the newest packets: as many slices as hold enough packets.
@@ -176,6 +208,16 @@ func (t tally) deviation() float64 {
 	}
 	p := t.share()
 	return math.Sqrt(p * (1 - p) / float64(t.sent))
+}
+
+// least is the share that is lost even if twice the standard deviation of the
+// count, taken as Poisson's, was bad luck.
+func (t tally) least() float64 {
+	if t.sent == 0 {
+		return 0
+	}
+	n := float64(t.lost)
+	return max(0, n-2*math.Sqrt(n)) / float64(t.sent)
 }
 
 // conditional is P[lost | one within 5 ms earlier was]; with few observations it

@@ -114,9 +114,13 @@ func TestLossRisesFastAndFallsSlowly(t *testing.T) {
 	if q := e.Quality(at); q.LossShort > .02 || q.Loss < .05 {
 		t.Errorf("two seconds after the loss: short %v, planned %v", q.LossShort, q.Loss)
 	}
-	feed(2100, 0)
-	if q := e.Quality(at); q.Loss != 0 {
-		t.Errorf("twenty seconds after: %v", q.Loss)
+	feed(1900, 0)
+	if q := e.Quality(at); q.LossLong != 0 || q.Loss < .01 || q.Loss-q.Doubt != 0 {
+		t.Errorf("twenty seconds after: %+v", q)
+	}
+	feed(30000, 0)
+	if q := e.Quality(at); q.Loss > 1e-3 {
+		t.Errorf("five minutes after: %v", q.Loss)
 	}
 }
 
@@ -136,7 +140,7 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 		t.Error("silence is not told")
 	}
 	e.Fate(epoch.Add(time.Hour), false)
-	if q := e.Quality(epoch.Add(time.Hour)); q.Fates != 1 || q.Loss != 0 {
+	if q := e.Quality(epoch.Add(time.Hour)); q.Fates != 1 || q.Loss > 1e-9 {
 		t.Errorf("after an hour: %+v", q)
 	}
 }
