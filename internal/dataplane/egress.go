@@ -52,6 +52,10 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 // openFromEndpoint makes a session for an endpoint that begins: towards the
 // client that last belonged to it, or the one the snapshot names.
 func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, from netip.AddrPort) *session.Session {
+	if !sock.fixed { // a port given to one session is nobody else's to call
+		e.drops.add(DropStranger)
+		return nil
+	}
 	for _, g := range e.plan.groups {
 		if g.pop != e.plan.self || g.egress != sock.addr.Addr() || !g.lists(from.Addr()) {
 			continue
