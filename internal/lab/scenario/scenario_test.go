@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -109,4 +110,25 @@ func FuzzParse(f *testing.F) {
 			s.Snapshots(nil)
 		}
 	})
+}
+
+// The example in docs/lab.md must be a scenario that is taken.
+func TestTheDocumentedExampleIsRight(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/lab.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(doc), "```yaml\n")
+	example, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("docs/lab.md has no example")
+	}
+	if _, err := scenario.Parse("docs/lab.md", []byte(example)); err != nil {
+		t.Error(err)
+	}
+	for _, name := range scenario.Names(scenarios.FS) {
+		if !strings.Contains(string(doc), "| `"+name+"` |") {
+			t.Errorf("docs/lab.md does not say what scenario %s shows", name)
+		}
+	}
 }
