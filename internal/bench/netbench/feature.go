@@ -30,7 +30,7 @@ func setFeature(device, name string, on bool) error {
 		return err
 	}
 	defer unix.Close(fd)
-	bit, err := findFeature(fd, device, name)
+	bit, blocks, err := findFeature(fd, device, name)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func setFeature(device, name string, on bool) error {
 		cmd, size uint32
 		block     [maxFeatures / 32]struct{ valid, requested uint32 }
 	}
-	set.cmd, set.size = unix.ETHTOOL_SFEATURES, uint32(bit/32+1)
+	set.cmd, set.size = unix.ETHTOOL_SFEATURES, blocks
 	set.block[bit/32].valid = 1 << (bit % 32)
 	if on {
 		set.block[bit/32].requested = 1 << (bit % 32)
@@ -50,18 +50,18 @@ func setFeature(device, name string, on bool) error {
 	return nil
 }
 
-// findFeature returns the number of a feature.
-func findFeature(fd int, device, name string) (int, error) {
+// findFeature returns the number of a feature, and how many blocks of 32 all take.
+func findFeature(fd int, device, name string) (bit int, blocks uint32, err error) {
 	count := struct {
 		cmd, reserved uint32
 		mask          uint64
 		n             uint32
 	}{cmd: unix.ETHTOOL_GSSET_INFO, mask: 1 << stringSetFeatures}
 	if err := ethtool(fd, device, unsafe.Pointer(&count)); err != nil {
-		return 0, fmt.Errorf("count features: %w", err)
+		return 0, 0, fmt.Errorf("count features: %w", err)
 	}
 	if count.n > maxFeatures {
-		return 0, fmt.Errorf("count features: found %d, at most %d are expected", count.n, maxFeatures)
+		return 0, 0, fmt.Errorf("count features: found %d, at most %d are expected", count.n, maxFeatures)
 	}
 	var names struct {
 		cmd, set, n uint32
@@ -69,14 +69,14 @@ func findFeature(fd int, device, name string) (int, error) {
 	}
 	names.cmd, names.set, names.n = unix.ETHTOOL_GSTRINGS, stringSetFeatures, count.n
 	if err := ethtool(fd, device, unsafe.Pointer(&names)); err != nil {
-		return 0, fmt.Errorf("list features: %w", err)
+		return 0, 0, fmt.Errorf("list features: %w", err)
 	}
 	for i := range names.text[:count.n] {
 		if text, _, _ := bytes.Cut(names.text[i][:], []byte{0}); string(text) == name {
-			return i, nil
+			return i, (count.n + 31) / 32, nil
 		}
 	}
-	return 0, fmt.Errorf("this kernel knows no device feature %s", name)
+	return 0, 0, fmt.Errorf("this kernel knows no device feature %s", name)
 }
 
 func ethtool(fd int, device string, data unsafe.Pointer) error {

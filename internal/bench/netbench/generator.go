@@ -144,18 +144,42 @@ func (g *Generator) Run(s *Stream, stop *atomic.Bool) error {
 		for i := range burst {
 			frame := g.frames[i*(headLen+s.Size):]
 			copy(frame, heads[at][:])
-			g.sequence[at]++
-			binary.BigEndian.PutUint32(frame[headLen:], uint32(0x1000+at)) // SPI
-			binary.BigEndian.PutUint32(frame[headLen+4:], g.sequence[at])
+			g.number(frame, at)
 			if at++; at == len(s.Clients) {
 				at = 0
 			}
 		}
-		if err := g.send(); err != nil {
+		if err := g.send(burst); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Greet sends one packet of each client, so that forwarders make its sessions. Not
+// while Run runs.
+func (g *Generator) Greet(s *Stream) error {
+	g.prepare(s)
+	for first := 0; first < len(s.Clients); first += burst {
+		n := min(burst, len(s.Clients)-first)
+		for i := range n {
+			frame := g.frames[i*(headLen+s.Size):]
+			g.head((*[headLen]byte)(frame), s.Clients[first+i], s.To, s.Size)
+			g.number(frame, first+i)
+		}
+		if err := g.send(n); err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond) // the first device's ring holds 256
+	}
+	return nil
+}
+
+// number makes a packet the next of a client's tunnel.
+func (g *Generator) number(frame []byte, client int) {
+	g.sequence[client]++
+	binary.BigEndian.PutUint32(frame[headLen:], uint32(0x1000+client)) // SPI
+	binary.BigEndian.PutUint32(frame[headLen+4:], g.sequence[client])
 }
 
 // prepare lays out memory for bursts.
@@ -256,13 +280,13 @@ func (g *Generator) begin(payload int) (func() (bool, error), error) {
 	}, err
 }
 
-// send sends a burst. What the kernel does not take at once is tried again.
-func (g *Generator) send() error {
-	for at := 0; at < burst; {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(g.fd), uintptr(unsafe.Pointer(&g.heads[at])), uintptr(burst-at), 0, 0, 0)
+// send sends the first n frames. What the kernel does not take at once is tried again.
+func (g *Generator) send(n int) error {
+	for at := 0; at < n; {
+		took, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(g.fd), uintptr(unsafe.Pointer(&g.heads[at])), uintptr(n-at), 0, 0, 0)
 		switch errno {
 		case 0:
-			at += int(n)
+			at += int(took)
 		case unix.EINTR, unix.EAGAIN:
 		case unix.ENOBUFS: // the first device's ring was full: dropped and counted there
 			at++
@@ -270,6 +294,6 @@ func (g *Generator) send() error {
 			return fmt.Errorf("generator: send: %w", errno)
 		}
 	}
-	g.sent += burst
+	g.sent += uint64(n)
 	return nil
 }

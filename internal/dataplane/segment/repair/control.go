@@ -2,6 +2,7 @@ package repair
 
 import (
 	"encoding/binary"
+	"math"
 	"os"
 	"time"
 
@@ -51,12 +52,49 @@ func (e *Endpoint) pump(now mono.Time, s *sender, out Out) {
 	if e.cfg.Tune.NoProactive {
 		return
 	}
+	if e.rounds(s.mode) == 0 {
+		e.pumpBlind(now, s, out)
+		return
+	}
 	wasted := e.waste(s.mode)
 	for s.belief.none() < wasted {
 		if !e.purse.afford(e.reserve()) || !e.sendRepair(now, s, out) {
 			return
 		}
 	}
+}
+
+// pumpBlind sends repairs at the rate that needs no feedback.
+func (e *Endpoint) pumpBlind(now mono.Time, s *sender, out Out) {
+	if s.paid == s.next {
+		return
+	}
+	p, margin := e.loss()
+	p += margin
+	slots := min(int(s.rate.perSecond()*(e.budget(s.mode)-time.Millisecond).Seconds()), code.MaxSpan-16)
+	if b := &s.blind; b.slots == 0 || math.Abs(p-b.loss) > 0.02*b.loss || abs(slots-b.slots) > b.slots/16 {
+		*b = blind{p, slots, blindRate(p, max(slots, 1), e.cfg.Residual*blindSafety)}
+		if alpha := e.cfg.Tune.Alpha; alpha != 0 {
+			b.rate = alpha * p / (1 - p)
+		}
+	}
+	s.credit += s.blind.rate * float64(s.next-s.paid)
+	s.paid = s.next
+	for ; s.credit >= 1 && e.purse.afford(0) && e.sendRepair(now, s, out); s.credit-- {
+	}
+	s.credit = min(s.credit, 2)
+}
+
+// blindSafety is the share of the residual that repairs without feedback are planned for.
+const blindSafety = 0.5
+
+func abs(n int) int { return max(n, -n) }
+
+// blind is a rate of repairs and what it was computed for.
+type blind struct {
+	loss  float64
+	slots int
+	rate  float64
 }
 
 // waste is the probability of being useless at which a repair is still sent.
@@ -243,7 +281,7 @@ func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool,
 	if d == 0 {
 		return
 	}
-	p, sigma := e.loss()
+	p, margin := e.loss()
 	c := closing{
 		deficit: d,
 		stake:   1,
@@ -253,7 +291,7 @@ func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool,
 		most:    4*d + 64,
 	}
 	if last {
-		c.stake, c.price, c.loss = float64(n), e.price(s, p), min(p+sigma, 0.95)
+		c.stake, c.price, c.loss = float64(n), e.price(s, p), min(p+margin, 0.95)
 		s.lastRounds += lastRoundsDecay
 	}
 	m := c.size(&e.scratch)

@@ -19,6 +19,7 @@ type lossMeter struct {
 	lostN int    // losses in the long window
 
 	shortLost int // losses among the newest meterShort
+	midLost   int // losses among the newest meterMid
 
 	lag [len(lags)]lagMeter
 
@@ -36,7 +37,8 @@ type outcome struct {
 
 const (
 	meterRing  = 4096
-	meterShort = 64
+	meterShort = 64               // what shows that the weather has become worse
+	meterMid   = 512              // and what it takes to show that it has become better
 	meterLong  = 3000             // most fates in the long window
 	meterAge   = 20 * time.Second // and their age
 	// shift is how many standard deviations the short window must be away from
@@ -70,10 +72,14 @@ func (m *lossMeter) add(at mono.Time, wasLost bool) {
 	if wasLost {
 		m.lostN++
 		m.shortLost++
+		m.midLost++
 		m.totalL++
 	}
 	if m.n > meterShort && m.ring[(m.n-1-meterShort)%meterRing].lost {
 		m.shortLost--
+	}
+	if m.n > meterMid && m.ring[(m.n-1-meterMid)%meterRing].lost {
+		m.midLost--
 	}
 	for m.n-m.begin > meterLong || m.n > m.begin+1 && at.Sub(m.ring[m.begin%meterRing].at) > meterAge {
 		m.dropOldest()
@@ -127,22 +133,32 @@ func (m *lossMeter) countLag(l *lagMeter, lag time.Duration, now mono.Time) {
 	}
 }
 
-// noticeShift cuts the long window down to the short one when they disagree.
+// noticeShift cuts the long window down when the newest fates disagree with it.
 func (m *lossMeter) noticeShift() {
-	long := m.n - m.begin
-	if long < 3*meterShort {
-		return
+	if m.deviates(meterShort, m.shortLost) > shift {
+		m.cut(meterShort)
+	} else if m.n%16 == 0 && m.deviates(meterMid, m.midLost) < -shift {
+		m.cut(meterMid)
 	}
-	n := float64(long - meterShort)
-	old := (float64(m.lostN-m.shortLost) + 0.5) / (n + 1)
+}
+
+// deviates is by how many standard deviations the newest n fates have more losses
+// than those before them in the long window.
+func (m *lossMeter) deviates(n, losses int) float64 {
+	older := float64(m.n-m.begin) - float64(n)
+	if older < float64(n) && older < 2*meterShort {
+		return 0
+	}
+	old := (float64(m.lostN-losses) + 0.5) / (older + 1)
+	now := float64(losses) / float64(n)
 	// Losses in runs are fewer independent observations than they look.
 	run := 2*m.run() - 1
-	sigma := math.Sqrt(old * (1 - old) * run * (1/float64(meterShort) + 1/n))
-	now := float64(m.shortLost) / meterShort
-	if math.Abs(now-old) <= shift*sigma+1.0/meterShort {
-		return
-	}
-	for m.n-m.begin > meterShort {
+	sigma := math.Sqrt(old*(1-old)*run*(1/float64(n)+1/older)) + 0.25/float64(n)
+	return (now - old) / sigma
+}
+
+func (m *lossMeter) cut(n uint64) {
+	for m.n-m.begin > n {
 		m.dropOldest()
 	}
 	m.shifts++
@@ -151,13 +167,20 @@ func (m *lossMeter) noticeShift() {
 // mean returns the loss and the standard deviation of the estimate.
 func (m *lossMeter) mean() (p, sigma float64) {
 	n := float64(m.n - m.begin)
-	p = (float64(m.lostN) + 0.5*priorLoss) / (n + 0.5)
+	p = (float64(m.lostN) + priorLoss) / (n + 1)
 	sigma = math.Sqrt(p * (1 - p) * (2*m.run() - 1) / (n + 1))
 	return min(p, 0.99), sigma
 }
 
 // priorLoss is what is expected of a wire nobody has measured.
-const priorLoss = 0.05
+const priorLoss = 0.3
+
+// margin is what to add to the mean where too little is worse than too much: more
+// standard deviations the less has been seen.
+func (m *lossMeter) margin() float64 {
+	_, sigma := m.mean()
+	return sigma * (0.5 + 2*math.Exp(-float64(m.n-m.begin)/600))
+}
 
 // known reports whether the meter has seen enough to be believed.
 func (m *lossMeter) known() bool { return m.n-m.begin >= meterShort }

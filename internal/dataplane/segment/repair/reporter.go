@@ -26,6 +26,9 @@ const (
 	allWellSoonest = 80 * time.Millisecond
 	allWellLatest  = 500 * time.Millisecond
 	allWellNews    = 40
+	// The first reports come soon, since the peer knows nothing of its wires yet.
+	firstReports = 8
+	firstEvery   = 16 * time.Millisecond
 	// ackGap is how long the copies of one packet may trickle in before one more is
 	// taken to mean that the acknowledgement was lost.
 	ackGap = 15 * time.Millisecond
@@ -49,7 +52,9 @@ func (r *reporter) allWell(rtt time.Duration) mono.Time {
 		return 0
 	}
 	wait := min(max(2*rtt, allWellSoonest), allWellLatest)
-	if r.news < allWellNews {
+	if r.number < firstReports {
+		wait = firstEvery
+	} else if r.news < allWellNews {
 		wait = allWellLatest
 	}
 	return max(r.last.Add(wait), r.since.Add(wait/2))

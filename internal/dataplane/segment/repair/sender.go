@@ -38,8 +38,12 @@ type sender struct {
 	flushed  uint32 // the tail up to here has been flushed
 	beats    int    // heartbeats since the last source
 
-	due        mono.Time // when tickSender has something to do
-	lastRounds float64   // per symbol, lately
+	due    mono.Time // when tickSender has something to do
+	credit float64   // repairs owed where feedback cannot help
+	paid   uint32    // for the symbols before this
+	blind  blind
+
+	lastRounds float64 // per symbol, lately
 
 	repairs, closings, closeSymbols, resent uint64
 }

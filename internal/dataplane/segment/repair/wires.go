@@ -58,19 +58,22 @@ func (e *Endpoint) lossOf(wire uint8) float64 {
 	return p
 }
 
-// loss is the mean loss over the usable wires, and the standard deviation of that
-// estimate.
-func (e *Endpoint) loss() (p, sigma float64) {
+// loss is the mean loss over the usable wires, and what to add where too little is
+// worse than too much.
+func (e *Endpoint) loss() (p, margin float64) {
 	if len(e.usable) == 0 {
 		return priorLoss, priorLoss
 	}
 	for _, id := range e.usable {
-		a, b := e.wires[id].loss.mean()
-		p += a
-		sigma += b
+		m := &e.wires[id].loss
+		mean, _ := m.mean()
+		p += mean
+		if margin += m.margin(); !m.known() {
+			margin = max(margin, 0.5-p)
+		}
 	}
 	n := float64(len(e.usable))
-	return p / n, sigma / n
+	return p / n, margin / n
 }
 
 // lossHere is the loss in what arrives.
