@@ -50,7 +50,7 @@ func (s *stage) find(name string) *Candidate {
 
 // do obeys one line and returns what is in use afterwards, "b" or "b and a". Lines:
 //
-//	ROUTE rtt=MS loss=PERCENT price=N   its segments from now on, evenly
+//	ROUTE rtt=MS loss=PERCENT doubt=PERCENT price=N   its segments from now on, evenly
 //	ROUTE dead | alive | unknown
 //	pin ROUTE | unpin
 //	wait MS                              in looks of 100 ms
@@ -97,6 +97,8 @@ func (s *stage) set(c *Candidate, words []string) {
 			case scan(w, "loss=%g", &x):
 				q.Loss = x / n / 100
 				q.Conditional = q.Loss
+			case scan(w, "doubt=%g", &x):
+				q.Doubt = x / n / 100
 			case scan(w, "burst=%g", &x):
 				q.Conditional = x / 100
 			case scan(w, "price=%g", &x):
@@ -184,6 +186,10 @@ func TestChoose(t *testing.T) {
 			"direct rtt=60", "", "a rtt=80", "", "look", "direct", "wait 2000", "direct", "direct loss=30", "", "wait 500", "direct", "wait 200", "a"}},
 		{"a sudden delay too", Measured, "direct a", []string{
 			"direct rtt=60", "", "a rtt=80", "", "look", "direct", "wait 2000", "direct", "direct rtt=200", "", "wait 700", "a and direct"}},
+		{"loss that may be chance is no reason to leave", Measured, "direct a", []string{
+			"direct rtt=60", "", "a rtt=80", "", "look", "direct", "direct loss=5 doubt=5", "", "wait 60000", "direct"}},
+		{"nor is it a reason to come back when it is gone, if it may have been more than chance", Measured, "direct a", []string{
+			"direct rtt=60 loss=5 doubt=5", "", "a rtt=80", "", "look", "a", "wait 60000", "a"}},
 		{"trouble that all share moves nothing", Measured, "direct a", []string{
 			"direct rtt=60", "", "a rtt=80", "", "look", "direct", "direct loss=20", "", "a loss=20", "", "wait 60000", "direct"}},
 		{"a pinned route is taken at once and kept although others are better", Measured, "direct a", []string{

@@ -90,6 +90,14 @@ func one(p *Predictor, q Quality, policy Policy) func() Prediction {
 	return func() Prediction { return p.Segment(q, policy) }
 }
 
+func TestTheSegmentsOfARouteShareItsTarget(t *testing.T) {
+	var p Predictor
+	c := Candidate{Segments: []Quality{segmentOf(40*time.Millisecond, .2, 0), segmentOf(50*time.Millisecond, .1, 0), segmentOf(30*time.Millisecond, .2, 0)}}
+	if s := p.Score(c, Policy{}); !s.Meets || s.Residual > 1.01e-5 {
+		t.Errorf("three lossy segments leave %.3g, the route may lose 1e-5", s.Residual)
+	}
+}
+
 func TestTheCapIsKeptAndCostsResidual(t *testing.T) {
 	var p Predictor
 	got := p.Segment(segmentOf(60*time.Millisecond, .5, 0), Policy{Cap: 1.5})
