@@ -50,6 +50,7 @@ func (s *Segment) HandshakeReply(now mono.Time, msg []byte) {
 	// The index now belongs to the keys.
 	s.initiation, s.schedule, s.repeatAt = nil, handshake.Schedule{}, 0
 	set := s.hold(now, &k)
+	set.ours = true
 	s.use(now, set)
 	s.lastHeard = now
 	for i := range s.wires {
@@ -73,16 +74,43 @@ func (s *Segment) hold(now mono.Time, k *handshake.Keys) *keyset {
 	return set
 }
 
-// confirm moves to a proposal under which the peer has just sent.
-func (s *Segment) confirm(now mono.Time, set *keyset) {
+// openedUnder notes that the peer has just sent under set: it moves to a proposal,
+// and keeps superseded keys for as long as the peer goes on sending under them.
+func (s *Segment) openedUnder(now mono.Time, set *keyset) {
+	set.heard = now
 	if set.confirmed {
+		if set.expires != 0 {
+			set.expires = now.Add(keyLinger)
+		}
 		return
 	}
 	s.host.Confirm(&set.keys)
+	if s.crosses(now, set) {
+		set.confirmed, set.expires = true, now.Add(keyLinger)
+		return
+	}
 	s.use(now, set)
+	if s.initiation != nil && !s.needKeys(now) {
+		s.dropInitiation() // the peer was quicker
+		s.repeatAt = 0
+	}
 	for i := range s.wires {
 		s.wires[i].pingAt = now
 	}
+}
+
+// crosses reports whether set, a proposal that the peer uses, was made at the
+// same time as the keys that we made and use: both ends began at once. Then both
+// must settle on the same ones of the two, or each would send under what the
+// other takes for superseded. It is those that the end with the lower label began.
+func (s *Segment) crosses(now mono.Time, set *keyset) bool {
+	ours := s.sending
+	if ours == nil || !ours.ours || s.cfg.Label > s.cfg.PeerLabel {
+		return false
+	}
+	apart := set.born.Sub(ours.born)
+	return max(apart, -apart) < crossing && now.Sub(ours.lastSign()) < silenceAfter &&
+		set.keys.PeerHello.Incarnation == ours.keys.PeerHello.Incarnation
 }
 
 // use makes set the one to seal with. Packet numbers go on where they were, so
@@ -189,7 +217,7 @@ func (s *Segment) needKeys(now mono.Time) bool {
 	if s.cfg.Label > s.cfg.PeerLabel {
 		age += rekeyAfter / 6
 	}
-	return now.Sub(set.born) >= age || set.sealer.Sealed() >= seal.RekeyAfter || now.Sub(s.lastHeard) >= silenceAfter
+	return now.Sub(set.born) >= age || set.sealer.Sealed() >= seal.RekeyAfter || now.Sub(set.lastSign()) >= silenceAfter
 }
 
 func (s *Segment) initiate(now mono.Time) {

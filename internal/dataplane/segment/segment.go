@@ -90,7 +90,8 @@ const (
 	rekeyAfter   = 120 * time.Second // one end starts at this age, the other a sixth later
 	keyLinger    = 60 * time.Second  // superseded keys still open datagrams
 	maxKeysets   = 8
-	silenceAfter = 1500 * time.Millisecond // nothing heard though asked: the peer may have restarted
+	crossing     = 3 * time.Second         // handshakes of both ends that are this near were begun at once
+	silenceAfter = 1500 * time.Millisecond // nothing heard under the keys though asked: the peer may have restarted
 	hardSealed   = 4 * seal.RekeyAfter     // datagrams under one key when no rekeying succeeds; then we stop
 )
 
@@ -101,8 +102,13 @@ type keyset struct {
 	opener    *seal.Opener
 	born      mono.Time
 	expires   mono.Time // zero: in use
+	heard     mono.Time // when something was last opened under them
+	ours      bool      // we began the handshake
 	confirmed bool      // the peer has shown that it holds them
 }
+
+// lastSign is when the peer last showed that it holds the keys.
+func (k *keyset) lastSign() mono.Time { return max(k.born, k.heard) }
 
 // Segment is one end of a segment.
 type Segment struct {
@@ -256,7 +262,7 @@ func (s *Segment) Receive(now mono.Time, index uint32, local int, datagram []byt
 	s.now, s.lastHeard = now, now
 	s.Counters.ReceivedDatagrams++
 	s.Counters.ReceivedBytes += uint64(len(datagram))
-	s.confirm(now, set)
+	s.openedUnder(now, set)
 	if local >= 0 {
 		s.wires[local].heard(now, len(datagram))
 	}
