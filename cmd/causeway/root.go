@@ -28,13 +28,14 @@ address changes.`,
   causeway keygen --out pop.key           # make a PoP's key
   causeway pop check shanghai.yaml        # judge a PoP's snapshot
   causeway pop --snapshot shanghai.yaml --key pop.key
-  causeway pop status                     # sessions, segments, routes, drops`,
+  causeway pop status                     # sessions, segments, routes, drops
+  causeway route explain seoul            # why packets go the way they go`,
 		Args:          subcommands,
 		RunE:          func(c *command, _ []string) error { return c.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newLabCommand(), newPoPCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
+	root.AddCommand(newLabCommand(), newPoPCommand(), newRouteCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
 	root.SetFlagErrorFunc(flagError)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

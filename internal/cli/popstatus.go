@@ -185,23 +185,58 @@ func (s *status) routes() {
 				rtt, lost = Milliseconds(c.RTT), Ratio(c.Loss)
 			}
 		}
-		policy := r.Policy
-		if r.Pinned {
-			policy += ", pinned"
-		}
-		t.Row(r.To, way(r.Chosen, r.Up), state("", r.Up), rtt, lost, policy, s.ago(r.Since), r.Switches, r.Reason)
-		if !s.view.Wide {
-			continue
-		}
-		for _, c := range r.Candidates {
-			mark := "  "
-			if c.Chosen {
-				mark = "* "
-			}
-			t.Row("", mark+way(c.Via, true), state("", c.Up), Milliseconds(c.RTT), Ratio(c.Loss), "", "", "", c.Why)
-		}
+		t.Row(r.To, way(r.Chosen, r.Up), state("", r.Up), rtt, lost, policy(r), s.ago(r.Since), r.Switches, r.Reason)
 	}
 	s.part("ROUTES", t, "none")
+	if s.view.Wide {
+		for _, r := range s.Routes {
+			s.candidates(r)
+		}
+	}
+}
+
+// candidates shows every way that a route could go, and how they compare.
+func (s *status) candidates(r report.Route) {
+	t := NewTable("WAY", "STATE", "USE", ">RTT", ">LOSS", ">SCORE", "WHY")
+	for _, c := range r.Candidates {
+		use := Cell{Text: "-"}
+		switch {
+		case c.Chosen:
+			use = Cell{"chosen", Good}
+		case c.Copy:
+			use = Cell{"copy", Good}
+		}
+		score := "-"
+		if c.Score != 0 {
+			score = fmt.Sprintf("%.1f", c.Score)
+		}
+		t.Row(way(c.Via, true), state("", c.Up), use, Milliseconds(c.RTT), Ratio(c.Loss), score, c.Why)
+	}
+	s.part("WAYS TO "+r.To, t, "none")
+}
+
+func policy(r report.Route) string {
+	if r.Pinned {
+		return r.Policy + ", pinned"
+	}
+	return r.Policy
+}
+
+// RouteExplained writes for people how the route to a PoP is chosen. It reports
+// whether there is such a route.
+func RouteExplained(w io.Writer, p report.PoP, to string, colour bool) (bool, error) {
+	i := slices.IndexFunc(p.Routes, func(r report.Route) bool { return r.To == to })
+	if i < 0 {
+		return false, nil
+	}
+	r, s := p.Routes[i], status{PoP: p, view: StatusView{Colour: colour}, w: w}
+	s.printf("to %s: %s, for %s, after %d switches; policy %s\n", r.To, way(r.Chosen, r.Up), s.ago(r.Since), r.Switches, policy(r))
+	if r.Reason != "" {
+		s.printf("because %s\n", r.Reason)
+	}
+	s.candidates(r)
+	s.printf("\nRTT and loss are those of the whole way, before repair. The score is what is compared, in ms; smaller is better.\n")
+	return true, s.err
 }
 
 func way(via []string, up bool) string {

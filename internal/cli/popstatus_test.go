@@ -96,6 +96,27 @@ func TestPoPStatus(t *testing.T) {
 	}
 }
 
+func TestRouteExplained(t *testing.T) {
+	var b strings.Builder
+	found, err := RouteExplained(&b, busy(), "shanghai", false)
+	const want = `to shanghai: over tokyo, for 1h0m, after 4 switches; policy measured
+because direct loses 20 %
+
+WAYS TO shanghai
+WAY         STATE  USE         RTT    LOSS  SCORE  WHY
+direct      up     -       51.2 ms  20.0 %      -  -
+over tokyo  up     chosen  70.0 ms  0.10 %      -  least delay at the target
+
+RTT and loss are those of the whole way, before repair. The score is what is compared, in ms; smaller is better.
+`
+	if !found || err != nil || b.String() != want {
+		t.Errorf("%v, %v, got\n%s", found, err, b.String())
+	}
+	if found, err := RouteExplained(&b, busy(), "busan", false); found || err != nil {
+		t.Errorf("a route that is not there: %v, %v", found, err)
+	}
+}
+
 // failing is a pipe whose reader has gone.
 type failing struct{ after int }
 

@@ -35,6 +35,10 @@ type Plane interface {
 	Run(ctx context.Context) error
 	// Report says how the plane is. It is called from any goroutine, while Run runs.
 	Report() report.PoP
+	// PinRoute makes packets to a PoP go over the given relays, none being
+	// direct, until UnpinRoute. Both are called from any goroutine, while Run runs.
+	PinRoute(to string, via []string) error
+	UnpinRoute(to string) error
 }
 
 // Options say what an agent works on. Fields without a default must be given.

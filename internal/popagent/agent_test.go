@@ -29,6 +29,7 @@ type fakePlane struct {
 	mu      sync.Mutex
 	applied []uint64
 	refuse  error
+	pins    []string
 	crash   chan error
 	ended   chan struct{}
 }
@@ -58,6 +59,23 @@ func (p *fakePlane) Run(ctx context.Context) error {
 }
 
 func (p *fakePlane) Report() report.PoP { return report.PoP{Drops: map[string]uint64{"no_session": 3}} }
+
+func (p *fakePlane) PinRoute(to string, via []string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if to == "nowhere" {
+		return errors.New(`no route to "nowhere"`)
+	}
+	p.pins = append(p.pins, fmt.Sprint("pin ", to, via))
+	return nil
+}
+
+func (p *fakePlane) UnpinRoute(to string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pins = append(p.pins, "unpin "+to)
+	return nil
+}
 
 func (p *fakePlane) setRefuse(err error) {
 	p.mu.Lock()
@@ -296,6 +314,27 @@ func TestReloadAnswersWithTheReason(t *testing.T) {
 		t.Errorf("version %d runs", v)
 	}
 	p.stop()
+}
+
+func TestRoutesArePinned(t *testing.T) {
+	p := newPoP(t)
+	p.start()
+	for _, err := range []error{
+		p.client().PinRoute(t.Context(), "tokyo", []string{"osaka", "busan"}),
+		p.client().PinRoute(t.Context(), "a/b c", nil),
+		p.client().UnpinRoute(t.Context(), "tokyo"),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.client().PinRoute(t.Context(), "nowhere", nil); err == nil || err.Error() != `pin the route to nowhere: no route to "nowhere"` {
+		t.Errorf("got %v", err)
+	}
+	p.stop()
+	if got := fmt.Sprint(p.plane.pins); got != "[pin tokyo[osaka busan] pin a/b c[] unpin tokyo]" {
+		t.Errorf("the plane was told %s", got)
+	}
 }
 
 func TestWhatTheMachineRefusesIsTriedAgain(t *testing.T) {

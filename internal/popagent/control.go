@@ -1,6 +1,7 @@
 package popagent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,8 +22,10 @@ import (
 
 // control answers on the PoP's Unix socket:
 //
-//	GET  /status   the report as JSON
-//	POST /reload   read the file again; 204, or 422 and the reason as text
+//	GET /status             the report as JSON
+//	POST /reload            read the file again; 204, or 422 and the reason as text
+//	PUT /routes/TO/pin      {"via": [relays]}: use this way; 204 or 422
+//	DELETE /routes/TO/pin   choose again; 204 or 422
 //
 // Only the PoP's own user may connect: the socket's mode is 0600.
 type control struct {
@@ -63,6 +68,8 @@ func (a *agent) listen() (*control, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", a.status)
 	mux.HandleFunc("POST /reload", a.reloadNow)
+	mux.HandleFunc("PUT /routes/{to}/pin", a.pin)
+	mux.HandleFunc("DELETE /routes/{to}/pin", a.pin)
 	return &control{path: a.Socket, listener: l, server: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
@@ -101,7 +108,36 @@ func (a *agent) reloadNow(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	if err := <-done; err != nil {
+	answer(w, <-done)
+}
+
+// pinned is the body of a request to pin a route.
+type pinned struct {
+	Via []string `json:"via"` // relays, in order; empty is direct
+}
+
+func (a *agent) pin(w http.ResponseWriter, r *http.Request) {
+	to := r.PathValue("to")
+	if r.Method == http.MethodDelete {
+		a.Log.Info("route is unpinned", "to", to)
+		answer(w, a.plane.UnpinRoute(to))
+		return
+	}
+	var body pinned
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&body); err != nil {
+		answer(w, fmt.Errorf("read the request: %w", err))
+		return
+	}
+	err := a.plane.PinRoute(to, body.Via)
+	if err == nil {
+		a.Log.Info("route is pinned", "to", to, "via", body.Via)
+	}
+	answer(w, err)
+}
+
+// answer says whether it worked, and why not.
+func answer(w http.ResponseWriter, err error) {
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
@@ -114,7 +150,7 @@ type Client struct{ Socket string }
 // Status returns the PoP's report.
 func (c Client) Status(ctx context.Context) (report.PoP, error) {
 	var p report.PoP
-	body, err := c.do(ctx, http.MethodGet, "/status")
+	body, err := c.do(ctx, http.MethodGet, "/status", nil)
 	if err != nil {
 		return p, fmt.Errorf("ask the PoP at %s for its status: %w", c.Socket, err)
 	}
@@ -126,19 +162,44 @@ func (c Client) Status(ctx context.Context) (report.PoP, error) {
 
 // Reload has the PoP read its snapshot file again and returns what came of it.
 func (c Client) Reload(ctx context.Context) error {
-	if _, err := c.do(ctx, http.MethodPost, "/reload"); err != nil {
+	if _, err := c.do(ctx, http.MethodPost, "/reload", nil); err != nil {
 		return fmt.Errorf("reload the PoP at %s: %w", c.Socket, err)
 	}
 	return nil
 }
 
-func (c Client) do(ctx context.Context, method, path string) ([]byte, error) {
+// PinRoute has the PoP send what goes to another PoP over the given relays, in
+// order; none is direct. It holds until UnpinRoute, until the route's candidates
+// change, or until the PoP's process ends.
+func (c Client) PinRoute(ctx context.Context, to string, via []string) error {
+	if _, err := c.do(ctx, http.MethodPut, "/routes/"+url.PathEscape(to)+"/pin", pinned{Via: via}); err != nil {
+		return fmt.Errorf("pin the route to %s: %w", to, err)
+	}
+	return nil
+}
+
+// UnpinRoute has the PoP choose that route by itself again.
+func (c Client) UnpinRoute(ctx context.Context, to string) error {
+	if _, err := c.do(ctx, http.MethodDelete, "/routes/"+url.PathEscape(to)+"/pin", nil); err != nil {
+		return fmt.Errorf("unpin the route to %s: %w", to, err)
+	}
+	return nil
+}
+
+// do sends one request, with body as JSON if there is one, and returns the answer's body.
+func (c Client) do(ctx context.Context, method, path string, body any) ([]byte, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
 	}
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, method, "http://pop"+path, nil)
+	var sent bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&sent).Encode(body); err != nil {
+			return nil, err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://pop"+path, &sent)
 	if err != nil {
 		return nil, err
 	}
@@ -147,12 +208,12 @@ func (c Client) do(ctx context.Context, method, path string) ([]byte, error) {
 		return nil, errors.Unwrap(err) // without the URL, which nobody asked for
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 256<<20))
+	received, err := io.ReadAll(io.LimitReader(response.Body, 256<<20))
 	switch {
 	case err != nil:
 		return nil, err
 	case response.StatusCode/100 != 2:
-		return nil, errors.New(string(body))
+		return nil, errors.New(strings.TrimSpace(string(received)))
 	}
-	return body, nil
+	return received, nil
 }
