@@ -2,6 +2,7 @@ package segment
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -366,14 +367,20 @@ func within(a, b []byte) bool {
 	return at >= start && at <= end
 }
 
-// Quality returns how the segment is towards the peer, as its best wire's pings
-// tell, and whether the peer answers at all.
+// Quality returns how the segment's best wire is towards the peer: its loss as
+// its own packets tell while there are enough, else as pings do; and whether the
+// peer answers at all.
 func (s *Segment) Quality(now mono.Time) (q route.Quality, up bool) {
 	if len(s.wires) == 0 {
 		return q, false
 	}
-	w := &s.wires[s.bestWire()]
+	best := s.bestWire()
+	w := &s.wires[best]
 	q = w.estimate.Quality(now)
+	if loss, conditional, burst, ok := s.repair.WireLoss(now, uint8(best)); ok {
+		q.Loss, q.Conditional, q.Burst = loss, conditional, burst
+		q.Doubt = min(loss, 2*math.Sqrt(loss*(1-loss)/256))
+	}
 	q.ReverseLoss = w.here.Quality(now).Loss
 	return q, s.Up(now)
 }
