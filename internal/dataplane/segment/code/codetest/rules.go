@@ -68,7 +68,7 @@ func (p *pair) repair(want code.Span, id uint16) code.Verdict {
 func (s Suite) testAnyK(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, start := range starts {
-		for range 300 {
+		for range 100 {
 			p := newPair(t, s.Codec, code.Config{First: start, History: code.MinHistory})
 			k := 1 + rng.IntN(s.Pool)
 			lost := rng.Perm(s.Pool)[:k]

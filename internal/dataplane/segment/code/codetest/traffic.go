@@ -112,6 +112,13 @@ func (s Suite) Bench(b *testing.B) {
 		})
 		b.Run("decode/"+name, func(b *testing.B) { benchDecode(b, newTraffic(s.Codec, window)) })
 	}
+	// Repairs that cannot keep up are the dearest: unknowns and equations pile up until
+	// they expire, and all that is worked out in vain is paid for.
+	b.Run("decode/overload", func(b *testing.B) {
+		f := newTraffic(s.Codec, 128)
+		f.loss, f.rate = 0.5, 0.8
+		benchDecode(b, f)
+	})
 }
 
 // batch is how many packets benchDecode encodes at a time, few enough for the cache.

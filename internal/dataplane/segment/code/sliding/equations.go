@@ -12,8 +12,9 @@ import (
 // coefficients of its unknowns. In parallel the rows are the same equations brought
 // to reduced echelon form, but by their coefficients alone: instead of a payload a
 // row has its mix, which says how much of each equation is in it. Only when a row
-// has a single unknown left are payloads added up, once, according to the mix; for
-// redundant repairs, and for equations that never get that far, none ever are.
+// has a single unknown left are payloads touched: the known symbols are taken off those
+// in its mix, once for each, and they are added up. For redundant repairs, and for
+// equations that never get that far, none ever are.
 //
 // What always holds between calls:
 //   - A row's coefficients are the sum of the equations' coefficients by its mix.
@@ -33,10 +34,10 @@ type equations struct {
 	row                    [size]*row    // made when first needed
 	source                 [size]*source // made when first needed
 
-	sum     gf.Sum   // where payloads are added up; zero between uses
-	weights []byte   // where weights are added up; zero between uses
-	single  []int    // rows found solvable
-	solved  []uint32 // what settle worked out
+	sum    gf.Sum   // where payloads are added up; zero between uses
+	less   gf.Sum   // adds up what is taken off a payload, to it
+	single []int    // rows found solvable
+	solved []uint32 // what settle worked out
 
 	refused, discarded, spent uint64
 }
@@ -55,8 +56,8 @@ type row struct {
 	pivot int        // a column
 }
 
-// source is one repair as it came. The knowns of its span are taken off the payload
-// only when the payload is needed.
+// source is one repair as it came, but for the known symbols of its span, which are
+// taken off the payload when it is first needed.
 type source struct {
 	coef    [size]byte // by column: what it holds of the unknowns
 	weight  [size]byte // by number from first on: what it holds of the knowns
@@ -71,7 +72,6 @@ func newEquations(slots int) equations {
 		ring:     history.NewRing(slots),
 		columnOf: make([]int16, slots),
 		sum:      gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
-		weights:  make([]byte, slots+3*size),
 		single:   make([]int, 0, size),
 		solved:   make([]uint32, 0, size),
 	}

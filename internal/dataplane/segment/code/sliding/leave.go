@@ -142,15 +142,6 @@ func (q *equations) spendSource(c int) {
 	q.freeSource(used)
 }
 
-// subtractKnown takes the known symbols off the payload of n.
-func (q *equations) subtractKnown(n *source) {
-	for i := range nonzero(n.weight[:]) {
-		gf.MulAdd(n.weight[i], q.ring.Frame(n.first+uint32(i)), n.payload)
-		n.weight[i] = 0
-	}
-	n.known = 0
-}
-
 // discard throws equation s away, and with it the row that is worth least of those
 // which have a part of it.
 func (q *equations) discard(s int) {

@@ -114,39 +114,28 @@ func (q *equations) work(r int) bool {
 // length of the longest payload in it.
 func (q *equations) addUp(n *row) (longest int) {
 	mix := n.mix[:q.sources.extent()]
-	var first, end uint32
-	known := false
 	for s := range nonzero(mix) {
 		o := q.source[s]
 		longest = max(longest, o.size)
+		q.subtractKnown(o)
 		q.sum.Add(mix[s], o.payload)
-		if o.known == 0 {
-			continue
-		}
-		if !known || code.Before(o.first, first) {
-			first = o.first
-		}
-		if !known || code.Before(end, o.first+size) {
-			end = o.first + size
-		}
-		known = true
-	}
-	if !known {
-		q.sum.Done()
-		return longest
-	}
-	weights := q.weights[:(end-first+7)&^7]
-	for s := range nonzero(mix) {
-		if o := q.source[s]; o.known != 0 {
-			gf.MulAdd(mix[s], o.weight[:], weights[o.first-first:])
-		}
-	}
-	for i := range nonzero(weights) {
-		q.sum.Add(weights[i], q.ring.Frame(first+uint32(i)))
 	}
 	q.sum.Done()
-	clear(weights)
 	return longest
+}
+
+// subtractKnown takes the known symbols off the payload of n.
+func (q *equations) subtractKnown(n *source) {
+	if n.known == 0 {
+		return
+	}
+	q.less.To = n.payload
+	for i := range nonzero(n.weight[:]) {
+		q.less.Add(n.weight[i], q.ring.Frame(n.first+uint32(i)))
+		n.weight[i] = 0
+	}
+	q.less.Done()
+	n.known = 0
 }
 
 // release frees one equation in return for row r, which was removed with no unknown
