@@ -26,7 +26,9 @@ type line struct {
 const port = 4500
 
 // addr is the address on the left (1) or right (2) of a cable.
-func addr(cable, side int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(cable), byte(side)}) }
+func addr(cable, side int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 18, byte(cable), byte(side)})
+}
 
 func (l *line) hops() int            { return len(l.hosts) - 2 }
 func (l *line) hop(i int) *netns.NS  { return l.hosts[i] } // from 1

@@ -63,21 +63,37 @@ func (p *Port) Close() error {
 }
 
 func (p *Port) setUp(o CableOptions) error {
+	// A veth begins to poll with GRO, and only who polls can do so in a thread. It
+	// spares itself the polling for what comes from a device that segments TCP.
+	if err := p.set(true, "rx-gro"); err != nil {
+		return err
+	}
+	if err := p.set(false, "tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation"); err != nil {
+		return err
+	}
 	if o.NoSegmentation {
-		if err := p.NS.Do(func() error { return setFeature(p.Name, "tx-udp-segmentation", false) }); err != nil {
+		if err := p.set(false, "tx-udp-segmentation"); err != nil {
 			return err
 		}
 	}
-	// The threads are made with the polling, which veth begins with GRO.
 	if err := p.inSys(p.openFiles); err != nil {
-		return err
-	}
-	if err := p.NS.Do(func() error { return setFeature(p.Name, "rx-gro", true) }); err != nil {
 		return err
 	}
 	var err error
 	p.napi, err = awaitThreads("napi/" + p.Name + "-")
 	return err
+}
+
+// set switches features of the device.
+func (p *Port) set(on bool, names ...string) error {
+	return p.NS.Do(func() error {
+		for _, name := range names {
+			if err := setFeature(p.Name, name, on); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // openFiles makes the device's polling threaded and opens its counters, on a

@@ -39,6 +39,7 @@ func (e *Endpoint) beginStamped(now mono.Time, kind byte) []byte {
 	}
 	var r report
 	e.fillStamp(now, &r)
+	e.fillEcho(now, &r)
 	b := r.append(append(e.buf[:0], kindCarrier, 0), nil)
 	b[1] = byte(len(b) - carrierHeader)
 	return append(b, kind, 0, 0)

@@ -128,7 +128,7 @@ func (e *Endpoint) sendCopy(now mono.Time, s *copied, out Out) {
 
 // patience is how long the answer to a copy may take.
 func (e *Endpoint) patience() time.Duration {
-	return e.rtt.smooth + 4*e.rtt.variance + 5*time.Millisecond
+	return e.rtt.smooth + 4*e.rtt.variance + 4*time.Millisecond
 }
 
 // nextRound begins another round, or gives s up.

@@ -123,7 +123,7 @@ type rttMeter struct {
 // given takes in the round trip as the segment measured it.
 func (m *rttMeter) given(d time.Duration) {
 	if !m.measured {
-		m.smooth, m.variance = d, d/16
+		m.smooth, m.variance = d, d/64
 	}
 }
 
@@ -171,7 +171,7 @@ func (m *rttMeter) echoed(now mono.Time, r *echo) {
 	m.reorder = 256 * time.Microsecond * time.Duration(r.reorder)
 	m.queueThere = 64 * time.Microsecond * time.Duration(r.queueing)
 	if !m.measured {
-		m.smooth, m.variance, m.measured = d, d/16, true
+		m.smooth, m.variance, m.measured = d, d/64, true
 		return
 	}
 	dev := d - m.smooth

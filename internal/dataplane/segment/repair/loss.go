@@ -41,6 +41,7 @@ const (
 	meterMid   = 512              // and what it takes to show that it has become better
 	meterLong  = 3000             // most fates in the long window
 	meterAge   = 20 * time.Second // and their age
+	meterLeast = 256              // but this many count whatever their age
 	// shift is how many standard deviations the short window must be away from
 	// the long one to be taken for new weather.
 	shift = 4.0
@@ -81,7 +82,7 @@ func (m *lossMeter) add(at mono.Time, wasLost bool) {
 	if m.n > meterMid && m.ring[(m.n-1-meterMid)%meterRing].lost {
 		m.midLost--
 	}
-	for m.n-m.begin > meterLong || m.n > m.begin+1 && at.Sub(m.ring[m.begin%meterRing].at) > meterAge {
+	for m.n-m.begin > meterLong || m.n-m.begin > meterLeast && at.Sub(m.ring[m.begin%meterRing].at) > meterAge {
 		m.dropOldest()
 	}
 	m.countRun(wasLost)

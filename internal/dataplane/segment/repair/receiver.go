@@ -14,15 +14,18 @@ type receiver struct {
 	dec     code.Decoder
 	deliver Deliver // of the call in progress
 
-	noticed []mono.Time // by number: when a symbol was first known to have been sent
-	next    uint32      // as dec.Next()
-	missing int         // about how many are; exact after look
-	list    []code.Unknown
+	noticed   []mono.Time // by number: when a symbol came or ought to have come
+	noticedAt mono.Time   // when next was last moved
+	next      uint32      // as dec.Next()
+	missing   int         // about how many are; exact after look
+	list      []code.Unknown
 
 	due     mono.Time // when to look at what is missing; zero: nothing is
 	told    uint32    // what is missing before this has been told to the sender
-	toldAt  mono.Time
-	again   int // times to tell it again without waiting for an answer
+	toldAt  mono.Time // when a report last went out
+	tells   [8]tell   // ring: the newest tells
+	nTells  int
+	again   int // times to tell again without waiting for an answer
 	trimmed mono.Time
 	mark    uint32 // dec.Next() at the time of trimming; older symbols go next time
 
@@ -95,13 +98,19 @@ func (r *receiver) notice(now mono.Time, t timing, itself bool) {
 	if n > uint32(len(r.noticed)) {
 		n = uint32(len(r.noticed))
 	}
-	for ; n > 0; n-- {
-		r.noticed[(next-n)&uint32(len(r.noticed)-1)] = now
+	// Those passed over ought to have come in between.
+	step := time.Duration(0)
+	if since := now.Sub(r.noticedAt); r.noticedAt != 0 && since < time.Second {
+		step = since / time.Duration(n)
 	}
+	for i := range n {
+		r.noticed[(next-1-i)&uint32(len(r.noticed)-1)] = now.Add(-time.Duration(i) * step)
+	}
+	r.noticedAt = now
 	gap := r.missing > 0 && next-r.next > 1 || !itself
 	r.next = next
 	if gap {
-		r.due = mono.Earliest(r.due, now.Add(t.age))
+		r.due = mono.Earliest(r.due, now.Add(t.age-time.Duration(n)*step))
 	}
 }
 
@@ -138,13 +147,10 @@ func (r *receiver) check(now mono.Time, t timing) bool {
 		return false
 	}
 	r.due = never
-	if code.Before(r.list[0].Seq, r.told) {
-		wait := t.answer
-		if r.again > 0 {
-			wait = t.every
-		}
-		r.due = r.toldAt.Add(wait)
+	if r.again > 0 && code.Before(r.list[0].Seq, r.told) {
+		r.due = r.toldAt.Add(t.every)
 	}
+	r.due = min(r.due, r.answerDue(t))
 	for _, u := range r.list {
 		if !code.Before(u.Seq, r.told) {
 			at := now.Add(t.age - r.since(now, u.Seq))
@@ -156,6 +162,39 @@ func (r *receiver) check(now mono.Time, t timing) bool {
 		}
 	}
 	return r.due <= now
+}
+
+// tell is one telling of what was missing before upTo.
+type tell struct {
+	upTo uint32
+	at   mono.Time
+}
+
+// answerDue is when an answer to something told and missing still ought to have come.
+func (r *receiver) answerDue(t timing) mono.Time {
+	due := never
+	list := r.list
+	for i := max(r.nTells-len(r.tells), 0); i < r.nTells; i++ {
+		a := &r.tells[i%len(r.tells)]
+		any := false
+		for len(list) > 0 && code.Before(list[0].Seq, a.upTo) {
+			list, any = list[1:], true
+		}
+		if any {
+			due = min(due, a.at.Add(t.answer))
+		}
+	}
+	return due
+}
+
+// retell notes that everything told is told again, for which the time has come where
+// an answer is due.
+func (r *receiver) retell(now mono.Time, t timing) {
+	for i := max(r.nTells-len(r.tells), 0); i < r.nTells; i++ {
+		if a := &r.tells[i%len(r.tells)]; now.Sub(a.at) >= t.answer {
+			a.at = now
+		}
+	}
 }
 
 // report fills in the stream's part of a report, and takes all that has been
@@ -177,8 +216,11 @@ func (r *receiver) report(now mono.Time, t timing, s *streamReport) {
 			break
 		}
 	}
+	r.retell(now, t)
 	if code.Before(r.told, told) {
 		r.told, r.again = told, t.repeats
+		r.tells[r.nTells%len(r.tells)] = tell{told, now}
+		r.nTells++
 	} else if r.again > 0 {
 		r.again--
 	}

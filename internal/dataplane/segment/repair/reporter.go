@@ -211,7 +211,10 @@ func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
 	if r.has&hasStamp != 0 {
 		e.takeStamp(now, &r.stamp)
 	}
-	if r.has&^hasStamp == 0 {
+	if r.has&^(hasStamp|hasEcho) == 0 {
+		if r.has&hasEcho != 0 {
+			e.rtt.echoed(now, &r.echo)
+		}
 		return true
 	}
 	if e.anyTaken && int16(r.number-e.last) <= 0 {

@@ -90,25 +90,41 @@ func (e *Endpoint) lossHere() float64 {
 // timing is what this end asks of the peer's reports for a mode.
 func (e *Endpoint) timing(m Mode) timing {
 	t := timing{age: patientAge, every: patientAge, budget: e.budget(m)}
-	n := e.rounds(m)
+	n, gap := e.rounds(m), e.gap(m)
 	if n == 0 {
 		return t
 	}
 	// Later is better, since repairs under way make many reports needless and the
-	// rest can share theirs; but not so late that what is told comes too late.
-	last := t.budget - deadlineMargin - e.chance()
-	t.age = min(last*9/10, patientAge)
-	if m == Economy {
-		// With few repairs beforehand it takes rounds.
-		t.age = t.budget - deadlineMargin - time.Duration(n)*e.chance()
-		if t.age < 4*time.Millisecond && n > 1 {
-			t.age += e.chance()
-		}
-		t.age = min(t.age, last*9/10)
+	// rest can share theirs. As many rounds as leave enough to share are better still.
+	spare := t.budget - deadlineMargin
+	for n > 1 && spare-time.Duration(n)*e.chance() < shareEnough*gap && spare-e.chance() >= shareEnough*gap {
+		n--
 	}
-	t.age = max(t.age, time.Millisecond)
+	age := spare - time.Duration(n)*e.chance()
+	if n > 1 && age < leastAge {
+		age += e.chance()
+	}
+	if n == 1 {
+		age = age * 9 / 10
+	}
+	t.age = max(min(age, patientAge), time.Millisecond)
 	t.every = t.age / 2
 	return t
+}
+
+// shareEnough is how many symbols should share a round if the budget allows.
+const shareEnough = 40
+
+// gap is the distance between the symbols of a mode's streams while they are busy,
+// which is how long it takes to notice that one is missing.
+func (e *Endpoint) gap(m Mode) time.Duration {
+	g := time.Duration(0)
+	for i := range 2 {
+		if s := e.tx[2*int(m)+i]; s != nil && s.next != 0 {
+			g = max(g, time.Duration(1e9/s.rate.perSecond()))
+		}
+	}
+	return min(g, 50*time.Millisecond)
 }
 
 // patientAge is how long something may be missing before the sender hears of it by
@@ -134,8 +150,13 @@ func (e *Endpoint) budget(m Mode) time.Duration {
 
 // rounds is how many times the peer can say what is missing and be helped in time.
 func (e *Endpoint) rounds(m Mode) int {
-	if e.cfg.Tune.NoFeedback {
+	spare := e.budget(m) - deadlineMargin - leastAge
+	if e.cfg.Tune.NoFeedback || spare < e.chance() {
 		return 0
 	}
-	return int((e.budget(m) - deadlineMargin - time.Millisecond) / e.chance())
+	return int((spare + leastAge) / e.chance())
 }
+
+// leastAge is the least time that losses must have to gather before they are told
+// for feedback to be worth its packets.
+const leastAge = 8 * time.Millisecond
