@@ -24,8 +24,9 @@ func newKeygenCommand() *command {
 		Use:   "keygen",
 		Short: "Make a PoP's key pair",
 		Long: `Makes a PoP's key pair. The private key goes to a new file that only you may
-read, in a folder that is made if need be; it never leaves that PoP. The public key is printed: it goes into the
-snapshots of the other PoPs, as public_key of this one.
+read, in a folder that is made if need be; it never leaves that PoP. The public
+key is printed: it goes into the snapshots of the other PoPs, as public_key of
+this one.
 
 A file that is there already is never overwritten.`,
 		Example: `  causeway keygen --out /etc/causeway/pop.key

@@ -60,6 +60,7 @@ var Ours = Rules{
 			"internal/lab/report":        "asks how wide the terminal is",
 			"internal/lab":               "asks whether this is a terminal and which kernel runs",
 			"internal/bench/netbench":    "measures with raw packets in namespaces of its own",
+			"internal/bench/forward":     "ends exactly the processes it started",
 		}},
 		{Import: "github.com/vishvananda", Rooms: map[string]string{"internal/lab/netns": "links, addresses, routes, namespaces"}},
 		{Import: "net", Within: "internal/dataplane", Rooms: map[string]string{"internal/dataplane/udpio": "sockets"}},
