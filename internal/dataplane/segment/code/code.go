@@ -170,7 +170,8 @@ type Decoder interface {
 	// Deficit returns how many independent equations are wanting to solve all the
 	// Missing before upTo: their number less the pivots among them. Repairs whose
 	// span reaches beyond upTo do not count unless elimination freed them of what
-	// lies beyond.
+	// lies beyond. It is never less than what is wanting; a code that does not
+	// eliminate across all its equations (blocks) may report more.
 	Deficit(upTo uint32) int
 
 	// Tally returns how many calls ended with each verdict.
