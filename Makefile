@@ -9,6 +9,9 @@ COUNT     ?= 1
 # The lab makes network namespaces, which takes root.
 SUDO      := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
+# The program says which revision it is made of, where git can tell.
+VCS := $(shell git status --short >/dev/null 2>&1 && echo auto || echo false)
+
 # Built once for each version of itself and of Go, so that it works offline after.
 STATICCHECK_VERSION := v0.8.2
 STATICCHECK = .cache/staticcheck-$(STATICCHECK_VERSION)-$(shell $(GO) env GOVERSION)
@@ -24,7 +27,7 @@ demo: setup build ## The main job: two sites, a bad Internet, then Causeway; pri
 
 build: setup-go ## Build bin/causeway
 	@mkdir -p bin
-	$(GO) build -trimpath -o bin/causeway ./cmd/causeway
+	$(GO) build -trimpath -buildvcs=$(VCS) -o bin/causeway ./cmd/causeway
 
 setup: ## Install what the lab and the tests need (does nothing when all is there)
 	@scripts/setup.sh

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"causeway/internal/cli"
 	"causeway/internal/report"
@@ -24,7 +25,7 @@ func newVersionCommand() *command {
 			return cli.PrintJSON(c.OutOrStdout(), b)
 		}
 		line := "causeway " + b.Version
-		if b.Revision != "" {
+		if b.Revision != "" && !strings.Contains(b.Version, b.Revision[:min(12, len(b.Revision))]) {
 			line += ", revision " + b.Revision
 		}
 		_, err := fmt.Fprintf(c.OutOrStdout(), "%s, built with %s for %s/%s\n", line, b.Go, runtime.GOOS, runtime.GOARCH)
