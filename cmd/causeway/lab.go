@@ -145,6 +145,9 @@ func printOutcome(out io.Writer, asJSON bool, o lab.Outcome) error {
 	switch {
 	case o.Interrupted:
 		return errors.New("the run was interrupted; its numbers do not count")
+	case failed > 0 && !o.Data.Valid:
+		return fmt.Errorf("%d of %d expectations of scenario %s did not come out, which says nothing: %s",
+			failed, len(o.Data.Checks), o.Data.Scenario, o.Data.InvalidReason)
 	case failed > 0:
 		return fmt.Errorf("%d of %d expectations of scenario %s did not come out", failed, len(o.Data.Checks), o.Data.Scenario)
 	}
