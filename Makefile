@@ -38,11 +38,12 @@ setup-go: ## Check Go and fetch modules only
 test: setup ## All tests under the race detector (as root, also those that need namespaces)
 	$(GO) test -race ./...
 
-bench: setup-go ## Benchmarks of the packet path
+bench: setup build ## Benchmarks of the packet path, then CPU time per packet beside kernel NAT
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(COUNT) ./internal/...
+	$(SUDO) bin/causeway bench forward $(BENCHFLAGS)
 
-bench-repair: build ## The loss repair grid against the baselines; writes docs/benchmarks.md
-	bin/causeway bench grid --out docs/benchmarks.md
+bench-repair: build ## The loss repair grid beside the baselines; renews docs/benchmarks.md
+	bin/causeway bench repair --grid --doc docs/benchmarks.md
 
 lint: setup-go ## gofmt, go vet, staticcheck
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
