@@ -138,6 +138,16 @@ func Default() Config {
 	}
 }
 
+// Natural sets what a pattern usually has: a ping is small and rare.
+func (c *Config) Natural() {
+	switch c.Pattern {
+	case Ping:
+		c.Rate, c.Size, c.Packets = 1, 84, 17280
+	case IKE:
+		c.Rate, c.Packets = 1, 5000
+	}
+}
+
 // budget is the cell's budget, the mode's own where none is given.
 func (c *Config) budget() time.Duration {
 	if c.Budget == (Budget{}) {

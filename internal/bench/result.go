@@ -49,6 +49,7 @@ type Result struct {
 	CPUPerPacket  float64 `json:"cpu_ns_per_packet"`   // of the whole simulation
 
 	Setup       *Quantiles `json:"ike_setup_ms,omitempty"`
+	SetupFailed int        `json:"ike_setup_failed,omitempty"`
 	CopiesEach  float64    `json:"datagrams_per_packet,omitempty"`
 	Debug       string     `json:"-"`
 	StepRecover *float64   `json:"step_recovery_ms,omitempty"` // after the step, until residual loss was below 1e-4 again

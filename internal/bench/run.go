@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
 
 	"causeway/internal/dataplane/segment/code"
+	overlapping "causeway/internal/dataplane/segment/code/blocks"
 	"causeway/internal/dataplane/segment/code/sliding"
 	"causeway/internal/dataplane/segment/repair"
 	"causeway/internal/dataplane/segment/repair/limits"
@@ -16,6 +18,12 @@ import (
 
 // Run runs one cell.
 func Run(c Config) (*Result, error) {
+	return RunContext(context.Background(), c, nil)
+}
+
+// RunContext runs one cell until it or ctx ends, and says from time to time which
+// share is done.
+func RunContext(ctx context.Context, c Config, progress func(share float64)) (*Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -25,7 +33,20 @@ func Run(c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.traffic()
+	r.pause = func(done int) error {
+		if progress != nil {
+			progress(float64(done) / float64(c.Packets))
+		}
+		return ctx.Err()
+	}
+	if c.Pattern == IKE {
+		err = r.exchanges()
+	} else {
+		err = r.traffic()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bench stopped: %w", err)
+	}
 	return r.result(time.Since(started)), nil
 }
 
@@ -39,7 +60,12 @@ type run struct {
 	symbol  []byte
 	real    [2]*real
 	step    mono.Time
+	setups  *setups
+	pause   func(done int) error // called now and then; an error ends the run
 }
+
+// pauseEvery is how many packets are sent from one pause to the next.
+const pauseEvery = 20000
 
 func newRun(c Config) (*run, error) {
 	r := &run{cfg: c, budget: c.budget()}
@@ -109,12 +135,14 @@ func codecOf(name string) (code.Codec, error) {
 	switch name {
 	case "sliding":
 		return sliding.Codec{}, nil
+	case "blocks":
+		return overlapping.Codec{}, nil
 	}
 	return nil, fmt.Errorf("codec %q: want sliding or blocks", name)
 }
 
 // traffic sends the packets and lets what is under way arrive.
-func (r *run) traffic() {
+func (r *run) traffic() error {
 	gap := time.Duration(float64(time.Second) / r.cfg.Rate)
 	begin := r.sim.now.Add(10 * time.Millisecond)
 	if s := r.cfg.Step; s != nil {
@@ -123,6 +151,11 @@ func (r *run) traffic() {
 	burst := max(int(0.2*r.cfg.Rate), 1)
 	at := begin
 	for i := range r.cfg.Packets {
+		if i%pauseEvery == 0 {
+			if err := r.pause(i); err != nil {
+				return err
+			}
+		}
 		r.sim.until(at)
 		if r.step != 0 && at >= r.step && r.sim.side[0].links[0].Profile().Loss.Random != r.cfg.Step.Loss {
 			r.change()
@@ -135,6 +168,36 @@ func (r *run) traffic() {
 		}
 	}
 	r.sim.until(at.Add(r.budget + 4*r.cfg.RTT + 2*time.Second))
+	return nil
+}
+
+// recovery is how long after the step, in ms, the last stretch of the length of a
+// round trip ended in which more than 1e-4 of the packets stayed lost.
+func (r *run) recovery() *float64 {
+	per := max(int(r.cfg.Rate*r.cfg.RTT.Seconds()), 1)
+	last := 0.0
+	first := 0
+	for first < len(r.rec.sent) && r.rec.sent[first] < r.step {
+		first++
+	}
+	for i := first; i < len(r.rec.sent) && r.rec.sent[i] < r.step.Add(10*time.Second); i += per {
+		lost, n := 0, 0
+		for k := i; k < min(i+per, len(r.rec.sent)); k++ {
+			n++
+			if r.lost(k) {
+				lost++
+			}
+		}
+		if float64(lost) > 1e-4*float64(n) {
+			last = ms(r.rec.sent[i].Sub(r.step) + time.Duration(per)*time.Duration(1e9/r.cfg.Rate))
+		}
+	}
+	return &last
+}
+
+// lost reports whether packet i was not delivered by its deadline.
+func (r *run) lost(i int) bool {
+	return r.rec.came[i] == 0 || r.rec.came[i] > r.rec.sent[i].Add(r.cfg.RTT/2+r.budget)
 }
 
 func (r *run) change() {
@@ -145,13 +208,23 @@ func (r *run) change() {
 	}
 }
 
-// packet makes packet i: its number at both ends.
-func (r *run) packet(i int) []byte {
-	n := r.cfg.Size
+// imix is 40, 576 and 1400 bytes as 7:4:1.
+var imix = [12]int{40, 40, 576, 40, 40, 576, 40, 1400, 40, 576, 40, 576}
+
+// sizeOf is the size of packet i.
+func (r *run) sizeOf(i int) int {
 	switch r.cfg.Pattern {
 	case IMIX:
-		n = [...]int{40, 40, 576, 40, 40, 576, 40, 1400, 40, 576, 40, 576}[i%12]
+		return imix[i%len(imix)]
+	case IKE:
+		return ikeSizes[2*(i&1)]
 	}
+	return r.cfg.Size
+}
+
+// packet makes packet i: its number at both ends.
+func (r *run) packet(i int) []byte {
+	n := r.sizeOf(i)
 	b := r.symbol[:n]
 	binary.BigEndian.PutUint64(b, uint64(i))
 	binary.BigEndian.PutUint64(b[n-8:], uint64(i)*0x9e3779b97f4a7c15)
@@ -174,7 +247,7 @@ func (r *run) result(took time.Duration) *Result {
 	res := &Result{Config: *c, Seed: c.Seed, Packets: n, Duplicates: r.rec.again}
 	bytes, good := 0.0, 0.0
 	for i, at := range r.rec.sent {
-		size := float64(len(r.packet(i)))
+		size := float64(r.sizeOf(i))
 		bytes += size + sealed
 		if came := r.rec.came[i]; came == 0 || came > at.Add(oneWay+r.budget) {
 			res.Lost++
@@ -222,6 +295,18 @@ func (r *run) result(took time.Duration) *Result {
 
 	span := r.rec.sent[n-1].Sub(r.rec.sent[0]).Seconds() + 1/c.Rate
 	res.Duration = span
+	if r.real[0] != nil {
+		sent := r.real[0].Stats().Sent
+		res.CopiesEach = float64(sent.Packets) / float64(max(sent.Sources, 1))
+	}
+	if r.setups != nil {
+		took, failed := r.setups.times()
+		q := quantiles(took)
+		res.Setup, res.SetupFailed = &q, failed
+	}
+	if r.step != 0 {
+		res.StepRecover = r.recovery()
+	}
 	res.Goodput = good * 8 / span / 1e6
 	res.CPUPerPacket = float64(took.Nanoseconds()) / float64(n)
 	res.Debug = r.debug()

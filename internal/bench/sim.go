@@ -30,6 +30,8 @@ type sim struct {
 	heap heap
 	free [][]byte
 	tick [2]mono.Time
+
+	after func() // called after each event, if not nil
 }
 
 // side is one direction's links: what end i sends goes over side i.
@@ -106,6 +108,9 @@ func (s *sim) until(t mono.Time) {
 		}
 		if e, ok := s.heap.top(); ok && e.at <= next && e.at < t {
 			s.arrive(s.heap.pop())
+			if s.after != nil {
+				s.after()
+			}
 			continue
 		}
 		if who < 0 {

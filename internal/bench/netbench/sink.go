@@ -31,6 +31,7 @@ func Answer(ns *netns.NS, addr netip.AddrPort) (stop func() error, err error) {
 			if err != nil {
 				return
 			}
+			buf[0] ^= 0x80
 			_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
 		}
 	}()

@@ -1,0 +1,76 @@
+package forward
+
+import (
+	"fmt"
+
+	"causeway/internal/bench/netbench"
+)
+
+// contender is a way to forward packets.
+type contender struct {
+	name string // of the line; rows are named by accounts
+	hops int
+	// begin starts it on r's line and says whose CPU time counts as what. The last
+	// account has all the line's boxes.
+	begin func(r *running) error
+}
+
+// missing is why a contender cannot run on this machine.
+type missing struct{ why string }
+
+func (m *missing) Error() string { return m.why }
+
+// Baseline is the contender that all others are compared with.
+const Baseline = "nft"
+
+var contenders = []contender{
+	{Baseline, 1, beginNFT},
+	{"go-sockets", 1, beginMirror},
+	{"nginx", 1, beginNginx},
+	{"one-box", 1, beginOneBox},
+	{"sealed", 2, beginSealed},
+	{"relay", 3, beginRelay},
+}
+
+// pay makes an account of a single hop.
+func (r *running) pay(name string, hop int, p *process) {
+	r.accounts = append(r.accounts, account{name, []netbench.Payer{r.payer(hop, p)}})
+}
+
+func (r *running) payer(hop int, p *process) netbench.Payer {
+	payer := netbench.Payer{Ports: r.line.ports(hop)}
+	if p != nil {
+		payer.PID = p.cmd.Process.Pid
+	}
+	return payer
+}
+
+// beginNFT makes the kernel forward: DNAT to the endpoint, SNAT to the egress IP.
+func beginNFT(r *running) error {
+	if err := r.line.hop(1).Router(false); err != nil {
+		return err
+	}
+	r.pay("nft", 1, nil)
+	return netbench.NFT(r.line.hop(1), fmt.Sprintf(`
+table ip nat {
+	chain to_endpoint {
+		type nat hook prerouting priority dstnat
+		ip daddr %s udp dport %d dnat to %v
+	}
+	chain from_egress {
+		type nat hook postrouting priority srcnat
+		ip daddr %s udp dport %d snat to %s
+	}
+}
+`, r.line.accelerated().Addr(), port, r.line.endpoint(), r.line.endpoint().Addr(), port, r.line.egress()))
+}
+
+// beginMirror starts the forwarder that one would write in Go in an hour.
+func beginMirror(r *running) error {
+	p, err := r.start(1, append([]string{r.exe}, MirrorArgs(r.line.accelerated(), r.line.endpoint())...)...)
+	if err != nil {
+		return err
+	}
+	r.pay("go-sockets", 1, p)
+	return nil
+}

@@ -1,0 +1,192 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"causeway/internal/bench/netbench"
+	"causeway/internal/keys"
+	"causeway/internal/popagent"
+	"causeway/internal/report"
+	"causeway/internal/snapshot"
+	"causeway/internal/strictyaml"
+)
+
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
+
+// overlayPort is where PoPs talk to each other.
+const overlayPort = 4600
+
+func beginOneBox(r *running) error {
+	p, err := r.startPoPs()
+	if err != nil {
+		return err
+	}
+	r.pay("one-box", 1, p[0])
+	return nil
+}
+
+func beginSealed(r *running) error {
+	p, err := r.startPoPs()
+	if err != nil {
+		return err
+	}
+	r.pay("sealed-ingress", 1, p[0])
+	r.pay("sealed-egress", 2, p[1])
+	r.accounts = append(r.accounts, account{"sealed-crossing", []netbench.Payer{r.payer(1, p[0]), r.payer(2, p[1])}})
+	return nil
+}
+
+func beginRelay(r *running) error {
+	p, err := r.startPoPs()
+	if err != nil {
+		return err
+	}
+	r.pay("sealed-relay", 2, p[1])
+	r.accounts = append(r.accounts, account{"sealed-over-relay", []netbench.Payer{r.payer(1, p[0]), r.payer(2, p[1]), r.payer(3, p[2])}})
+	return nil
+}
+
+// startPoPs starts a PoP on every hop of the line: the first is the ingress, the
+// last the egress, those between relays.
+func (r *running) startPoPs() ([]*process, error) {
+	n := r.line.hops()
+	private := make([]keys.PrivateKey, n)
+	for i := range private {
+		key, err := keys.Generate()
+		if err != nil {
+			return nil, err
+		}
+		private[i] = key
+	}
+	var list []*process
+	var sockets []string
+	for i := range n {
+		dir := filepath.Join(r.dir, fmt.Sprintf("pop%d", i+1))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		text, err := strictyaml.Encode(r.snapshot(i+1, private))
+		if err != nil {
+			return nil, err
+		}
+		file, key, socket := filepath.Join(dir, "snapshot.json"), filepath.Join(dir, "pop.key"), filepath.Join(dir, "pop.sock")
+		if err := errors.Join(os.WriteFile(file, text, 0o600), private[i].WriteFile(key)); err != nil {
+			return nil, err
+		}
+		p, err := r.start(i+1, r.exe, "pop", "--snapshot", file, "--key", key, "--state-dir", filepath.Join(dir, "state"), "--socket", socket)
+		if err != nil {
+			return nil, err
+		}
+		list, sockets = append(list, p), append(sockets, socket)
+	}
+	r.settled = func(ctx context.Context, flows int) error { return awaitPoPs(ctx, sockets, flows) }
+	return list, nil
+}
+
+func popName(hop int) string { return fmt.Sprintf("pop%d", hop) }
+
+// snapshot is what the PoP on a hop is told.
+func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot {
+	n := r.line.hops()
+	s := snapshot.Snapshot{
+		Format: snapshot.Format, Version: 1,
+		PoP:    snapshot.PoP{Name: popName(hop), Label: snapshot.Label(hop)},
+		Limits: snapshot.Limits{SessionsPerPrefix: 1 << 20, Unconfirmed: 16384},
+		EndpointGroups: []snapshot.EndpointGroup{{
+			Name: "endpoints", PoP: popName(n), EgressIP: snapshot.Address{Bind: r.line.egress()},
+			Endpoints: []snapshot.Endpoint{{Address: r.line.endpoint().Addr()}},
+		}},
+	}
+	if hop == 1 {
+		s.Listeners = []snapshot.Listener{{
+			Name: "vpn", Addresses: []snapshot.Address{{Bind: r.line.accelerated().Addr()}}, Ports: []uint16{port},
+			EndpointGroup: "endpoints",
+		}}
+	}
+	overlay := func(cable, side int) netip.AddrPort { return netip.AddrPortFrom(addr(cable, side), overlayPort) }
+	wires := map[int]snapshot.Wire{} // by hop
+	if hop > 1 {
+		s.PoP.Overlay = append(s.PoP.Overlay, snapshot.Overlay{Name: "left", Bind: overlay(hop-1, 2)})
+		wires[hop-1] = snapshot.Wire{Local: "left", Remote: overlay(hop-1, 1)}
+	}
+	if hop < n {
+		s.PoP.Overlay = append(s.PoP.Overlay, snapshot.Overlay{Name: "right", Bind: overlay(hop, 1)})
+		wires[hop+1] = snapshot.Wire{Local: "right", Remote: overlay(hop, 2)}
+	}
+	if n == 1 { // it has nobody to talk to, and needs an overlay address all the same
+		s.PoP.Overlay = []snapshot.Overlay{{Name: "right", Bind: overlay(1, 1)}}
+	}
+	for other := 1; other <= n; other++ {
+		if other == hop {
+			continue
+		}
+		p := snapshot.Peer{Name: popName(other), Label: snapshot.Label(other), PublicKey: private[other-1].Public().String()}
+		if w, ok := wires[other]; ok {
+			p.Wires = []snapshot.Wire{w}
+		} else { // behind the neighbour on that side
+			via := hop + 1
+			if other < hop {
+				via = hop - 1
+			}
+			s.Routes = append(s.Routes, snapshot.Route{To: p.Name, Policy: snapshot.Fixed, Candidates: [][]string{{popName(via)}}})
+		}
+		s.Peers = append(s.Peers, p)
+	}
+	return s
+}
+
+// awaitPoPs waits until every segment is up with full-size packets proven, and both
+// ends know every session.
+func awaitPoPs(ctx context.Context, sockets []string, flows int) error {
+	for end := time.Now().Add(20 * time.Second); ; {
+		waiting, err := unsettled(ctx, sockets, flows)
+		if err != nil || waiting == "" {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("after 20s: %s", waiting)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func unsettled(ctx context.Context, sockets []string, flows int) (string, error) {
+	for i, socket := range sockets {
+		p, err := popagent.Client{Socket: socket}.Status(ctx)
+		if err != nil {
+			return "", err
+		}
+		if why := notReady(&p); why != "" {
+			return p.Name + ": " + why, nil
+		}
+		if edge := i == 0 || i == len(sockets)-1; edge && p.Sessions.Confirmed < flows {
+			return fmt.Sprintf("%s has %d confirmed sessions of %d", p.Name, p.Sessions.Confirmed, flows), nil
+		}
+	}
+	return "", nil
+}
+
+func notReady(p *report.PoP) string {
+	for _, s := range p.Segments {
+		if !s.Up {
+			return "the segment to " + s.Peer + " is " + s.State
+		}
+		for _, w := range s.Wires {
+			if w.MTU < netbench.MTU {
+				return fmt.Sprintf("the wire to %s has proven %d bytes only", s.Peer, w.MTU)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package forward
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"causeway/internal/cli"
+)
+
+// Row is one case of the result. CPU times are of the forwarding boxes alone,
+// medians over the rounds.
+type Row struct {
+	Name  string `json:"name"`
+	Size  int    `json:"size"`  // UDP payload, bytes
+	Flows int    `json:"flows"` // clients that send in turn
+
+	CPU     float64 `json:"cpu_ns_per_packet"`
+	Process float64 `json:"process_ns_per_packet"` // of it: programs, sending included
+	NAPI    float64 `json:"napi_ns_per_packet"`    // of it: receiving from the device up to the socket
+	Ratio   float64 `json:"ratio_to_nft"`          // median of the rounds' ratios
+	Lowest  float64 `json:"ratio_lowest"`
+	Highest float64 `json:"ratio_highest"`
+
+	Rate float64 `json:"packets_per_second"`
+	// GeneratorBusy is the generator's share of a core. It polls, so it is near 1
+	// whenever it gets the core; GeneratorCeiling says what it could send.
+	Lossy int `json:"lossy_rounds"` // rounds in which something was lost
+}
+
+// Machine is what it was measured on.
+type Machine struct {
+	CPU       string  `json:"cpu"`
+	Cores     int     `json:"cores"`
+	Kernel    string  `json:"kernel"`
+	Go        string  `json:"go"`
+	Elsewhere float64 `json:"other_work"` // mean share of all cores that other programs used meanwhile
+}
+
+// Result is a whole run.
+type Result struct {
+	Measured string   `json:"measured"` // day
+	Machine  Machine  `json:"machine"`
+	Rounds   int      `json:"rounds"`
+	Length   string   `json:"length"`
+	Software bool     `json:"segmentation_in_software"` // the forwarder's device could not cut joined datagrams
+	Missing  []string `json:"missing,omitempty"`        // contenders that could not run, and why
+	Rows     []Row    `json:"rows"`
+
+	options Options
+	cells   map[cell][]*measured
+	order   []string // of names
+	share   []float64
+}
+
+type cell struct {
+	name        string
+	size, flows int
+}
+
+// measured is a sample with the round it is of.
+type measured struct {
+	round int
+	sample
+}
+
+func (m *measured) perPacket(d time.Duration) float64 {
+	return float64(d.Nanoseconds()) / float64(m.datagrams)
+}
+
+func newResult(o Options) *Result {
+	r := &Result{
+		Measured: time.Now().UTC().Format(time.DateOnly), Rounds: o.Rounds, Length: o.Length.String(),
+		Software: o.Cables.NoSegmentation,
+		options:  o, cells: map[cell][]*measured{},
+		Machine: Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: cpuModel()},
+	}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		r.Machine.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	return r
+}
+
+func (r *Result) add(round, size, flows int, samples []sample) {
+	for _, s := range samples {
+		c := cell{s.name, size, flows}
+		r.cells[c] = append(r.cells[c], &measured{round, s})
+		if !slices.Contains(r.order, s.name) {
+			r.order = append(r.order, s.name)
+		}
+		r.share = append(r.share, max(0, s.elsewhere.Seconds())/(s.took.Seconds()*float64(r.Machine.Cores)))
+	}
+}
+
+// finish makes rows of the samples.
+func (r *Result) finish(absent []string) {
+	r.Missing = absent
+	for _, size := range r.options.Sizes {
+		for _, flows := range r.options.Flows {
+			for _, name := range r.order {
+				r.Rows = append(r.Rows, r.row(cell{name, size, flows}))
+			}
+		}
+	}
+	sum := 0.0
+	for _, s := range r.share {
+		sum += s
+	}
+	r.Machine.Elsewhere = round(sum/float64(len(r.share)), 3)
+}
+
+func (r *Result) row(c cell) Row {
+	base := map[int]*measured{}
+	for _, m := range r.cells[cell{Baseline, c.size, c.flows}] {
+		base[m.round] = m
+	}
+	var cpu, process, napi, rate, ratio []float64
+	lossy := 0
+	for _, m := range r.cells[c] {
+		cpu = append(cpu, m.perPacket(m.usage.Sum()))
+		process, napi = append(process, m.perPacket(m.usage.Process)), append(napi, m.perPacket(m.usage.NAPI))
+		rate = append(rate, float64(m.datagrams)/m.took.Seconds())
+		if b := base[m.round]; b != nil {
+			ratio = append(ratio, m.perPacket(m.usage.Sum())/b.perPacket(b.usage.Sum()))
+		}
+		if m.stalls > 0 {
+			lossy++
+		}
+	}
+	row := Row{
+		Name: c.name, Size: c.size, Flows: c.flows,
+		CPU: round(median(cpu), 0), Process: round(median(process), 0), NAPI: round(median(napi), 0),
+		Rate: round(median(rate), 0), Lossy: lossy,
+	}
+	if len(ratio) > 0 {
+		row.Ratio, row.Lowest, row.Highest = round(median(ratio), 3), round(slices.Min(ratio), 3), round(slices.Max(ratio), 3)
+	}
+	return row
+}
+
+// median sorts v.
+func median(v []float64) float64 {
+	slices.Sort(v)
+	switch n := len(v); {
+	case n == 0:
+		return 0
+	case n%2 == 1:
+		return v[n/2]
+	default:
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+}
+
+func round(v float64, digits int) float64 {
+	scale := 1.0
+	for range digits {
+		scale *= 10
+	}
+	return float64(int64(v*scale+0.5)) / scale
+}
+
+// Write prints the table.
+func (r *Result) Write(w io.Writer, colour bool) error {
+	t := cli.NewTable("forwarder", ">size", ">flows", ">CPU ns/packet", ">program", ">receiving", ">× nft", ">lowest", ">highest", ">kpps", "note")
+	for i, row := range r.Rows {
+		if i > 0 && row.Name == r.Rows[0].Name {
+			t.Row(cli.Cell{Text: " "}, " ", " ", " ", " ", " ", " ", " ", " ", " ", " ")
+		}
+		note := " "
+		if row.Lossy > 0 {
+			note = fmt.Sprintf("lost packets in %d rounds", row.Lossy)
+		}
+		t.Row(row.Name, row.Size, row.Flows, fmt.Sprintf("%.0f", row.CPU), fmt.Sprintf("%.0f", row.Process), fmt.Sprintf("%.0f", row.NAPI),
+			fmt.Sprintf("%.2f", row.Ratio), fmt.Sprintf("%.2f", row.Lowest), fmt.Sprintf("%.2f", row.Highest), fmt.Sprintf("%.0f", row.Rate/1000), note)
+	}
+	return t.Write(w, colour)
+}
+
+func cpuModel() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

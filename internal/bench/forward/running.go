@@ -1,0 +1,241 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"causeway/internal/bench/netbench"
+)
+
+// running is a contender on its line.
+type running struct {
+	contender
+	line *line
+	dir  string // for its files
+	exe  string
+
+	accounts []account
+	started  []*process
+	settled  func(ctx context.Context, flows int) error // more to wait for than that packets pass; may be nil
+}
+
+// account is a row of the result: some of the boxes on the line.
+type account struct {
+	name   string
+	payers []netbench.Payer
+}
+
+// process is a program of ours that runs.
+type process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+}
+
+// start runs a program on a hop of the line.
+func (r *running) start(hop int, args ...string) (*process, error) {
+	p := &process{log: filepath.Join(r.dir, fmt.Sprintf("%d.log", hop)), done: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd = exec.Command(args[0], args[1:]...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := r.line.hop(hop).Start(p.cmd); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait()
+	}()
+	r.started = append(r.started, p)
+	return p, nil
+}
+
+// ended says so, with its last words, when the program does not run any more.
+func (p *process) ended() error {
+	select {
+	case <-p.done:
+	default:
+		return nil
+	}
+	words, _ := os.ReadFile(p.log)
+	return fmt.Errorf("%s ended (%v): %s", filepath.Base(p.cmd.Path), p.cmd.ProcessState, strings.TrimSpace(string(words)))
+}
+
+// begin starts the contender and waits until every flow crosses both ways; then the
+// sink stops answering.
+func (r *running) begin(ctx context.Context, flows int) error {
+	if err := r.contender.begin(r); err != nil {
+		return err
+	}
+	silence, err := netbench.Answer(r.line.sinkHost(), r.line.endpoint())
+	if err != nil {
+		return err
+	}
+	err = r.greet(ctx, flows)
+	if err == nil && r.settled != nil {
+		err = r.settled(ctx, flows)
+	}
+	if err = errors.Join(err, silence()); err != nil {
+		return err
+	}
+	for _, p := range r.started {
+		if err := netbench.First(p.cmd.Process.Pid); err != nil {
+			return err
+		}
+	}
+	return netbench.Swallow(r.line.sink())
+}
+
+// greetSize is the payload of greetings. Half of it is more than an ICMP error has,
+// so that none passes for an answer.
+const greetSize = 1200
+
+// greet sends from every client until all are answered.
+func (r *running) greet(ctx context.Context, flows int) error {
+	s := &netbench.Stream{Clients: clients(flows), To: r.line.accelerated(), Size: greetSize}
+	for end := time.Now().Add(20 * time.Second); ; {
+		before, err := r.line.left[0].Received()
+		if err != nil {
+			return err
+		}
+		if err := r.line.generator.Greet(s); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		after, err := r.line.left[0].Received()
+		if err != nil {
+			return err
+		}
+		answers := before.Datagrams(after, greetSize)
+		if answers >= uint64(flows) {
+			return nil
+		}
+		for _, p := range r.started {
+			if err := p.ended(); err != nil {
+				return err
+			}
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("after 20s only %d of %d clients are answered", answers, flows)
+		}
+	}
+}
+
+// warmUp is how long traffic runs before it is measured.
+const warmUp = 100 * time.Millisecond
+
+// sample is one measurement of one account.
+type sample struct {
+	name      string
+	datagrams uint64
+	usage     netbench.Usage
+	took      time.Duration
+	stalls    int           // of the generator: something was lost
+	generator time.Duration // CPU
+	elsewhere time.Duration // CPU of all the machine's other work
+}
+
+// measure runs traffic and returns what each account used.
+func (r *running) measure(ctx context.Context, size, flows int, length time.Duration) ([]sample, error) {
+	var stop atomic.Bool
+	sending := make(chan error, 1)
+	r.line.generator.Stalls = 0
+	go func() {
+		sending <- r.line.generator.Run(&netbench.Stream{Clients: clients(flows), To: r.line.accelerated(), Size: size}, &stop)
+	}()
+	time.Sleep(warmUp)
+	before, err := r.reading()
+	if err == nil {
+		select {
+		case <-time.After(length):
+		case <-ctx.Done():
+		}
+	}
+	after, err2 := r.reading()
+	stop.Store(true)
+	if err = errors.Join(err, err2, <-sending, ctx.Err()); err != nil {
+		return nil, err
+	}
+	var list []sample
+	for i, a := range r.accounts {
+		s := sample{
+			name: a.name, datagrams: before.sink.Datagrams(after.sink, size), took: after.at.Sub(before.at),
+			usage:  after.usage[i].Sub(before.usage[i]),
+			stalls: r.line.generator.Stalls, generator: after.generator - before.generator,
+		}
+		s.elsewhere = after.busy - before.busy - (after.ours - before.ours) - s.generator
+		list = append(list, s)
+	}
+	if list[0].datagrams == 0 {
+		return nil, errors.New("nothing arrived")
+	}
+	return list, nil
+}
+
+// reading is all counters at one instant.
+type reading struct {
+	at        time.Time
+	sink      netbench.Received
+	usage     []netbench.Usage // by account
+	ours      time.Duration    // all boxes and the sink
+	generator time.Duration
+	busy      time.Duration
+}
+
+func (r *running) reading() (m reading, err error) {
+	m.at = time.Now()
+	if m.sink, err = r.line.sink().Received(); err != nil {
+		return m, err
+	}
+	for _, a := range r.accounts {
+		var sum netbench.Usage
+		for i := range a.payers {
+			u, err := a.payers[i].Usage()
+			if err != nil {
+				return m, err
+			}
+			sum.Process += u.Process
+			sum.NAPI += u.NAPI
+		}
+		m.usage = append(m.usage, sum)
+	}
+	m.generator = r.line.generator.CPU()
+	m.busy, err = netbench.Busy()
+	if err != nil {
+		return m, err
+	}
+	sink := netbench.Payer{Ports: []*netbench.Port{r.line.sink()}}
+	u, err := sink.Usage()
+	m.ours = u.Sum() + m.usage[len(m.usage)-1].Sum() // the last account has all boxes
+	return m, err
+}
+
+func (r *running) close() error {
+	for _, p := range r.started {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	}
+	for _, p := range r.started {
+		select {
+		case <-p.done:
+		case <-time.After(3 * time.Second):
+			_ = p.cmd.Process.Kill()
+			<-p.done
+		}
+	}
+	return r.line.close()
+}
