@@ -38,5 +38,8 @@ for entry in "${targets[@]}"; do
     echo "  fix: go test -run '$name/…' $package runs it again; mend the code and commit the input" >&2
     exit 1
   fi
-  tail -n 3 <<<"$output" | sed -nE "s#^fuzz: elapsed: ([^,]*), execs: ([0-9]+).*#  $package $name: \2 inputs in \1#p" | tail -n 1
+  # With many inputs kept from before, trying these again may be all there was time for.
+  last=$(grep '^fuzz: elapsed' <<<"$output" | tail -n 1)
+  did=$(sed -nE 's/.*execs: ([0-9]+).*/\1 inputs/p; s/.*baseline coverage: ([0-9]+).*/\1 kept inputs again/p' <<<"$last")
+  echo "  $package $name: ${did:-nothing}"
 done
