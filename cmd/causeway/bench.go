@@ -24,7 +24,7 @@ func newBenchCommand() *command {
 		Args:    subcommands,
 		RunE:    func(c *command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newBenchRepairCommand())
+	c.AddCommand(newBenchForwardCommand(), newBenchRepairCommand())
 	return c
 }
 

@@ -155,12 +155,16 @@ type bench struct {
 // setUp brings up all contenders' lines and proves that each carries every flow.
 func (b *bench) setUp(ctx context.Context) error {
 	for i, c := range contenders {
-		if len(b.Only) > 0 && !slices.Contains(b.Only, c.name) && c.name != Baseline {
+		if len(b.Only) > 0 && !slices.Contains(b.Only, c.name) && c.name != Baseline && c.name != ceiling {
 			continue
 		}
 		b.Say("setting up %s", c.name)
 		mark := fmt.Sprintf("b%s%c", strconv.FormatInt(int64(os.Getpid()%46656), 36), 'a'+i)
-		l, err := build(b.prefix, c.name, mark, c.hops, b.Cables, b.Window)
+		window := b.Window
+		if c.total != 0 {
+			window.Total = min(window.Total, c.total)
+		}
+		l, err := build(b.prefix, c.name, mark, c.hops, b.Cables, window)
 		if err != nil {
 			return err
 		}

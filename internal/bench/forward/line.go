@@ -109,9 +109,8 @@ func (l *line) connect(i int, mark string, o netbench.CableOptions) error {
 
 // routes are the way back to the clients.
 func (l *line) routes() error {
-	back := netns.Route{To: netip.MustParsePrefix("10.0.0.0/8"), Via: addr(0, 1)}
 	return errors.Join(
-		l.hop(1).AddRoute(back),
+		l.hosts[1].AddRoute(netns.Route{To: netip.MustParsePrefix("10.0.0.0/8"), Via: addr(0, 1)}),
 		l.sinkHost().AddRoute(netns.Route{To: netip.MustParsePrefix("0.0.0.0/0"), Via: addr(l.hops(), 1)}),
 	)
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"causeway/internal/bench/netbench"
 )
 
 // MirrorArgs is the command line that makes this program a Mirror.
@@ -20,7 +22,7 @@ func Mirror(ctx context.Context, listen, to netip.AddrPort) error {
 	if err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
-	_ = conn.SetReadBuffer(8 << 20)
+	netbench.ForceReceiveBuffer(conn, 8<<20)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	var back sync.WaitGroup

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -29,9 +30,16 @@ type Row struct {
 	Highest float64 `json:"ratio_highest"`
 
 	Rate float64 `json:"packets_per_second"`
-	// GeneratorBusy is the generator's share of a core. It polls, so it is near 1
-	// whenever it gets the core; GeneratorCeiling says what it could send.
-	Lossy int `json:"lossy_rounds"` // rounds in which something was lost
+	Loss float64 `json:"loss"` // share of packets, worst round
+}
+
+// Ceiling is what generator and sink do with nothing between them: far more than
+// any forwarder, or they would be what is measured.
+type Ceiling struct {
+	Size  int     `json:"size"`
+	Flows int     `json:"flows"`
+	Rate  float64 `json:"packets_per_second"`
+	Sink  float64 `json:"sink_ns_per_packet"`
 }
 
 // Machine is what it was measured on.
@@ -52,6 +60,8 @@ type Result struct {
 	Software bool     `json:"segmentation_in_software"` // the forwarder's device could not cut joined datagrams
 	Missing  []string `json:"missing,omitempty"`        // contenders that could not run, and why
 	Rows     []Row    `json:"rows"`
+	// Ceilings are of generator and sink alone.
+	Ceilings []Ceiling `json:"ceilings"`
 
 	options Options
 	cells   map[cell][]*measured
@@ -105,6 +115,10 @@ func (r *Result) finish(absent []string) {
 	for _, size := range r.options.Sizes {
 		for _, flows := range r.options.Flows {
 			for _, name := range r.order {
+				if name == ceiling {
+					r.Ceilings = append(r.Ceilings, r.ceiling(size, flows))
+					continue
+				}
 				r.Rows = append(r.Rows, r.row(cell{name, size, flows}))
 			}
 		}
@@ -122,7 +136,7 @@ func (r *Result) row(c cell) Row {
 		base[m.round] = m
 	}
 	var cpu, process, napi, rate, ratio []float64
-	lossy := 0
+	loss := 0.0
 	for _, m := range r.cells[c] {
 		cpu = append(cpu, m.perPacket(m.usage.Sum()))
 		process, napi = append(process, m.perPacket(m.usage.Process)), append(napi, m.perPacket(m.usage.NAPI))
@@ -130,19 +144,26 @@ func (r *Result) row(c cell) Row {
 		if b := base[m.round]; b != nil {
 			ratio = append(ratio, m.perPacket(m.usage.Sum())/b.perPacket(b.usage.Sum()))
 		}
-		if m.stalls > 0 {
-			lossy++
-		}
+		loss = max(loss, m.lost)
 	}
 	row := Row{
 		Name: c.name, Size: c.size, Flows: c.flows,
 		CPU: round(median(cpu), 0), Process: round(median(process), 0), NAPI: round(median(napi), 0),
-		Rate: round(median(rate), 0), Lossy: lossy,
+		Rate: round(median(rate), 0), Loss: round(loss, 4),
 	}
 	if len(ratio) > 0 {
 		row.Ratio, row.Lowest, row.Highest = round(median(ratio), 3), round(slices.Min(ratio), 3), round(slices.Max(ratio), 3)
 	}
 	return row
+}
+
+func (r *Result) ceiling(size, flows int) Ceiling {
+	var rate, sink []float64
+	for _, m := range r.cells[cell{ceiling, size, flows}] {
+		rate = append(rate, float64(m.datagrams)/m.took.Seconds())
+		sink = append(sink, m.perPacket(m.sinkUsage))
+	}
+	return Ceiling{size, flows, round(median(rate), 0), round(median(sink), 0)}
 }
 
 // median sorts v.
@@ -174,13 +195,28 @@ func (r *Result) Write(w io.Writer, colour bool) error {
 			t.Row(cli.Cell{Text: " "}, " ", " ", " ", " ", " ", " ", " ", " ", " ", " ")
 		}
 		note := " "
-		if row.Lossy > 0 {
-			note = fmt.Sprintf("lost packets in %d rounds", row.Lossy)
+		if row.Loss > 0 {
+			note = fmt.Sprintf("%.2g %% lost", 100*row.Loss)
 		}
 		t.Row(row.Name, row.Size, row.Flows, fmt.Sprintf("%.0f", row.CPU), fmt.Sprintf("%.0f", row.Process), fmt.Sprintf("%.0f", row.NAPI),
 			fmt.Sprintf("%.2f", row.Ratio), fmt.Sprintf("%.2f", row.Lowest), fmt.Sprintf("%.2f", row.Highest), fmt.Sprintf("%.0f", row.Rate/1000), note)
 	}
-	return t.Write(w, colour)
+	if err := t.Write(w, colour); err != nil {
+		return err
+	}
+	lowest := slices.MinFunc(r.Ceilings, func(a, b Ceiling) int { return cmp.Compare(a.Rate, b.Rate) })
+	_, err := fmt.Fprintf(w, "\n%d rounds of %s; %s, %d cores, Linux %s, %s; other programs used %.0f %% of the machine.\n"+
+		"Generator and sink with nothing between them: at least %.0f kpps.\n%s",
+		r.Rounds, r.Length, r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Go, 100*r.Machine.Elsewhere, lowest.Rate/1000, r.absent())
+	return err
+}
+
+func (r *Result) absent() string {
+	text := ""
+	for _, m := range r.Missing {
+		text += "Left out: " + m + "\n"
+	}
+	return text
 }
 
 func cpuModel() string {

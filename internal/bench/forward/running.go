@@ -145,18 +145,21 @@ type sample struct {
 	datagrams uint64
 	usage     netbench.Usage
 	took      time.Duration
-	stalls    int           // of the generator: something was lost
+	lost      float64       // share of what was sent
 	generator time.Duration // CPU
+	sinkUsage time.Duration // CPU
 	elsewhere time.Duration // CPU of all the machine's other work
 }
 
 // measure runs traffic and returns what each account used.
 func (r *running) measure(ctx context.Context, size, flows int, length time.Duration) ([]sample, error) {
 	var stop atomic.Bool
+	var sent, lost uint64
 	sending := make(chan error, 1)
-	r.line.generator.Stalls = 0
 	go func() {
-		sending <- r.line.generator.Run(&netbench.Stream{Clients: clients(flows), To: r.line.accelerated(), Size: size}, &stop)
+		var err error
+		sent, lost, err = r.line.generator.Run(&netbench.Stream{Clients: clients(flows), To: r.line.accelerated(), Size: size}, &stop)
+		sending <- err
 	}()
 	time.Sleep(warmUp)
 	before, err := r.reading()
@@ -175,10 +178,12 @@ func (r *running) measure(ctx context.Context, size, flows int, length time.Dura
 	for i, a := range r.accounts {
 		s := sample{
 			name: a.name, datagrams: before.sink.Datagrams(after.sink, size), took: after.at.Sub(before.at),
-			usage:  after.usage[i].Sub(before.usage[i]),
-			stalls: r.line.generator.Stalls, generator: after.generator - before.generator,
+			usage: after.usage[i].Sub(before.usage[i]),
+			lost:  float64(lost) / float64(max(sent, 1)), generator: after.generator - before.generator,
 		}
-		s.elsewhere = after.busy - before.busy - (after.ours - before.ours) - s.generator
+		all := len(r.accounts) - 1 // the last account has all boxes
+		s.sinkUsage = after.sinkUsage - before.sinkUsage
+		s.elsewhere = after.busy - before.busy - after.usage[all].Sub(before.usage[all]).Sum() - s.generator - s.sinkUsage
 		list = append(list, s)
 	}
 	if list[0].datagrams == 0 {
@@ -192,7 +197,7 @@ type reading struct {
 	at        time.Time
 	sink      netbench.Received
 	usage     []netbench.Usage // by account
-	ours      time.Duration    // all boxes and the sink
+	sinkUsage time.Duration
 	generator time.Duration
 	busy      time.Duration
 }
@@ -221,7 +226,7 @@ func (r *running) reading() (m reading, err error) {
 	}
 	sink := netbench.Payer{Ports: []*netbench.Port{r.line.sink()}}
 	u, err := sink.Usage()
-	m.ours = u.Sum() + m.usage[len(m.usage)-1].Sum() // the last account has all boxes
+	m.sinkUsage = u.Sum()
 	return m, err
 }
 

@@ -35,6 +35,10 @@ type Window struct {
 // DefaultWindow keeps forwarders busy with room to spare in every queue.
 var DefaultWindow = Window{Ring: 192, Total: 2048}
 
+// rest is how long the generator leaves the core to others when the window is full: a
+// fraction of what the first ring holds.
+const rest = 30 * time.Microsecond
+
 // burst is how many packets one system call sends.
 const burst = 64
 
@@ -48,7 +52,6 @@ type Generator struct {
 
 	// Of a run.
 	sent     uint64
-	Stalls   int // times that nothing arrived for stallAfter with the window full
 	heads    []mmsghdr
 	iovecs   []unix.Iovec
 	frames   []byte
@@ -117,28 +120,29 @@ const (
 	headLen     = offloadLen + ethernetLen + ipUDP
 )
 
-// Run sends s until stop is set. It takes a thread for itself.
-func (g *Generator) Run(s *Stream, stop *atomic.Bool) error {
+// Run sends s until stop is set, and returns how many packets it sent and how many of
+// them never came to the sink. It takes a thread for itself.
+func (g *Generator) Run(s *Stream, stop *atomic.Bool) (sent, lost uint64, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	g.tid.Store(int64(unix.Gettid()))
 	defer g.tid.Store(0)
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), priority)
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	pause := unix.NsecToTimespec(int64(rest))
 	g.prepare(s)
 	heads := make([][headLen]byte, len(s.Clients))
 	for i, c := range s.Clients {
 		g.head(&heads[i], c, s.To, s.Size)
 	}
-	credit, err := g.begin(s.Size)
-	if err != nil {
-		return err
-	}
-	for at := 0; !stop.Load(); {
-		ok, err := credit()
+	f, err := g.begin(s.Size)
+	for at := 0; err == nil && !stop.Load(); {
+		ok, err := f.ready()
 		if err != nil {
-			return err
+			return g.sent, 0, err
 		}
 		if !ok {
+			_ = unix.Nanosleep(&pause, nil)
 			continue
 		}
 		for i := range burst {
@@ -150,10 +154,13 @@ func (g *Generator) Run(s *Stream, stop *atomic.Bool) error {
 			}
 		}
 		if err := g.send(burst); err != nil {
-			return err
+			return g.sent, 0, err
 		}
 	}
-	return nil
+	if err == nil {
+		lost, err = f.settle()
+	}
+	return g.sent, lost, err
 }
 
 // Greet sends one packet of each client, so that forwarders make its sessions. Not
@@ -235,49 +242,81 @@ func sum(b []byte, start uint32) uint16 {
 }
 
 // stallAfter is how long nothing may arrive with the window full before what is
-// on its way counts as lost.
-const stallAfter = 3 * time.Millisecond
+// on its way counts as lost. The machine's other work may hold up a forwarder longer.
+const stallAfter = 30 * time.Millisecond
 
-// begin returns a function that tells whether another burst may be sent.
-func (g *Generator) begin(payload int) (func() (bool, error), error) {
-	var err error
-	read := func(p *Port) (r Received) {
-		if err == nil {
-			r, err = p.Received()
-		}
-		return r
-	}
-	dropped := func() (n uint64) {
-		if err == nil {
-			n, err = g.from.Dropped()
-		}
-		return n
-	}
-	atFirst, atSink, drops := read(g.first), read(g.sink), dropped()
+// flow knows what is on its way.
+type flow struct {
+	g               *Generator
+	payload         int
+	atFirst, atSink Received
+	drops           uint64
+	arrived, lost   uint64 // at the sink; given up
+	moved           time.Time
+}
+
+func (g *Generator) begin(payload int) (f flow, err error) {
+	f = flow{g: g, payload: payload, moved: time.Now()}
 	g.sent = 0
-	var there uint64 // at the sink, or given up
-	var given uint64
-	var moved time.Time
-	return func() (bool, error) {
-		inRing := g.sent - (dropped() - drops) - (read(g.first).Packets - atFirst.Packets)
-		if int64(inRing) > int64(g.window.Ring-burst) {
-			return false, err
-		}
-		arrived := atSink.Datagrams(read(g.sink), payload) + given
-		now := time.Now()
-		if arrived != there || moved.IsZero() {
-			there, moved = arrived, now
-		}
-		if int64(g.sent-there) <= int64(g.window.Total-burst) {
-			return true, err
-		}
-		if now.Sub(moved) > stallAfter {
-			g.Stalls++
-			given += g.sent - there
-			there, moved = g.sent, now
-		}
+	if f.atFirst, err = g.first.Received(); err != nil {
+		return f, err
+	}
+	if f.atSink, err = g.sink.Received(); err != nil {
+		return f, err
+	}
+	f.drops, err = g.from.Dropped()
+	return f, err
+}
+
+// underway is how many packets wait at the first device, and how many are anywhere
+// before the sink.
+func (f *flow) underway() (ring, total uint64, err error) {
+	first, err := f.g.first.Received()
+	if err != nil {
+		return 0, 0, err
+	}
+	sink, err := f.g.sink.Received()
+	if err != nil {
+		return 0, 0, err
+	}
+	drops, err := f.g.from.Dropped()
+	if err != nil {
+		return 0, 0, err
+	}
+	sent := f.g.sent - (drops - f.drops)
+	if arrived := f.atSink.Datagrams(sink, f.payload); arrived != f.arrived {
+		f.arrived, f.moved = arrived, time.Now()
+	}
+	// What was given up may arrive after all.
+	return sent - min(sent, first.Packets-f.atFirst.Packets), sent - min(sent, f.arrived+f.lost), nil
+}
+
+// ready reports whether another burst may be sent.
+func (f *flow) ready() (bool, error) {
+	ring, total, err := f.underway()
+	if err != nil || ring+burst > uint64(f.g.window.Ring) {
 		return false, err
-	}, err
+	}
+	if total+burst <= uint64(f.g.window.Total) {
+		return true, nil
+	}
+	if time.Since(f.moved) > stallAfter {
+		f.lost, f.moved = f.lost+total, time.Now()
+	}
+	return false, nil
+}
+
+// settle waits until all has arrived, or nothing comes any more, and returns how much
+// of what was sent was lost.
+func (f *flow) settle() (lost uint64, err error) {
+	f.lost, f.moved = 0, time.Now()
+	for {
+		_, total, err := f.underway()
+		if err != nil || total == 0 || time.Since(f.moved) > stallAfter {
+			return total, err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // send sends the first n frames. What the kernel does not take at once is tried again.

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"causeway/internal/lab/netns"
 )
 
@@ -65,4 +67,14 @@ func NFT(ns *netns.NS, rules string) error {
 		return fmt.Errorf("load nft rules into %s: %w: %s", ns.Name(), err, strings.TrimSpace(out.String()))
 	}
 	return nil
+}
+
+// ForceReceiveBuffer gives a socket a buffer beyond the system's limit, where that is
+// allowed.
+func ForceReceiveBuffer(conn *net.UDPConn, size int) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) })
 }
