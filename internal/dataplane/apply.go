@@ -156,7 +156,7 @@ func (b *builder) segments() error {
 			}
 		}
 		if old := b.old(p); old != nil {
-			p.segment, p.links, p.toldUp = old.segment, old.links, old.toldUp
+			p.segment, p.links, p.toldUp, p.fates = old.segment, old.links, old.toldUp, old.fates
 		} else {
 			s, err := segment.New(segment.Config{
 				Name: p.Name, Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label,
@@ -191,6 +191,7 @@ func (b *builder) routes() {
 	for _, r := range b.plan.snap.Routes {
 		to := b.plan.byName[r.To]
 		w := newWay(to, r.Policy == snapshot.Fixed, b.e.predictor)
+		w.chooser.Joint = w.jointOf(b.e)
 		for _, via := range r.Candidates {
 			labels := make([]snapshot.Label, 0, len(via)+1)
 			for _, name := range via {

@@ -31,6 +31,7 @@ import (
 	"causeway/internal/keys"
 	"causeway/internal/mono"
 	"causeway/internal/route"
+	"causeway/internal/snapshot"
 )
 
 // Use says what a socket is for, which decides how it treats large packets.
@@ -100,6 +101,7 @@ type Engine struct {
 	sweepAt, routesAt, linksAt mono.Time
 	linksBuf                   []byte
 	predictor                  *route.Predictor
+	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first
 	unknownBudget              budget
 
 	drops Drops
@@ -135,6 +137,7 @@ func NewEngine(cfg EngineConfig) *Engine {
 		orders:  map[orderKey]*resequence.Config{},
 
 		predictor: new(route.Predictor),
+		joints:    map[[2]snapshot.Label]*route.Joint{},
 	}
 	e.emit = e.emitHeld
 	return e

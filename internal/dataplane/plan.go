@@ -43,6 +43,7 @@ type peer struct {
 	wires   []peerWire
 	links   links // what the peer last said of its own segments
 	toldUp  bool  // what the neighbours were last told of this segment
+	fates   fates // of the newest pings
 }
 
 type peerWire struct {

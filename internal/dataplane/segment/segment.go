@@ -68,6 +68,8 @@ type Host interface {
 	Frame(now mono.Time, s *Segment, frame []byte, stable bool)
 	// Control hands over a control message from the peer, borrowed for the call.
 	Control(now mono.Time, s *Segment, message []byte)
+	// Fate tells what became of a ping to the peer over its best wire.
+	Fate(s *Segment, sentAt mono.Time, lost bool)
 	// Rand returns 64 random bits.
 	Rand() uint64
 }

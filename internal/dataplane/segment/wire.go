@@ -206,7 +206,9 @@ func (s *Segment) dueWires(now mono.Time) {
 		if busy || !w.up || w.mtu.searching() {
 			interval = pingBusy
 		}
-		w.pingAt = now.Add(interval)
+		// On a grid, so that the pings of all segments of this PoP meet the same
+		// moments: what they lose together is measured so.
+		w.pingAt = (now/mono.Time(interval) + 1) * mono.Time(interval)
 	}
 	if changed {
 		s.shareWires()
@@ -292,7 +294,11 @@ func (s *Segment) takePong(now mono.Time, p []byte) {
 	w.estimate.RTT(now, now.Sub(sent))
 	w.here.RTT(now, now.Sub(sent))
 	w.estimate.OneWay(now, time.Duration(binary.BigEndian.Uint64(p[28:])))
-	w.learnFates(binary.BigEndian.Uint32(p[16:]), binary.BigEndian.Uint64(p[20:]))
+	w.learnFates(binary.BigEndian.Uint32(p[16:]), binary.BigEndian.Uint64(p[20:]), func(sentAt mono.Time, lost bool) {
+		if int(p[1]) == s.bestWire() {
+			s.host.Fate(s, sentAt, lost)
+		}
+	})
 	size := int(binary.BigEndian.Uint16(p[2:])) + w.ipOverhead() + seal.Overhead
 	changed := w.mtu.answered(now, size)
 	if !w.up {
@@ -308,8 +314,8 @@ func (s *Segment) takePong(now mono.Time, p []byte) {
 // not is taken for lost.
 const reorderGuard = 2
 
-// learnFates takes in which of our pings the peer has seen.
-func (w *wire) learnFates(highest uint32, bits uint64) {
+// learnFates takes in which of our pings the peer has seen, and tells each fate.
+func (w *wire) learnFates(highest uint32, bits uint64, tell func(sentAt mono.Time, lost bool)) {
 	if w.seq-highest >= pingHistory { // not one of ours
 		return
 	}
@@ -319,7 +325,9 @@ func (w *wire) learnFates(highest uint32, bits uint64) {
 		if age >= pingHistory || w.seq-w.fated >= pingHistory {
 			continue // too long ago to tell
 		}
-		w.estimate.Fate(w.sentAt[w.fated%pingHistory], bits>>age&1 == 0)
+		sentAt, lost := w.sentAt[w.fated%pingHistory], bits>>age&1 == 0
+		w.estimate.Fate(sentAt, lost)
+		tell(sentAt, lost)
 	}
 }
 
