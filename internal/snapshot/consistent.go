@@ -27,6 +27,7 @@ const (
 	MinUnconfirmed           = 16
 	MaxUnconfirmed           = 1_000_000
 	MaxHandshakesPerSec      = 100_000
+	MaxFailover              = 9
 	maxName, maxText, keyLen = 63, 128, 32
 )
 
@@ -37,7 +38,7 @@ const (
 func (s Snapshot) Consistent() problem.List {
 	j := judge{
 		Snapshot: WithDefaults(s),
-		peers:    map[string]int{}, overlays: map[string]int{}, groups: map[string]int{}, routes: map[string]bool{}, listeners: map[string]int{}, own: map[netip.Addr]string{},
+		peers:    map[string]int{}, overlays: map[string]int{}, groups: map[string]int{}, routes: map[string]bool{}, allowances: map[string]bool{}, listeners: map[string]int{}, own: map[netip.Addr]string{},
 	}
 	j.index()
 	j.shape()
@@ -56,6 +57,7 @@ func (s Snapshot) Consistent() problem.List {
 		j.group(i)
 	}
 	j.sockets()
+	j.allowanceList()
 	j.limits()
 	return j.found
 }
@@ -66,7 +68,7 @@ type judge struct {
 	found problem.List
 
 	peers, overlays, listeners, groups map[string]int        // index by name, of the first that has it
-	routes                             map[string]bool       // PoPs that some route goes to
+	routes, allowances                 map[string]bool       // PoPs that some route goes to; names of allowances
 	own                                map[netip.Addr]string // addresses of PoPs, and the field that says so
 }
 
@@ -90,6 +92,9 @@ func (j *judge) index() {
 	}
 	for _, r := range j.Routes {
 		j.routes[r.To] = true
+	}
+	for _, a := range j.Allowances {
+		j.allowances[a.Name] = true
 	}
 	j.indexOwn()
 }

@@ -14,6 +14,7 @@ const (
 	DefaultUnconfirmed       = 4096
 	DefaultSessionsPerPrefix = 1024
 	DefaultHandshakesPerSec  = 50
+	DefaultTrafficPercentage = 100
 )
 
 // WithDefaults returns a copy of s in which every field that was left out has
@@ -41,6 +42,10 @@ func WithDefaults(s Snapshot) Snapshot {
 	s.EndpointGroups = slices.Clone(s.EndpointGroups)
 	for i := range s.EndpointGroups {
 		s.EndpointGroups[i] = groupWithDefaults(s.EndpointGroups[i])
+	}
+	s.Allowances = slices.Clone(s.Allowances)
+	for i := range s.Allowances {
+		s.Allowances[i] = s.Allowances[i].withDefaults()
 	}
 	s.Limits.Sessions = cmp.Or(s.Limits.Sessions, DefaultSessions)
 	s.Limits.Unconfirmed = cmp.Or(s.Limits.Unconfirmed, DefaultUnconfirmed)
@@ -99,6 +104,8 @@ func listenerWithDefaults(l Listener) Listener {
 	}
 	l.Ports = slices.Clone(l.Ports)
 	l.Allow = slices.Clone(l.Allow)
+	l.Failover = slices.Clone(l.Failover)
+	l.Allowances = slices.Clone(l.Allowances)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, DefaultIdle)
 	l.Repair = cmp.Or(l.Repair, Balanced)
 	l.Order = cmp.Or(l.Order, Ordered)
@@ -117,6 +124,15 @@ func groupWithDefaults(g EndpointGroup) EndpointGroup {
 		g.Endpoints[i].Weight = &weight
 	}
 	g.Initiate = slices.Clone(g.Initiate)
+	percentage := DefaultTrafficPercentage
+	if given := g.TrafficPercentage; given != nil {
+		percentage = *given
+	}
+	g.TrafficPercentage = &percentage
+	if g.Health != nil {
+		health := g.Health.WithDefaults()
+		g.Health = &health
+	}
 	return g
 }
 

@@ -30,6 +30,12 @@ func (j *judge) group(i int) {
 	if len(g.Endpoints) == 0 && here {
 		j.missing(path+".endpoints", "at least one endpoint, as this group's traffic leaves here", "give the VPN device's address, such as {address: 198.51.100.7}")
 	}
+	j.between(path+".traffic_percentage", *g.TrafficPercentage, 0, 100, "percent")
+	if g.Health != nil {
+		for _, p := range g.Health.Check() {
+			j.add(p.Under(path + ".health"))
+		}
+	}
 	for k := range g.Endpoints {
 		j.endpoint(fmt.Sprintf("%s.endpoints[%d]", path, k), g, k)
 	}
@@ -43,6 +49,7 @@ func (j *judge) endpoint(path string, g EndpointGroup, k int) {
 	if *e.Weight < 0 || *e.Weight > MaxWeight {
 		j.refuse(path+".weight", *e.Weight, fmt.Sprintf("0 to %d", MaxWeight), "0 sends no new sessions there; leave it out for %d", DefaultWeight)
 	}
+	j.text(path+".domain", e.Domain)
 	if !e.Address.IsValid() {
 		j.missing(path+".address", "the IP address of a VPN device", "")
 		return
@@ -104,7 +111,7 @@ func (j *judge) initiate(path string, g EndpointGroup, k int) {
 
 // initiateHere judges a rule whose listener is on this PoP.
 func (j *judge) initiateHere(path string, g EndpointGroup, in Initiate) {
-	fits := func(l Listener) bool { return l.EndpointGroup == g.Name && l.binds(in.Accelerated) }
+	fits := func(l Listener) bool { return l.goesTo(g.Name) && l.binds(in.Accelerated) }
 	if in.Listener == "" {
 		if !slices.ContainsFunc(j.Listeners, fits) {
 			j.refuse(path+".accelerated", in.Accelerated, "the bind address of a listener here whose endpoint_group is "+g.Name, "add such a listener, or correct the address")
@@ -118,7 +125,7 @@ func (j *judge) initiateHere(path string, g EndpointGroup, in Initiate) {
 	}
 	l := j.Listeners[i]
 	switch {
-	case l.EndpointGroup != g.Name:
+	case !l.goesTo(g.Name):
 		j.refuse(path+".listener", in.Listener, "a listener whose endpoint_group is "+g.Name, "listeners[%d] goes to %s", i, l.EndpointGroup)
 	case !l.binds(in.Accelerated):
 		j.refuse(path+".accelerated", in.Accelerated, "one of the bind addresses of listener "+l.Name, "see listeners[%d].addresses", i)
@@ -127,10 +134,14 @@ func (j *judge) initiateHere(path string, g EndpointGroup, in Initiate) {
 	}
 }
 
-// noEndpoint says why traffic must never be sent to a, or nothing. A PoP that
+// noEndpoint says why traffic must never be sent to a, or nothing.
+func (j *judge) noEndpoint(a netip.Addr) string { return NoEndpoint(a, j.ownAddress) }
+
+// NoEndpoint says why traffic must never be sent to a, or nothing. A PoP that
 // sent it there would reach its own machine, its neighbours, a cloud's metadata
-// service or another PoP in the name of whoever wrote the endpoint.
-func (j *judge) noEndpoint(a netip.Addr) string {
+// service or another PoP in the name of whoever wrote the endpoint. Own, which
+// may be nil, says which of the overlay's own addresses one is, or nothing.
+func NoEndpoint(a netip.Addr, own func(netip.Addr) string) string {
 	if a.Zone() != "" {
 		return "an address with a zone is valid on one link only"
 	}
@@ -140,11 +151,13 @@ func (j *judge) noEndpoint(a netip.Addr) string {
 	if why := special(a); why != "" {
 		return why
 	}
-	if what := j.ownAddress(a); what != "" {
-		return "this is " + what + ", so packets would go round in circles"
+	if own != nil {
+		if what := own(a); what != "" {
+			return "this is " + what + ", so packets would go round in circles"
+		}
 	}
 	if inner, by := embedded(a); inner.IsValid() {
-		if why := j.noEndpoint(inner); why != "" {
+		if why := NoEndpoint(inner, own); why != "" {
 			return fmt.Sprintf("%s leads to %v: %s", by, inner, why)
 		}
 	}

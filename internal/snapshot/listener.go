@@ -24,6 +24,8 @@ func (j *judge) listener(i int) {
 	j.choice(path+".order", string(l.Order), string(Ordered), string(Windowed), string(Unordered))
 	j.between(path+".replay_window", l.ReplayWindow, ReplayWin, MaxReplayWindow, "packets")
 	j.listenerAllow(path, l)
+	j.listenerFailover(path, l)
+	j.listenerAllowances(path, l)
 }
 
 func (j *judge) listenerAddresses(path string, l Listener) {
@@ -60,14 +62,33 @@ func (j *judge) listenerPorts(path string, l Listener) {
 }
 
 func (j *judge) listenerGroup(path string, l Listener) {
-	i, ok := j.groups[l.EndpointGroup]
-	if !ok || l.EndpointGroup == "" {
-		j.reference(path+".endpoint_group", l.EndpointGroup, "the name of an endpoint group", slices.Sorted(maps.Keys(j.groups)))
+	j.reachableGroup(path+".endpoint_group", l.EndpointGroup)
+}
+
+func (j *judge) listenerFailover(path string, l Listener) {
+	if len(l.Failover) > MaxFailover {
+		j.refuse(path+".failover", len(l.Failover), fmt.Sprintf("at most %d groups", MaxFailover), "keep those that are worth having")
+	}
+	for k, name := range l.Failover {
+		at := fmt.Sprintf("%s.failover[%d]", path, k)
+		if name != "" && (name == l.EndpointGroup || slices.Contains(l.Failover[:k], name)) {
+			j.refuse(at, clip(name), "each group once", "remove the repetition")
+			continue
+		}
+		j.reachableGroup(at, name)
+	}
+}
+
+// reachableGroup judges the name of a group that packets are to be sent to.
+func (j *judge) reachableGroup(path, name string) {
+	i, ok := j.groups[name]
+	if !ok || name == "" {
+		j.reference(path, name, "the name of an endpoint group", slices.Sorted(maps.Keys(j.groups)))
 		return
 	}
 	egress := j.EndpointGroups[i].PoP
 	if _, peer := j.peers[egress]; peer && egress != j.PoP.Name && !j.routes[egress] {
-		j.refuse(path+".endpoint_group", l.EndpointGroup, "a group whose PoP can be reached",
+		j.refuse(path, name, "a group whose PoP can be reached",
 			"its traffic leaves at %s, which has no wires and no route; add one of them", egress)
 	}
 }
@@ -102,4 +123,9 @@ func (l Listener) allows(client netip.Addr) bool {
 // binds reports whether a is one of l's addresses, in its bind form.
 func (l Listener) binds(a netip.Addr) bool {
 	return slices.ContainsFunc(l.Addresses, func(own Address) bool { return own.Bind == a })
+}
+
+// goesTo reports whether l's clients may be sent to the named group.
+func (l Listener) goesTo(group string) bool {
+	return l.EndpointGroup == group || slices.Contains(l.Failover, group)
 }

@@ -30,6 +30,7 @@ type Snapshot struct {
 	Routes         []Route         `json:"routes,omitempty" yaml:"routes,omitempty"`                   // how to reach other PoPs; default: direct to every peer that has wires
 	Listeners      []Listener      `json:"listeners,omitempty" yaml:"listeners,omitempty"`             // what it accepts from clients
 	EndpointGroups []EndpointGroup `json:"endpoint_groups,omitempty" yaml:"endpoint_groups,omitempty"` // where traffic goes; those with PoP == this one leave here
+	Allowances     []Allowance     `json:"allowances,omitempty" yaml:"allowances,omitempty"`           // bandwidth and connections that listeners may use
 	Limits         Limits          `json:"limits,omitempty" yaml:"limits,omitempty"`
 }
 
@@ -132,6 +133,15 @@ type Listener struct {
 	Order         Order          `json:"order,omitempty" yaml:"order,omitempty"`                 // default ordered
 	ReplayWindow  int            `json:"replay_window,omitempty" yaml:"replay_window,omitempty"` // the VPN devices' window in packets, 32–65,536; default 32
 	Allow         []netip.Prefix `json:"allow,omitempty" yaml:"allow,omitempty"`                 // client addresses that may use it; default everyone
+
+	// Failover names further groups, in order. A new client goes to the first
+	// group that has a healthy endpoint and that takes it by its
+	// TrafficPercentage, otherwise on to the next; when none does, to
+	// EndpointGroup. At most 9; default none.
+	Failover []string `json:"failover,omitempty" yaml:"failover,omitempty"`
+	// Allowances names those that each packet is held against, at most 8;
+	// default none.
+	Allowances []string `json:"allowances,omitempty" yaml:"allowances,omitempty"`
 }
 
 // EndpointGroup is where a listener's traffic leaves and to whom.
@@ -143,12 +153,21 @@ type EndpointGroup struct {
 	// Initiate lists who an endpoint reaches when it sends to the egress IP
 	// before any client did. The listener's ingress PoP opens the session.
 	Initiate []Initiate `json:"initiate,omitempty" yaml:"initiate,omitempty"`
+	// TrafficPercentage is the share of the clients that come to this group and
+	// stay; the others go on to the listener's next group. 0–100; default 100.
+	TrafficPercentage *int `json:"traffic_percentage,omitempty" yaml:"traffic_percentage,omitempty"`
+	// Health is how the egress PoP asks the endpoints whether they live; default
+	// not at all, and all count as healthy.
+	Health *HealthCheck `json:"health,omitempty" yaml:"health,omitempty"`
 }
 
 // Endpoint is a VPN device behind the egress PoP.
 type Endpoint struct {
 	Address netip.Addr `json:"address" yaml:"address"`
 	Weight  *int       `json:"weight,omitempty" yaml:"weight,omitempty"` // 0–255, 0 = drain; default 128
+	// Domain says which domain name Address was looked up from, for people and
+	// for a PoP that looks it up itself; default none.
+	Domain string `json:"domain,omitempty" yaml:"domain,omitempty"`
 }
 
 // Initiate binds an endpoint to the client it may call.
