@@ -63,7 +63,7 @@ func iperfLoss(r IperfResult) string {
 
 // iperfGrace is how long a run may take beyond its time: through a tunnel that
 // loses half its packets iperf3's own talk takes long, too.
-const iperfGrace = 15 * time.Second
+const iperfGrace = 10 * time.Second
 
 func (l *Lab) runIperf(ctx context.Context, t scenario.Tunnel, r *IperfResult) error {
 	port := fmt.Sprint(5201 + iperfPorts.Add(1)%1000)
@@ -129,6 +129,7 @@ type iperfSum struct {
 	Retransmits int     `json:"retransmits"`
 	Lost        float64 `json:"lost_percent"`
 	Packets     int     `json:"packets"`
+	LostPackets int     `json:"lost_packets"`
 }
 
 type iperfJSON struct {
@@ -154,12 +155,9 @@ func (r *IperfResult) read(client, server []byte, runErr error) error {
 		r.Loss, r.Sent = c.End.Sum.Lost/100, c.End.Sum.Packets
 		return nil
 	}
-	if json.Unmarshal(server, &s) == nil && len(s.Intervals) > 0 && r.Run.Protocol == "tcp" && !r.Run.Reverse {
-		var bytes float64
-		for _, i := range s.Intervals {
-			bytes += i.Sum.Bytes
-		}
-		r.Mbit, r.Retransmits = bytes*8/r.Run.Duration.Seconds()/1e6, c.End.Sent.Retransmits
+	if json.Unmarshal(server, &s) == nil && len(s.Intervals) > 0 && !r.Run.Reverse {
+		r.addUp(s)
+		r.Retransmits = c.End.Sent.Retransmits
 		return nil
 	}
 	switch {
@@ -169,4 +167,19 @@ func (r *IperfResult) read(client, server []byte, runErr error) error {
 		return fmt.Errorf("iperf3 did not finish within %v: %w", r.Run.Duration+iperfGrace, runErr)
 	}
 	return fmt.Errorf("iperf3 said nothing that could be read")
+}
+
+// addUp takes the numbers from what the server saw second by second.
+func (r *IperfResult) addUp(s iperfJSON) {
+	var bytes float64
+	var lost int
+	for _, i := range s.Intervals {
+		bytes += i.Sum.Bytes
+		lost += i.Sum.LostPackets
+		r.Sent += i.Sum.Packets
+	}
+	r.Mbit = bytes * 8 / r.Run.Duration.Seconds() / 1e6
+	if r.Sent > 0 {
+		r.Loss = float64(lost) / float64(r.Sent)
+	}
 }

@@ -252,6 +252,11 @@ func TestIperfIsReadEvenWhenTheClientDidNotFinish(t *testing.T) {
 	if err != nil || math.Abs(tcp.Mbit-2) > 1e-9 {
 		t.Errorf("got %v Mbit/s, %v; want 2", tcp.Mbit, err)
 	}
+	udp := IperfResult{Run: scenario.Iperf{Protocol: "udp", Duration: time.Second}}
+	err = udp.read(nil, []byte(`{"intervals":[{"sum":{"bytes":1000,"packets":30,"lost_packets":6}},{"sum":{"bytes":1000,"packets":10,"lost_packets":4}}]}`), nil)
+	if err != nil || udp.Sent != 40 || udp.Loss != 0.25 {
+		t.Errorf("got %+v, %v; want 40 sent, a quarter lost", udp, err)
+	}
 	if err := tcp.read([]byte(`{"error":"unable to connect to server: Connection refused"}`), nil, nil); err == nil {
 		t.Error("a run that never connected has a rate")
 	}
