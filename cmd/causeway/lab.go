@@ -355,6 +355,11 @@ func newLabExecCommand() *command {
 			if len(args) < 2 {
 				return cli.Misuse("no command was given; after the node stands what is to run there")
 			}
+			// A Ctrl-C is for the command, which gets it too; we wait for its end.
+			// (Caught and not ignored, because the command would inherit the latter.)
+			interrupts := make(chan os.Signal, 1)
+			signal.Notify(interrupts, os.Interrupt)
+			defer signal.Stop(interrupts)
 			cmd := exec.Command(args[1], args[2:]...)
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 			return l.Exec(args[0], cmd)
