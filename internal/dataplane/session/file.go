@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,8 @@ type File struct {
 	f     *os.File
 	b     []byte // the mapping: a header, then slots
 	slots int
+
+	Lost uint64 // records that could not be written or read: no room, or the disk is full
 }
 
 const (
@@ -34,7 +37,7 @@ func OpenFile(path string, slots int) (f *File, setAside bool, err error) {
 	}
 	var header [fileHeader]byte
 	n, _ := h.ReadAt(header[:], 0)
-	if n > 0 && string(header[:8]) != fileMagic {
+	if n > 0 && !ours(header[:]) {
 		h.Close()
 		if err := os.Rename(path, path+".old"); err != nil {
 			return nil, false, fmt.Errorf("set aside session file of another format: %w", err)
@@ -59,26 +62,49 @@ func OpenFile(path string, slots int) (f *File, setAside bool, err error) {
 	return &File{f: h, b: b, slots: int((size - fileHeader) / RecordLen)}, false, nil
 }
 
-// Write implements Store. A slot beyond the file's room is not kept.
+// ours reports whether a file that begins with header is one of this format.
+func ours(header []byte) bool {
+	return string(header[:8]) == fileMagic && binary.BigEndian.Uint32(header[8:]) == RecordLen
+}
+
+// Write implements Store. A slot beyond the file's room is not kept, nor one
+// that the disk has no space for: Lost counts those.
 func (f *File) Write(slot int, rec []byte) {
 	if r := f.record(slot); r != nil {
-		copy(r, rec)
+		f.careful(func() { copy(r, rec) })
+	} else {
+		f.Lost++
 	}
 }
 
 // Erase implements Store.
 func (f *File) Erase(slot int) {
 	if r := f.record(slot); r != nil {
-		clear(r)
+		f.careful(func() { clear(r) })
 	}
+}
+
+// careful touches the mapping. Where the disk is full, or the file was cut
+// short by another program, the kernel answers with a signal (SIGBUS) that would
+// end the process: what is kept on disk is not worth that.
+func (f *File) careful(touch func()) {
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if recover() != nil {
+			f.Lost++
+		}
+	}()
+	touch()
 }
 
 // Records implements Store.
 func (f *File) Records(each func(int, []byte)) {
+	var rec [RecordLen]byte
 	for slot := range f.slots {
-		r := f.record(slot)
-		if r[0] != 0 || r[1] != 0 {
-			each(slot, r)
+		f.careful(func() { copy(rec[:], f.record(slot)) })
+		if rec[0] != 0 || rec[1] != 0 {
+			each(slot, rec[:])
 		}
 	}
 }

@@ -132,6 +132,16 @@ type egressKey struct {
 	egressPort, endpointPort uint16
 }
 
+// portsKey is an egress IP and an endpoint: what ports are given out between.
+type portsKey struct {
+	egress, endpoint [16]byte
+	endpointPort     uint16
+}
+
+func portsOf(s *Session) portsKey {
+	return portsKey{s.Egress.Addr().As16(), s.Endpoint.Addr().As16(), s.Endpoint.Port()}
+}
+
 func flowOf(ingress snapshot.Label, client, accelerated netip.AddrPort) flowKey {
 	return flowKey{client.Addr().As16(), accelerated.Addr().As16(), client.Port(), accelerated.Port(), ingress}
 }

@@ -27,7 +27,7 @@ type Store interface {
 //
 //	0      format, 1
 //	1      role (2 bits) | proven (bit 2)
-//	2..5   CRC-32C of the rest
+//	2..5   CRC-32C of all the other bytes
 //	6..21  ID, alias
 //	22..97 client, accelerated, endpoint, egress: 16-byte address, port; a byte of family each
 //	98..   ingress, egress label; group, listener; idle seconds; mode, order, window; last active (unix ns)
@@ -77,16 +77,22 @@ func encode(b []byte, s *Session, lastActive int64) {
 	be.PutUint16(b[124:], s.Window)
 	be.PutUint64(b[126:], uint64(lastActive))
 	b[134] = byte(s.Seen)
-	be.PutUint32(b[2:], crc32.Checksum(b[6:RecordLen], castagnoli))
+	be.PutUint32(b[2:], sum(b))
+}
+
+func sum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:2], castagnoli), castagnoli, b[6:RecordLen])
 }
 
 func decode(b []byte) (s Session, proven bool, lastActive int64, ok bool) {
 	be := binary.BigEndian
-	if len(b) < RecordLen || b[0] != recordFormat || be.Uint32(b[2:]) != crc32.Checksum(b[6:RecordLen], castagnoli) {
+	if len(b) < RecordLen || b[0] != recordFormat || be.Uint32(b[2:]) != sum(b) {
 		return s, false, 0, false
 	}
 	s.Role, proven = Role(b[1]&3), b[1]&4 != 0
-	s.ID, s.Alias = be.Uint64(b[6:]), be.Uint64(b[14:])
+	if s.ID, s.Alias = be.Uint64(b[6:]), be.Uint64(b[14:]); s.Alias == s.ID {
+		s.Alias = 0
+	}
 	at := 22
 	for _, a := range [...]*netip.AddrPort{&s.Client, &s.Accelerated, &s.Endpoint, &s.Egress} {
 		ip := netip.AddrFrom16([16]byte(b[at : at+16]))
@@ -120,24 +126,20 @@ func (t *Table) Restore(now mono.Time, keep func(*Session) bool) (restored, dama
 			drop = append(drop, slot)
 			return
 		}
-		// A wall clock that was set back makes an age negative: take it as fresh.
-		age := time.Duration(max(0, wall-last))
+		// It may have been active until just before the next saving. A wall clock
+		// that was set back makes an age negative: take it as fresh.
+		age := max(0, time.Duration(wall-last)-s.saveEvery())
 		s.Confirmed = true
-		if age >= s.Idle || t.byID[s.ID] != 0 || t.confirmed >= t.limits.Confirmed || !keep(&s) {
+		if age >= s.Idle || t.taken(&s) || t.confirmed >= t.limits.Confirmed || !keep(&s) {
 			drop = append(drop, slot)
 			return
 		}
 		for len(t.used) < slot {
 			t.free = append(t.free, t.newSlot())
 		}
-		n := t.addAt(t.newSlot(), now, s)
-		n.LastActive, n.Saved = now.Add(-age), now.Add(-age)
-		a := n.Assoc
-		a.Proven = a.Proven || proven
-		if a.sessions == 1 {
-			a.LastActive = n.LastActive
-		}
-		a.LastActive = max(a.LastActive, n.LastActive)
+		n := t.addAt(t.newSlot(), now.Add(-age), s)
+		n.Created, n.Saved = now, n.LastActive
+		n.Assoc.Proven = n.Assoc.Proven || proven
 		restored++
 		t.Restored++
 	})
@@ -145,4 +147,11 @@ func (t *Table) Restore(now mono.Time, keep func(*Session) bool) (restored, dama
 		t.store.Erase(slot)
 	}
 	return restored, damaged
+}
+
+// taken reports whether another session has one of s's names or addresses.
+func (t *Table) taken(s *Session) bool {
+	return t.byID[s.ID] != 0 || s.Alias != 0 && t.byID[s.Alias] != 0 ||
+		t.byFlow[flowOf(s.IngressPoP, s.Client, s.Accelerated)] != 0 ||
+		s.Role&Egress != 0 && t.byOut[egressOf(s.Egress, s.Endpoint)] != 0
 }

@@ -37,6 +37,7 @@ type Table struct {
 	byID   map[uint64]uint32
 	byFlow map[flowKey]uint32
 	byOut  map[egressKey]uint32
+	ports  map[portsKey]*ports
 	assocs map[assocKey]*Association
 	prefix map[netip.Prefix]int
 
@@ -65,7 +66,7 @@ type Table struct {
 func NewTable(l Limits, store Store) *Table {
 	return &Table{
 		limits: l, store: store,
-		byID: map[uint64]uint32{}, byFlow: map[flowKey]uint32{}, byOut: map[egressKey]uint32{},
+		byID: map[uint64]uint32{}, byFlow: map[flowKey]uint32{}, byOut: map[egressKey]uint32{}, ports: map[portsKey]*ports{},
 		assocs: map[assocKey]*Association{}, prefix: map[netip.Prefix]int{},
 		ring: make([]uint32, l.Unconfirmed),
 		Gone: func(*Session) {}, Wall: time.Now,
@@ -75,10 +76,10 @@ func NewTable(l Limits, store Store) *Table {
 // SetLimits changes the bounds; sessions already there stay.
 func (t *Table) SetLimits(l Limits) {
 	if l.Unconfirmed != len(t.ring) {
-		old := t.ring
+		old, oldest := t.ring, t.ringAt
 		t.ring, t.ringAt = make([]uint32, l.Unconfirmed), 0
-		for _, place := range old {
-			if place != 0 {
+		for i := range old { // the oldest first, so that they are pushed out
+			if place := old[(oldest+i)%len(old)]; place != 0 {
 				t.enterRing(t.at(place - 1))
 			}
 		}
@@ -87,7 +88,7 @@ func (t *Table) SetLimits(l Limits) {
 }
 
 // Len returns how many sessions there are and how many of them are confirmed.
-func (t *Table) Len() (all, confirmed int) { return len(t.byID), t.confirmed }
+func (t *Table) Len() (all, confirmed int) { return len(t.used) - len(t.free), t.confirmed }
 
 // ByID finds a session by either of its names.
 func (t *Table) ByID(id uint64) *Session { return t.find(t.byID[id]) }
@@ -109,13 +110,18 @@ func (t *Table) Association(ingress snapshot.Label, client netip.Addr, group Nam
 
 // Add makes a session like s, unconfirmed unless s.Confirmed is set, and joins
 // it to its association. It may push out the oldest unconfirmed session, never
-// a confirmed one. The returned session belongs to the table.
+// a confirmed one. The returned session belongs to the table. Its names and
+// addresses must be nobody else's: see ByID, ByFlow, ByEgress.
 func (t *Table) Add(now mono.Time, s Session) (*Session, Refusal) {
 	p := prefixOf(s.Client.Addr())
 	if t.prefix[p] >= t.limits.PerPrefix {
 		return nil, PrefixFull
 	}
-	return t.addAt(t.slot(), now, s), Admitted
+	n := t.addAt(t.slot(), now, s)
+	if n.Confirmed {
+		t.Save(now, n)
+	}
+	return n, Admitted
 }
 
 func (t *Table) addAt(slot uint32, now mono.Time, s Session) *Session {
@@ -132,9 +138,7 @@ func (t *Table) addAt(slot uint32, now mono.Time, s Session) *Session {
 		t.byID[n.Alias] = slot + 1
 	}
 	t.byFlow[flowOf(n.IngressPoP, n.Client, n.Accelerated)] = slot + 1
-	if n.Role&Egress != 0 && n.Egress.Port() != 0 {
-		t.byOut[egressOf(n.Egress, n.Endpoint)] = slot + 1
-	}
+	t.listEgress(n)
 	if n.Confirmed {
 		t.confirmed++
 	} else {
@@ -144,9 +148,9 @@ func (t *Table) addAt(slot uint32, now mono.Time, s Session) *Session {
 }
 
 // Rename lets s also be found as id, for when both ends opened the same flow at
-// once under names of their own.
+// once under names of their own. Another session's name is left alone.
 func (t *Table) Rename(s *Session, id uint64) {
-	if s.ID == id || s.Alias == id {
+	if s.ID == id || s.Alias == id || t.byID[id] != 0 {
 		return
 	}
 	if s.Alias != 0 {
@@ -162,12 +166,36 @@ func (t *Table) SetEgress(s *Session, egress netip.AddrPort) {
 	if s.Egress == egress {
 		return
 	}
-	if s.Role&Egress != 0 {
-		delete(t.byOut, egressOf(s.Egress, s.Endpoint))
-		t.byOut[egressOf(egress, s.Endpoint)] = s.slot + 1
-	}
+	t.unlistEgress(s)
 	s.Egress = egress
+	t.listEgress(s)
 	t.save(s)
+}
+
+func (t *Table) listEgress(s *Session) {
+	if s.Role&Egress == 0 || s.Egress.Port() == 0 {
+		return
+	}
+	t.byOut[egressOf(s.Egress, s.Endpoint)] = s.slot + 1
+	k := portsOf(s)
+	p := t.ports[k]
+	if p == nil {
+		p = &ports{}
+		t.ports[k] = p
+	}
+	p.given[rangeOf(s.Egress.Port())]++
+}
+
+func (t *Table) unlistEgress(s *Session) {
+	if s.Role&Egress == 0 || s.Egress.Port() == 0 {
+		return
+	}
+	delete(t.byOut, egressOf(s.Egress, s.Endpoint))
+	k := portsOf(s)
+	p := t.ports[k]
+	if p.given[rangeOf(s.Egress.Port())]--; p.given == [3]int{} {
+		delete(t.ports, k)
+	}
 }
 
 // Touch marks s and its association as alive.
@@ -206,11 +234,11 @@ func (t *Table) Remove(s *Session) {
 	t.Closed++
 	t.leaveRing(s)
 	delete(t.byID, s.ID)
-	delete(t.byID, s.Alias)
-	delete(t.byFlow, flowOf(s.IngressPoP, s.Client, s.Accelerated))
-	if s.Role&Egress != 0 {
-		delete(t.byOut, egressOf(s.Egress, s.Endpoint))
+	if s.Alias != 0 {
+		delete(t.byID, s.Alias)
 	}
+	delete(t.byFlow, flowOf(s.IngressPoP, s.Client, s.Accelerated))
+	t.unlistEgress(s)
 	p := prefixOf(s.Client.Addr())
 	if t.prefix[p]--; t.prefix[p] <= 0 {
 		delete(t.prefix, p)
@@ -232,8 +260,11 @@ func (t *Table) Remove(s *Session) {
 	t.free = append(t.free, slot)
 }
 
-// saveEvery bounds how stale a confirmed session's last activity is on disk.
+// saveEvery bounds how stale a confirmed session's last activity is on disk; it
+// is a quarter of the idle timeout where that is less.
 const saveEvery = 20 * time.Second
+
+func (s *Session) saveEvery() time.Duration { return min(saveEvery, s.Idle/4) }
 
 // Sweep looks at up to n sessions, in turn from call to call, and removes
 // those whose association has been idle longer than they may be.
@@ -252,7 +283,7 @@ func (t *Table) Sweep(now mono.Time, n int) (removed int) {
 		case now.Sub(s.Assoc.LastActive) >= s.Idle:
 			t.Remove(s)
 			removed++
-		case s.Confirmed && s.LastActive > s.Saved && now.Sub(s.Saved) >= saveEvery:
+		case s.Confirmed && s.LastActive >= s.Saved && now.Sub(s.Saved) >= s.saveEvery():
 			t.Save(now, s)
 		}
 	}
@@ -276,31 +307,60 @@ func (t *Table) Associations(f func(*Association)) {
 	}
 }
 
-// FreePort finds a port of egressIP that no session uses towards endpoint:
-// want if it can be had, else one of the range 20,000–65,535 beginning at a
-// place that depends on want and endpoint. usable is asked before a port is
-// taken (it may have to be bound).
-func (t *Table) FreePort(egressIP netip.Addr, endpoint netip.AddrPort, want uint16, usable func(uint16) bool) (uint16, bool) {
-	free := func(p uint16) bool {
-		_, taken := t.byOut[egressOf(netip.AddrPortFrom(egressIP, p), endpoint)]
-		return !taken && usable(p)
+// ports is what is given out of an egress IP's ports towards one endpoint.
+type ports struct {
+	given [3]int // by range
+	turn  uint32 // where the next search goes on
+}
+
+// portRanges are what FreePort gives out beside clients' own ports: the first
+// while it lasts, then the second.
+var portRanges = [...]struct{ low, span uint32 }{{20000, 1<<16 - 20000}, {1024, 20000 - 1024}}
+
+// rangeOf is the range that a port is in; 2: in none.
+func rangeOf(port uint16) int {
+	for i, r := range portRanges {
+		if uint32(port)-r.low < r.span {
+			return i
+		}
 	}
-	if want != 0 && free(want) {
+	return len(portRanges)
+}
+
+// refusals is after how many the system refuses whatever we try.
+const refusals = 64
+
+// FreePort finds a port of egressIP that no session uses towards endpoint: want
+// if it can be had, else one of 20,000–65,535, or when those are taken of
+// 1,024–19,999. usable is asked before a port is taken (it may have to be bound).
+func (t *Table) FreePort(egressIP netip.Addr, endpoint netip.AddrPort, want uint16, usable func(uint16) bool) (uint16, bool) {
+	at := egressOf(netip.AddrPortFrom(egressIP, want), endpoint)
+	if want != 0 && t.byOut[at] == 0 && usable(want) {
 		return want, true
 	}
-	const low, span = 20000, 65536 - 20000
-	start := uint32(want)*40503 + uint32(endpoint.Port())*9973
+	var none ports
+	p := t.ports[portsKey{at.egress, at.endpoint, at.endpointPort}]
+	if p == nil {
+		p = &none
+		p.turn = uint32(want)*40503 + uint32(endpoint.Port())*9973
+	}
 	refused := 0
-	for i := range uint32(span) {
-		p := uint16(low + (start+i*7919)%span)
-		if _, taken := t.byOut[egressOf(netip.AddrPortFrom(egressIP, p), endpoint)]; taken {
+	for i, r := range portRanges {
+		if p.given[i] >= int(r.span) {
 			continue
 		}
-		if usable(p) {
-			return p, true
-		}
-		if refused++; refused > 64 { // the system refuses whatever we try
-			break
+		for range r.span {
+			p.turn++
+			port := uint16(r.low + p.turn%r.span*7919%r.span)
+			if at.egressPort = port; t.byOut[at] != 0 {
+				continue
+			}
+			if usable(port) {
+				return port, true
+			}
+			if refused++; refused > refusals {
+				return 0, false
+			}
 		}
 	}
 	return 0, false
@@ -338,11 +398,11 @@ func (t *Table) associate(now mono.Time, s *Session) *Association {
 	k := assocKey{s.Client.Addr().As16(), s.Group, s.IngressPoP}
 	a := t.assocs[k]
 	if a == nil {
-		a = &Association{key: k, Endpoint: s.Endpoint.Addr()}
+		a = &Association{key: k, Endpoint: s.Endpoint.Addr(), LastActive: now}
 		t.assocs[k] = a
 	}
 	a.sessions++
-	a.LastActive = now
+	a.LastActive = max(a.LastActive, now)
 	return a
 }
 
