@@ -29,7 +29,7 @@ type Store interface {
 //	1      role (2 bits) | proven (bit 2)
 //	2..5   CRC-32C of all the other bytes
 //	6..21  ID, alias
-//	22..97 client, accelerated, endpoint, egress: 16-byte address, port; a byte of family each
+//	22..97 client, accelerated, endpoint, egress: 16-byte address (IPv4 as ::ffff:a.b.c.d), port, a spare byte each
 //	98..   ingress, egress label; group, listener; idle seconds; mode, order, window; last active (unix ns)
 //
 // Records of another format, or with a wrong sum, are left out on restoring.
@@ -62,10 +62,6 @@ func encode(b []byte, s *Session, lastActive int64) {
 		ip := a.Addr().As16()
 		copy(b[at:], ip[:])
 		be.PutUint16(b[at+16:], a.Port())
-		b[at+18] = 6
-		if a.Addr().Unmap().Is4() {
-			b[at+18] = 4
-		}
 		at += 19
 	}
 	be.PutUint16(b[98:], uint16(s.IngressPoP))
@@ -95,10 +91,7 @@ func decode(b []byte) (s Session, proven bool, lastActive int64, ok bool) {
 	}
 	at := 22
 	for _, a := range [...]*netip.AddrPort{&s.Client, &s.Accelerated, &s.Endpoint, &s.Egress} {
-		ip := netip.AddrFrom16([16]byte(b[at : at+16]))
-		if b[at+18] == 4 {
-			ip = ip.Unmap()
-		}
+		ip := netip.AddrFrom16([16]byte(b[at : at+16])).Unmap()
 		*a = netip.AddrPortFrom(ip, be.Uint16(b[at+16:]))
 		at += 19
 	}
