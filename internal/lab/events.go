@@ -86,7 +86,7 @@ func (l *Lab) do(ctx context.Context, e scenario.Event) (what, where string, end
 	case e.Reload != nil:
 		return "gave a new snapshot to", e.Reload.PoP, nil, l.reload(ctx, e.Reload)
 	}
-	pairs := pairsOf(l.Scenario, l.addrs, e.Outage.Between, e.Outage.From, e.Outage.To)
+	pairs := outagePairs(wanConfig(l.Name, l.Scenario, ""), l.Scenario, l.addrs, e.Outage)
 	return "outage", outageName(e.Outage), &pendingEnd{pairs: pairs}, l.takeDown(ctx, pairs)
 }
 

@@ -12,6 +12,7 @@ import (
 	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/scenario"
 	"causeway/internal/lab/trace"
+	"causeway/internal/lab/wan"
 	"causeway/internal/snapshot"
 	"causeway/internal/strictyaml"
 	scenarios "causeway/lab"
@@ -53,6 +54,34 @@ func TestTheEmulatorTakesEveryScenario(t *testing.T) {
 		if err := wanConfig("x", load(t, name), "").Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestAnOutageTakesDownAllLinksOfItsPlaces(t *testing.T) {
+	down := func(name string) (pairs []string) {
+		s := load(t, name)
+		for _, e := range s.Script {
+			for _, p := range outagePairs(wanConfig("x", s, ""), s, wanAddrs(s), e.Outage) {
+				pairs = append(pairs, p.from+">"+p.to)
+			}
+		}
+		slices.Sort(pairs)
+		return pairs
+	}
+	if got := down("wire-death"); !slices.Equal(got, []string{"203.0.113.10>203.0.113.20", "203.0.113.20>203.0.113.10"}) {
+		t.Errorf("one carrier: %v", got)
+	}
+	want := []string{"203.0.113.10>203.0.113.20", "203.0.113.11>203.0.113.21", "203.0.113.20>203.0.113.10", "203.0.113.21>203.0.113.11", "se1>sh1", "sh1>se1"}
+	if got := down("blackhole"); !slices.Equal(got, want) {
+		t.Errorf("two nodes: %v, want %v", got, want)
+	}
+	// An address that no link names gets one of its own, with its node's weather.
+	s := load(t, "clean")
+	s.Script = []scenario.Event{{Outage: &scenario.Outage{From: "sh1/ct", To: "se1/ct", For: time.Second}}}
+	c := wanConfig("x", s, "")
+	i := slices.IndexFunc(c.Links, func(l wan.Link) bool { return l.From == "203.0.113.10" && l.To == "203.0.113.20" })
+	if i < 0 || c.Links[i].Profile.Delay != 26*time.Millisecond {
+		t.Errorf("the address's own link: %v", c.Links)
 	}
 }
 

@@ -34,6 +34,17 @@ func wanConfig(lab string, s *scenario.Scenario, control string) wan.Config {
 			links[p] = s.Weather[l.Weather]
 		}
 	}
+	// An outage of one address needs a link of that address to take down.
+	owner := ownersOf(addrs)
+	for _, e := range s.Script {
+		if o := e.Outage; o != nil {
+			for _, p := range pairsOf(s, addrs, o.Between, o.From, o.To) {
+				if _, ok := links[p]; !ok {
+					links[p] = links[wanPair{owner[p.from], owner[p.to]}]
+				}
+			}
+		}
+	}
 	for _, p := range slices.SortedFunc(maps.Keys(links), wanPair.compare) {
 		c.Links = append(c.Links, wan.Link{From: p.from, To: p.to, Profile: links[p].Profile, Schedule: links[p].Schedule})
 	}
@@ -68,6 +79,33 @@ func pairsOf(s *scenario.Scenario, addrs map[string][]netip.Addr, between []stri
 			if a.Is4() == b.Is4() {
 				pairs = append(pairs, wanPair{a.String(), b.String()})
 			}
+		}
+	}
+	return pairs
+}
+
+// ownersOf says which node has each address.
+func ownersOf(addrs map[string][]netip.Addr) map[string]string {
+	owner := map[string]string{}
+	for node, list := range addrs {
+		for _, a := range list {
+			owner[a.String()] = node
+		}
+	}
+	return owner
+}
+
+// outagePairs are all links that an outage takes down: those of the places
+// themselves, and for two nodes those of their addresses as well, since the
+// emulator has links of addresses go before.
+func outagePairs(c wan.Config, s *scenario.Scenario, addrs map[string][]netip.Addr, o *scenario.Outage) []wanPair {
+	owner := ownersOf(addrs)
+	named := pairsOf(s, addrs, o.Between, o.From, o.To)
+	var pairs []wanPair
+	for _, l := range c.Links {
+		p := wanPair{l.From, l.To}
+		if slices.Contains(named, p) || slices.Contains(named, wanPair{owner[l.From], owner[l.To]}) {
+			pairs = append(pairs, p)
 		}
 	}
 	return pairs

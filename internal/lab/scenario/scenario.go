@@ -76,7 +76,8 @@ type Weather struct {
 
 // Link gives a pair of places their weather. A place is a node of the WAN
 // (sh-gw, sh1, a router) with all its addresses, or NODE/CARRIER for one
-// overlay address of a PoP, or an address. A later link wins over an earlier one.
+// overlay address of a PoP, or an address. A link of addresses goes before one of
+// their nodes; between two of a kind the later one wins.
 type Link struct {
 	Between []string `yaml:"between"` // two places: both directions alike
 	From    string   `yaml:"from"`    // or one direction only
