@@ -28,21 +28,12 @@ const Baseline = "nft"
 
 var contenders = []contender{
 	{name: Baseline, hops: 1, begin: beginNFT},
-	{name: ceiling, hops: 0, begin: beginNothing},
 	{name: "go-sockets", hops: 1, begin: beginMirror},
 	// nginx cannot force a buffer beyond net.core.rmem_max, 208 KiB by default.
 	{name: "nginx", hops: 1, total: 128, begin: beginNginx},
 	{name: "one-box", hops: 1, begin: beginOneBox},
 	{name: "sealed", hops: 2, begin: beginSealed},
 	{name: "relay", hops: 3, begin: beginRelay},
-}
-
-// ceiling is generator and sink with nothing between: what they can do at most.
-const ceiling = "nothing"
-
-func beginNothing(r *running) error {
-	r.accounts = append(r.accounts, account{name: ceiling})
-	return nil
 }
 
 // pay makes an account of a single hop.

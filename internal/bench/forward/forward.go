@@ -124,6 +124,9 @@ func Run(ctx context.Context, o Options) (r *Result, err error) {
 	}
 	sweepLeftovers()
 	b := &bench{Options: o, prefix: netns.Prefix(labName(os.Getpid()))}
+	if b.core, err = netbench.LastCore(); err != nil {
+		return nil, err
+	}
 	if b.dir, err = os.MkdirTemp("", "causeway-bench-"); err != nil {
 		return nil, err
 	}
@@ -148,6 +151,7 @@ func Run(ctx context.Context, o Options) (r *Result, err error) {
 type bench struct {
 	Options
 	prefix, dir string
+	core        netbench.Core
 	running     []*running
 	missing     []string // contenders that this machine does not have, and why
 }
@@ -155,7 +159,7 @@ type bench struct {
 // setUp brings up all contenders' lines and proves that each carries every flow.
 func (b *bench) setUp(ctx context.Context) error {
 	for i, c := range contenders {
-		if len(b.Only) > 0 && !slices.Contains(b.Only, c.name) && c.name != Baseline && c.name != ceiling {
+		if len(b.Only) > 0 && !slices.Contains(b.Only, c.name) && c.name != Baseline {
 			continue
 		}
 		b.Say("setting up %s", c.name)
@@ -164,7 +168,7 @@ func (b *bench) setUp(ctx context.Context) error {
 		if c.total != 0 {
 			window.Total = min(window.Total, c.total)
 		}
-		l, err := build(b.prefix, c.name, mark, c.hops, b.Cables, window)
+		l, err := build(b.prefix, c.name, mark, c.hops, b.Cables, window, b.core)
 		if err != nil {
 			return err
 		}

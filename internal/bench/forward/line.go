@@ -9,7 +9,7 @@ import (
 	"causeway/internal/lab/netns"
 )
 
-// line is a row of hosts joined by cables:
+// line is a row of hosts joined by cables, with a sink behind the last:
 //
 //	generator ── hop 1 ── … ── hop n ── sink
 //	         198.18.0   198.18.1  198.18.n     .1 on the left, .2 on the right
@@ -17,9 +17,11 @@ import (
 // Clients are 10.0.0.0/8, all behind the generator. What they send to is hop 1's
 // 198.18.0.2; what must come out goes to the sink's 198.18.n.2.
 type line struct {
-	hosts       []*netns.NS // generator, hops, sink
+	hosts       []*netns.NS // generator, hops
 	left, right []*netbench.Port
+	sink        *netbench.Sink
 	generator   *netbench.Generator
+	core        netbench.Core
 }
 
 // port is where everything is sent to; as VPN gateways do.
@@ -30,10 +32,8 @@ func addr(cable, side int) netip.Addr {
 	return netip.AddrFrom4([4]byte{198, 18, byte(cable), byte(side)})
 }
 
-func (l *line) hops() int            { return len(l.hosts) - 2 }
-func (l *line) hop(i int) *netns.NS  { return l.hosts[i] } // from 1
-func (l *line) sinkHost() *netns.NS  { return l.hosts[len(l.hosts)-1] }
-func (l *line) sink() *netbench.Port { return l.right[len(l.right)-1] }
+func (l *line) hops() int           { return len(l.hosts) - 1 }
+func (l *line) hop(i int) *netns.NS { return l.hosts[i] } // from 1
 
 // accelerated is what clients send to, egress what the sink is sent from, endpoint
 // the sink itself.
@@ -41,8 +41,11 @@ func (l *line) accelerated() netip.AddrPort { return netip.AddrPortFrom(addr(0, 
 func (l *line) egress() netip.Addr          { return addr(l.hops(), 1) }
 func (l *line) endpoint() netip.AddrPort    { return netip.AddrPortFrom(addr(l.hops(), 2), port) }
 
-// ports are a hop's devices.
+// ports are a hop's devices that receive.
 func (l *line) ports(hop int) []*netbench.Port {
+	if hop == l.hops() {
+		return []*netbench.Port{l.right[hop-1]}
+	}
 	return []*netbench.Port{l.right[hop-1], l.left[hop]}
 }
 
@@ -57,10 +60,10 @@ func clients(n int) []netip.AddrPort {
 
 // build makes a line with that many hops. Its namespaces are prefix and name, its
 // devices begin with mark, which no other line on this machine has.
-func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbench.Window) (*line, error) {
-	l := &line{}
+func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbench.Window, c netbench.Core) (*line, error) {
+	l := &line{core: c}
 	fail := func(err error) (*line, error) { return nil, errors.Join(err, l.close()) }
-	for i := range hops + 2 {
+	for i := range hops + 1 {
 		ns, err := netns.Create(fmt.Sprintf("%s%s-%d", prefix, name, i))
 		if err != nil {
 			return fail(err)
@@ -76,12 +79,19 @@ func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbe
 			return fail(err)
 		}
 	}
-	if err := l.routes(); err != nil {
+	last := l.hosts[hops]
+	var err error
+	if l.sink, err = netbench.OpenSink(last, mark+"s", o); err != nil {
 		return fail(err)
 	}
-	var err error
-	l.generator, err = netbench.NewGenerator(l.left[0], l.right[0], l.sink(), w)
+	err = errors.Join(
+		last.AddAddr(l.sink.Name, netip.PrefixFrom(addr(hops, 1), 24)),
+		l.hop(1).AddRoute(netns.Route{To: netip.MustParsePrefix("10.0.0.0/8"), Via: addr(0, 1)}),
+	)
 	if err != nil {
+		return fail(err)
+	}
+	if l.generator, err = netbench.NewGenerator(l.left[0], l.right[0], l.sink, w, c); err != nil {
 		return fail(err)
 	}
 	return l, nil
@@ -99,7 +109,7 @@ func (l *line) connect(i int, mark string, o netbench.CableOptions) error {
 			return err
 		}
 		for _, thread := range p.Threads() {
-			if err := netbench.First(thread); err != nil {
+			if err := l.core.Take(thread); err != nil {
 				return err
 			}
 		}
@@ -107,19 +117,14 @@ func (l *line) connect(i int, mark string, o netbench.CableOptions) error {
 	return nil
 }
 
-// routes are the way back to the clients.
-func (l *line) routes() error {
-	return errors.Join(
-		l.hosts[1].AddRoute(netns.Route{To: netip.MustParsePrefix("10.0.0.0/8"), Via: addr(0, 1)}),
-		l.sinkHost().AddRoute(netns.Route{To: netip.MustParsePrefix("0.0.0.0/0"), Via: addr(l.hops(), 1)}),
-	)
-}
-
 // close takes the line away.
 func (l *line) close() error {
 	var err error
 	if l.generator != nil {
 		err = l.generator.Close()
+	}
+	if l.sink != nil {
+		err = errors.Join(err, l.sink.Close())
 	}
 	for _, p := range append(l.left, l.right...) {
 		err = errors.Join(err, p.Close())

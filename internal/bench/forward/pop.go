@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"time"
 
 	"causeway/internal/bench/netbench"
 	"causeway/internal/keys"
@@ -86,7 +85,7 @@ func (r *running) startPoPs() ([]*process, error) {
 		}
 		list, sockets = append(list, p), append(sockets, socket)
 	}
-	r.settled = func(ctx context.Context, flows int) error { return awaitPoPs(ctx, sockets, flows) }
+	r.waiting = func(ctx context.Context, flows int) (string, error) { return unsettled(ctx, sockets, flows) }
 	return list, nil
 }
 
@@ -142,25 +141,8 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 	return s
 }
 
-// awaitPoPs waits until every segment is up with full-size packets proven, and both
-// ends know every session.
-func awaitPoPs(ctx context.Context, sockets []string, flows int) error {
-	for end := time.Now().Add(20 * time.Second); ; {
-		waiting, err := unsettled(ctx, sockets, flows)
-		if err != nil || waiting == "" {
-			return err
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("after 20s: %s", waiting)
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
+// unsettled says which segment is not up yet with full-size packets proven, or which
+// end does not know every session.
 func unsettled(ctx context.Context, sockets []string, flows int) (string, error) {
 	for i, socket := range sockets {
 		p, err := popagent.Client{Socket: socket}.Status(ctx)

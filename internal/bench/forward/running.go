@@ -24,7 +24,8 @@ type running struct {
 
 	accounts []account
 	started  []*process
-	settled  func(ctx context.Context, flows int) error // more to wait for than that packets pass; may be nil
+	// waiting, when not nil, says what is still to come before all is as it will stay.
+	waiting func(ctx context.Context, flows int) (string, error)
 }
 
 // account is a row of the result: some of the boxes on the line.
@@ -72,68 +73,70 @@ func (p *process) ended() error {
 	return fmt.Errorf("%s ended (%v): %s", filepath.Base(p.cmd.Path), p.cmd.ProcessState, strings.TrimSpace(string(words)))
 }
 
-// begin starts the contender and waits until every flow crosses both ways; then the
-// sink stops answering.
+// begin starts the contender and waits until every flow crosses both ways.
 func (r *running) begin(ctx context.Context, flows int) error {
 	if err := r.contender.begin(r); err != nil {
 		return err
 	}
-	silence, err := netbench.Answer(r.line.sinkHost(), r.line.endpoint())
-	if err != nil {
-		return err
-	}
-	err = r.greet(ctx, flows)
-	if err == nil && r.settled != nil {
-		err = r.settled(ctx, flows)
-	}
-	if err = errors.Join(err, silence()); err != nil {
+	if err := r.greet(ctx, flows); err != nil {
 		return err
 	}
 	for _, p := range r.started {
-		if err := netbench.First(p.cmd.Process.Pid); err != nil {
+		if err := r.line.core.Take(p.cmd.Process.Pid); err != nil {
 			return err
 		}
 	}
-	return netbench.Swallow(r.line.sink())
+	return nil
 }
 
 // greetSize is the payload of greetings. Half of it is more than an ICMP error has,
 // so that none passes for an answer.
 const greetSize = 1200
 
-// greet sends from every client until all are answered.
+// greet sends from every client until all are answered and nothing is to come.
 func (r *running) greet(ctx context.Context, flows int) error {
 	s := &netbench.Stream{Clients: clients(flows), To: r.line.accelerated(), Size: greetSize}
 	for end := time.Now().Add(20 * time.Second); ; {
-		before, err := r.line.left[0].Received()
+		answers, err := r.greetOnce(s)
 		if err != nil {
 			return err
 		}
-		if err := r.line.generator.Greet(s); err != nil {
-			return err
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		after, err := r.line.left[0].Received()
-		if err != nil {
-			return err
-		}
-		answers := before.Datagrams(after, greetSize)
+		waiting := fmt.Sprintf("%d of %d clients are answered", answers, flows)
 		if answers >= uint64(flows) {
-			return nil
+			waiting = ""
+			if r.waiting != nil {
+				if waiting, err = r.waiting(ctx, flows); err != nil {
+					return err
+				}
+			}
 		}
 		for _, p := range r.started {
 			if err := p.ended(); err != nil {
 				return err
 			}
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("after 20s only %d of %d clients are answered", answers, flows)
+		switch {
+		case waiting == "":
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Now().After(end):
+			return fmt.Errorf("after 20s: %s", waiting)
 		}
 	}
+}
+
+// greetOnce sends a packet from every client and returns how many answers came.
+func (r *running) greetOnce(s *netbench.Stream) (answers uint64, err error) {
+	before, err := r.line.left[0].Received()
+	if err != nil {
+		return 0, err
+	}
+	if err := errors.Join(r.line.generator.Greet(s), r.line.sink.Answer(50*time.Millisecond)); err != nil {
+		return 0, err
+	}
+	after, err := r.line.left[0].Received()
+	return before.Datagrams(after, s.Size), err
 }
 
 // warmUp is how long traffic runs before it is measured.
@@ -146,8 +149,7 @@ type sample struct {
 	usage     netbench.Usage
 	took      time.Duration
 	lost      float64       // share of what was sent
-	generator time.Duration // CPU
-	sinkUsage time.Duration // CPU
+	generator time.Duration // CPU, emptying the sink included
 	elsewhere time.Duration // CPU of all the machine's other work
 }
 
@@ -177,13 +179,12 @@ func (r *running) measure(ctx context.Context, size, flows int, length time.Dura
 	var list []sample
 	for i, a := range r.accounts {
 		s := sample{
-			name: a.name, datagrams: before.sink.Datagrams(after.sink, size), took: after.at.Sub(before.at),
+			name: a.name, datagrams: after.sink - before.sink, took: after.at.Sub(before.at),
 			usage: after.usage[i].Sub(before.usage[i]),
 			lost:  float64(lost) / float64(max(sent, 1)), generator: after.generator - before.generator,
 		}
 		all := len(r.accounts) - 1 // the last account has all boxes
-		s.sinkUsage = after.sinkUsage - before.sinkUsage
-		s.elsewhere = after.busy - before.busy - after.usage[all].Sub(before.usage[all]).Sum() - s.generator - s.sinkUsage
+		s.elsewhere = after.busy - before.busy - after.usage[all].Sub(before.usage[all]).Sum() - s.generator
 		list = append(list, s)
 	}
 	if list[0].datagrams == 0 {
@@ -195,18 +196,14 @@ func (r *running) measure(ctx context.Context, size, flows int, length time.Dura
 // reading is all counters at one instant.
 type reading struct {
 	at        time.Time
-	sink      netbench.Received
+	sink      uint64           // datagrams that came through
 	usage     []netbench.Usage // by account
-	sinkUsage time.Duration
 	generator time.Duration
 	busy      time.Duration
 }
 
 func (r *running) reading() (m reading, err error) {
-	m.at = time.Now()
-	if m.sink, err = r.line.sink().Received(); err != nil {
-		return m, err
-	}
+	m.at, m.sink = time.Now(), r.line.sink.Count()
 	for _, a := range r.accounts {
 		var sum netbench.Usage
 		for i := range a.payers {
@@ -221,12 +218,6 @@ func (r *running) reading() (m reading, err error) {
 	}
 	m.generator = r.line.generator.CPU()
 	m.busy, err = netbench.Busy()
-	if err != nil {
-		return m, err
-	}
-	sink := netbench.Payer{Ports: []*netbench.Port{r.line.sink()}}
-	u, err := sink.Usage()
-	m.sinkUsage = u.Sum()
 	return m, err
 }
 

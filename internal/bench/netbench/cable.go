@@ -145,16 +145,15 @@ func (p *Port) inSys(f func() error) (err error) {
 	return err
 }
 
-// Received is what came in at a port: as the device counts it, in which datagrams
-// that were sent joined are one.
+// Received is what came in at a port, as the device counts it: datagrams that were
+// sent joined are one packet.
 type Received struct{ Packets, Bytes uint64 }
 
 // ipUDP is the length of the headers before a UDP payload; the device counts from
 // the IP header on.
 const ipUDP = 20 + 8
 
-// Datagrams is how many datagrams of the given payload came between r and later,
-// joined ones counted singly.
+// Datagrams is how many single datagrams of the given payload came between r and later.
 func (r Received) Datagrams(later Received, payload int) uint64 {
 	packets, bytes := later.Packets-r.Packets, later.Bytes-r.Bytes
 	if headers := packets * ipUDP; bytes > headers {

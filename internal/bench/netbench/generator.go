@@ -35,20 +35,18 @@ type Window struct {
 // DefaultWindow keeps forwarders busy with room to spare in every queue.
 var DefaultWindow = Window{Ring: 192, Total: 2048}
 
-// rest is how long the generator leaves the core to others when the window is full: a
-// fraction of what the first ring holds.
-const rest = 30 * time.Microsecond
-
 // burst is how many packets one system call sends.
 const burst = 64
 
 // Generator sends a Stream from a port, packet by packet, with the checksum left
 // to the device as a network card's driver would: the receiver need not compute it.
 type Generator struct {
-	from, first, sink *Port
-	window            Window
-	fd                int
-	tid               atomic.Int64
+	from, first *Port
+	sink        *Sink
+	window      Window
+	core        Core
+	fd          int
+	tid         atomic.Int64
 
 	// Of a run.
 	sent     uint64
@@ -64,10 +62,10 @@ type mmsghdr struct {
 	_ uint32
 }
 
-// NewGenerator returns a generator on port from, whose cable ends at first. What
-// arrives is counted at sink.
-func NewGenerator(from, first, sink *Port, w Window) (*Generator, error) {
-	g := &Generator{from: from, first: first, sink: sink, window: w, fd: -1}
+// NewGenerator returns a generator on port from, whose cable ends at first. It empties
+// the sink while it runs.
+func NewGenerator(from, first *Port, sink *Sink, w Window, c Core) (*Generator, error) {
+	g := &Generator{from: from, first: first, sink: sink, window: w, core: c, fd: -1}
 	err := from.NS.Do(func() (err error) {
 		g.fd, err = openPacket(from.Name)
 		return err
@@ -121,15 +119,15 @@ const (
 )
 
 // Run sends s until stop is set, and returns how many packets it sent and how many of
-// them never came to the sink. It takes a thread for itself.
+// them never came to the sink. The calling goroutine's thread is spent: the goroutine
+// must end soon after.
 func (g *Generator) Run(s *Stream, stop *atomic.Bool) (sent, lost uint64, err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // and never unlock
 	g.tid.Store(int64(unix.Gettid()))
 	defer g.tid.Store(0)
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), priority)
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	pause := unix.NsecToTimespec(int64(rest))
+	if err := g.core.takeThread(unix.Gettid()); err != nil {
+		return 0, 0, fmt.Errorf("generator: %w", err)
+	}
 	g.prepare(s)
 	heads := make([][headLen]byte, len(s.Clients))
 	for i, c := range s.Clients {
@@ -142,7 +140,7 @@ func (g *Generator) Run(s *Stream, stop *atomic.Bool) (sent, lost uint64, err er
 			return g.sent, 0, err
 		}
 		if !ok {
-			_ = unix.Nanosleep(&pause, nil)
+			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 			continue
 		}
 		for i := range burst {
@@ -247,23 +245,27 @@ const stallAfter = 30 * time.Millisecond
 
 // flow knows what is on its way.
 type flow struct {
-	g               *Generator
-	payload         int
-	atFirst, atSink Received
-	drops           uint64
-	arrived, lost   uint64 // at the sink; given up
-	moved           time.Time
+	g       *Generator
+	payload int
+	atFirst uint64
+	atSink  uint64
+	drops   uint64
+	lost    uint64 // given up
+	arrived uint64
+	moved   time.Time // when arrived last grew
 }
 
 func (g *Generator) begin(payload int) (f flow, err error) {
-	f = flow{g: g, payload: payload, moved: time.Now()}
+	if err := g.sink.drain(payload); err != nil { // what is left of a run before
+		return f, err
+	}
+	f = flow{g: g, payload: payload, atSink: g.sink.Count(), moved: time.Now()}
 	g.sent = 0
-	if f.atFirst, err = g.first.Received(); err != nil {
+	first, err := g.first.Received()
+	if err != nil {
 		return f, err
 	}
-	if f.atSink, err = g.sink.Received(); err != nil {
-		return f, err
-	}
+	f.atFirst = first.Packets
 	f.drops, err = g.from.Dropped()
 	return f, err
 }
@@ -271,11 +273,13 @@ func (g *Generator) begin(payload int) (f flow, err error) {
 // underway is how many packets wait at the first device, and how many are anywhere
 // before the sink.
 func (f *flow) underway() (ring, total uint64, err error) {
-	first, err := f.g.first.Received()
-	if err != nil {
+	if err := f.g.sink.drain(f.payload); err != nil {
 		return 0, 0, err
 	}
-	sink, err := f.g.sink.Received()
+	if arrived := f.g.sink.Count() - f.atSink; arrived != f.arrived {
+		f.arrived, f.moved = arrived, time.Now()
+	}
+	first, err := f.g.first.Received()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -284,11 +288,8 @@ func (f *flow) underway() (ring, total uint64, err error) {
 		return 0, 0, err
 	}
 	sent := f.g.sent - (drops - f.drops)
-	if arrived := f.atSink.Datagrams(sink, f.payload); arrived != f.arrived {
-		f.arrived, f.moved = arrived, time.Now()
-	}
 	// What was given up may arrive after all.
-	return sent - min(sent, first.Packets-f.atFirst.Packets), sent - min(sent, f.arrived+f.lost), nil
+	return sent - min(sent, first.Packets-f.atFirst), sent - min(sent, f.arrived+f.lost), nil
 }
 
 // ready reports whether another burst may be sent.

@@ -1,80 +1,171 @@
 package netbench
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"os/exec"
-	"strings"
+	"os"
+	"sync/atomic"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"causeway/internal/lab/netns"
 )
 
-// Answer sends every datagram that comes to addr in the namespace back to where
-// it came from, as an endpoint that is there would, until the returned function
-// is called.
-func Answer(ns *netns.NS, addr netip.AddrPort) (stop func() error, err error) {
-	var conn *net.UDPConn
-	err = ns.Do(func() (err error) {
-		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
-		return err
-	})
+// Sink is where the line ends: a TUN device of the last box, whose queue holds all
+// that can be on its way. The generator empties it when it is its turn, so the box
+// that sends is neither interrupted nor made to wake anybody.
+type Sink struct {
+	Name string
+	// Cuts is true where the device takes joined datagrams as one packet, as a network
+	// card does that cuts them itself (Linux 6.2).
+	Cuts bool
+
+	fd    int
+	count atomic.Uint64 // datagrams since the beginning
+	buf   []byte
+}
+
+// sinkQueue is how many packets wait for the generator's turn.
+const sinkQueue = 8192
+
+// OpenSink makes a sink in a namespace, up and without an address.
+func OpenSink(ns *netns.NS, name string, o CableOptions) (*Sink, error) {
+	s := &Sink{Name: name, fd: -1, buf: make([]byte, offloadLen+65536)}
+	err := ns.Do(func() error { return s.open(o) })
+	if err == nil {
+		err = ns.Up(name)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("answer at %v in %s: %w", addr, ns.Name(), err)
+		return nil, errors.Join(fmt.Errorf("make sink %s in %s: %w", name, ns.Name(), err), s.Close())
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		buf := make([]byte, 65536)
-		for {
-			n, from, err := conn.ReadFromUDPAddrPort(buf)
-			if err != nil {
-				return
-			}
-			buf[0] ^= 0x80
-			_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
-		}
-	}()
-	return func() error {
-		err := conn.Close()
-		<-ended
+	return s, nil
+}
+
+func (s *Sink) open(o CableOptions) error {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: "/dev/net/tun", Err: err}
+	}
+	s.fd = fd
+	r, err := unix.NewIfreq(s.Name)
+	if err != nil {
 		return err
-	}, nil
-}
-
-// Swallow makes a port drop all UDP as it comes in, before anything else looks at
-// it: the cheapest sink without a program in the driver.
-func Swallow(p *Port) error {
-	return NFT(p.NS, fmt.Sprintf(`
-table netdev sink {
-	chain swallow {
-		type filter hook ingress device "%s" priority 0
-		ip protocol udp drop
 	}
-}
-`, p.Name))
+	r.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, r); err != nil {
+		return err
+	}
+	const checksum, cutsUDP4, cutsUDP6 = 0x01, 0x20, 0x40 // TUN_F_CSUM, TUN_F_USO4, TUN_F_USO6
+	s.Cuts = !o.NoSegmentation && unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, checksum|cutsUDP4|cutsUDP6) == nil
+	if !s.Cuts {
+		if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, checksum); err != nil {
+			return err
+		}
+	}
+	return setQueueLength(s.Name, sinkQueue)
 }
 
-// NFT loads rules into a namespace.
-func NFT(ns *netns.NS, rules string) error {
-	c := exec.Command("nft", "-f", "-")
-	c.Stdin = strings.NewReader(rules)
-	var out strings.Builder
-	c.Stdout, c.Stderr = &out, &out
-	if err := ns.Run(c); err != nil {
-		return fmt.Errorf("load nft rules into %s: %w: %s", ns.Name(), err, strings.TrimSpace(out.String()))
+// setQueueLength sets how many packets a device of this thread's namespace queues.
+func setQueueLength(device string, n int32) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	r := struct {
+		name [unix.IFNAMSIZ]byte
+		n    int32
+		_    [20]byte
+	}{n: n}
+	copy(r.name[:unix.IFNAMSIZ-1], device)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFTXQLEN, uintptr(unsafe.Pointer(&r))); errno != 0 {
+		return errno
 	}
 	return nil
 }
 
-// ForceReceiveBuffer gives a socket a buffer beyond the system's limit, where that is
-// allowed.
-func ForceReceiveBuffer(conn *net.UDPConn, size int) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return
+// Close closes the sink; its device goes.
+func (s *Sink) Close() error {
+	if s.fd < 0 {
+		return nil
 	}
-	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) })
+	err := unix.Close(s.fd)
+	s.fd = -1
+	return err
+}
+
+// Count is how many datagrams have come in, joined ones counted singly, as far as
+// they were taken out. Any goroutine may ask.
+func (s *Sink) Count() uint64 { return s.count.Load() }
+
+// drain takes out what has come, datagrams of the given payload.
+func (s *Sink) drain(payload int) error {
+	for {
+		n, err := s.read()
+		if err != nil || n == 0 {
+			return err
+		}
+		if udp := n - offloadLen - ipUDP; udp > 0 && s.buf[offloadLen]>>4 == 4 {
+			s.count.Add(uint64(udp / payload))
+		}
+	}
+}
+
+// read reads one packet; n is 0 when there is none.
+func (s *Sink) read() (n int, err error) {
+	for {
+		got, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(&s.buf[0])), uintptr(len(s.buf)))
+		switch errno {
+		case 0:
+			return int(got), nil
+		case unix.EAGAIN:
+			return 0, nil
+		case unix.EINTR:
+		default:
+			return 0, fmt.Errorf("read from sink %s: %w", s.Name, errno)
+		}
+	}
+}
+
+// Answer sends every datagram that comes within a time back to where it came from, as
+// an endpoint that is there would. The first bit of the payload is turned: of ESP, each
+// direction has an SPI of its own. Not while a generator runs.
+func (s *Sink) Answer(during time.Duration) error {
+	for end := time.Now().Add(during); time.Now().Before(end); {
+		n, err := s.read()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if turnRound(s.buf[:n]) {
+			if _, err := unix.Write(s.fd, s.buf[:n]); err != nil {
+				return fmt.Errorf("answer at sink %s: %w", s.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// turnRound makes an answer of a UDP packet; joined ones are not answered.
+func turnRound(b []byte) bool {
+	ip := b[offloadLen:]
+	const joined = 1 // of struct virtio_net_hdr: the GSO type
+	if len(ip) <= ipUDP || ip[0] != 0x45 || ip[9] != unix.IPPROTO_UDP || b[joined] != 0 {
+		return false
+	}
+	clear(b[:offloadLen])
+	for i := range 4 {
+		ip[12+i], ip[16+i] = ip[16+i], ip[12+i]
+	}
+	udp := ip[20:]
+	udp[0], udp[1], udp[2], udp[3] = udp[2], udp[3], udp[0], udp[1]
+	binary.BigEndian.PutUint16(udp[6:], 0) // no checksum (RFC 768)
+	udp[8] ^= 0x80
+	return true
 }
