@@ -1,0 +1,74 @@
+// Package limit bounds what traffic may use: bandwidth packages as token
+// buckets, and how much of them is in use. It is told the time, counts bytes
+// and says yes or no; which packets it is asked about, and what becomes of
+// those refused, is its caller's business.
+package limit
+
+import (
+	"time"
+
+	"causeway/internal/mono"
+)
+
+// Bucket is a token bucket: it lets through rate on average and burst at once.
+// A packet is let through while anything is left, and may take the bucket below
+// zero; the debt is paid before the next. So packets of every size have the same
+// chance, one larger than the whole burst passes now and then, and over a time t
+// no more than burst + rate·t + one packet goes through.
+//
+// Urgent packets (IKE, keepalives) may run up a debt of Reserve before they are
+// refused too: a flood of bulk traffic leaves them their place, and as the debt
+// is paid by bulk traffic the average stays. The zero Bucket lets everything through.
+type Bucket struct {
+	rate    float64 // bytes/s; 0: not bounded
+	burst   float64 // bytes
+	reserve float64 // bytes
+	level   float64 // bytes; negative: debt
+	at      mono.Time
+}
+
+// MinReserve is the debt, in bytes, that urgent packets may run up at least: a
+// few IKE messages with certificates.
+const MinReserve = 16 << 10
+
+// Set changes the bounds: rate in bit/s, 0 being none, and burst in bytes. A
+// bucket that had no rate begins full; one that had keeps its level, so that
+// setting bounds again and again lets nothing more through.
+func (b *Bucket) Set(now mono.Time, rate, burst int64) {
+	began := b.rate == 0
+	b.fill(now)
+	b.rate, b.burst = float64(rate)/8, float64(burst)
+	b.reserve = max(b.burst/4, MinReserve)
+	if began {
+		b.level, b.at = b.burst, now
+	}
+	b.level = min(b.level, b.burst)
+}
+
+// Open reports whether a packet may pass now.
+func (b *Bucket) Open(now mono.Time, urgent bool) bool {
+	if b.rate == 0 {
+		return true
+	}
+	b.fill(now)
+	if urgent {
+		return b.level > -b.reserve
+	}
+	return b.level > 0
+}
+
+// Take takes n bytes for a packet that passes; Open said that it may.
+func (b *Bucket) Take(n int) {
+	if b.rate != 0 {
+		b.level -= float64(n)
+	}
+}
+
+// fill adds what has come in since the last look. Time that goes back adds nothing.
+func (b *Bucket) fill(now mono.Time) {
+	if now <= b.at {
+		return
+	}
+	b.level = min(b.burst, b.level+b.rate*float64(now.Sub(b.at))/float64(time.Second))
+	b.at = now
+}
