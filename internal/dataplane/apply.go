@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/resequence"
 	"causeway/internal/dataplane/segment"
 	"causeway/internal/dataplane/segment/handshake"
@@ -41,6 +42,7 @@ func (e *Engine) Apply(now mono.Time, s snapshot.Snapshot) error {
 	}
 	b.routes()
 	b.groups()
+	b.allowances()
 	b.listeners()
 	b.commit()
 	return nil
@@ -60,6 +62,7 @@ func newPlan(s snapshot.Snapshot) *plan {
 		overlay: map[string]*overlayAddr{}, peers: map[snapshot.Label]*peer{}, byName: map[string]*peer{},
 		byKey: map[keys.PublicKey]*peer{}, bySegment: map[*segment.Segment]*peer{},
 		ways: map[snapshot.Label]*way{}, listeners: map[session.Name]*listener{}, groups: map[session.Name]*group{},
+		allowances: map[string]*limit.Allowance{},
 	}
 }
 
@@ -74,6 +77,11 @@ type builder struct {
 
 	listening map[*socket]*listener
 	fixed     map[*socket]bool
+}
+
+// suits reports whether a session has the listener's settings.
+func (l *listener) suits(s *session.Session) bool {
+	return s.Idle == l.idle && s.Mode == l.mode && s.Order == l.order && s.Window == l.window
 }
 
 func (b *builder) listen(addr netip.AddrPort, use Use) (*socket, error) {
@@ -241,6 +249,9 @@ func (b *builder) labelOf(pop string) snapshot.Label {
 func (b *builder) listeners() {
 	for _, l := range b.plan.listeners {
 		l.group = b.plan.groups[session.NameOf(l.EndpointGroup)]
+		for _, name := range l.Allowances {
+			l.allowances = append(l.allowances, b.plan.allowances[name])
+		}
 	}
 }
 
@@ -284,6 +295,7 @@ func (b *builder) commit() {
 		p.segment.SetWires(b.now, b.wireConfigs(p))
 	}
 	b.sessions()
+	e.countAllowances()
 	for _, s := range e.sockets {
 		if !b.want[s] && s.egress <= 0 {
 			e.closeSocket(s)
@@ -327,10 +339,12 @@ func (b *builder) sessions() {
 	e.table.All(func(s *session.Session) bool {
 		if !e.allowed(s) {
 			end = append(end, s)
-		} else if l := e.plan.listeners[s.Listener]; l != nil && s.Role&session.Ingress != 0 {
+		} else if l := e.plan.listeners[s.Listener]; l != nil && s.Role&session.Ingress != 0 && !l.suits(s) {
+			if s.Order != l.order || s.Window != l.window {
+				e.restartOrder(s)
+			}
 			s.Idle, s.Mode, s.Order, s.Window = l.idle, l.mode, l.order, l.window
 			s.PeerKnows = false // tell the egress of changed settings
-			e.forgetOrder(s)
 		}
 		return true
 	})
@@ -352,7 +366,11 @@ func (e *Engine) allowed(s *session.Session) bool {
 			return false
 		}
 	}
-	return s.Role&session.Egress == 0 || s.EgressPoP == e.plan.self && s.Egress.Addr() == g.egress
+	if s.Role&session.Egress == 0 {
+		return true
+	}
+	sock := e.byAddr[s.Egress]
+	return s.EgressPoP == e.plan.self && s.Egress.Addr() == g.egress && (sock == nil || sock.listener == nil)
 }
 
 // reopen takes a restored session's egress address back.

@@ -19,10 +19,11 @@ func (e *Engine) toEndpoint(now mono.Time, s *session.Session, tos uint8, payloa
 		return
 	}
 	what := ipsec.Peek(payload, ipsec.NATT(s.Endpoint.Port()))
-	e.observe(now, s, what)
 	e.table.Touch(now, s)
-	if s.IngressPoP != s.EgressPoP {
-		s.ToEndpoint.Add(len(payload)) // counted by fromClient where both ends are here
+	if s.IngressPoP != s.EgressPoP { // else fromClient has done so
+		e.observe(now, s, what)
+		e.prove(now, s, what)
+		s.ToEndpoint.Add(len(payload))
 	}
 	s.TOS = tos
 	e.leave(now, s, sock, s.Endpoint, what, payload, stable)
@@ -38,12 +39,14 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 	}
 	what := ipsec.Peek(m.Data, ipsec.NATT(m.From.Port()))
 	e.observe(now, s, what)
-	if !s.Confirmed && !e.table.Confirm(now, s) {
-		e.drops.add(DropSessionsLimited)
-		return
-	}
-	if s.EgressPoP != s.IngressPoP {
-		s.ToClient.Add(len(m.Data)) // counted by toClient where both ends are here
+	if s.EgressPoP != s.IngressPoP { // else toClient does so
+		if !s.Assoc.Proven {
+			e.noteAnswer(s.Assoc, what)
+		}
+		if !e.confirm(now, s) {
+			return
+		}
+		s.ToClient.Add(len(m.Data))
 	}
 	e.table.Touch(now, s)
 	e.send(now, s, frame.ToClient, what, m.TOS, m.Data)
@@ -80,14 +83,14 @@ func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, from netip.AddrPo
 		}
 		// The client's flow may be known under another endpoint port: the
 		// newer one replaces it.
-		if old := e.table.ByFlow(s.IngressPoP, s.Client, s.Accelerated); old != nil {
-			e.table.Remove(old)
-		}
 		sock.egress++
+		proven := e.replace(e.table.ByFlow(s.IngressPoP, s.Client, s.Accelerated))
 		n := e.add(now, s)
 		if n == nil {
-			sock.egress--
+			e.releaseEgress(sock.addr)
+			return nil
 		}
+		n.Assoc.Proven = n.Assoc.Proven || proven
 		return n
 	}
 	e.drops.add(DropStranger)

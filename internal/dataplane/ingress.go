@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"causeway/internal/dataplane/frame"
+	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/segment"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/dataplane/udpio"
@@ -21,6 +22,9 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 		}
 	}
 	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
+	if !e.admit(now, sock.listener, limit.ToEndpoint, what, len(m.Data)) {
+		return
+	}
 	e.observe(now, s, what)
 	e.prove(now, s, what)
 	e.table.Touch(now, s)
@@ -56,14 +60,19 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 			return nil
 		}
 	}
-	return e.add(now, s)
+	n := e.add(now, s)
+	if n == nil && s.Role&session.Egress != 0 {
+		e.releaseEgress(s.Egress)
+	}
+	return n
 }
 
 // endpointFor is the endpoint of the client's association, or the one that the
 // client's address chooses by weight (rendezvous hashing: an endpoint that comes or goes
 // moves only its own clients).
 func (e *Engine) endpointFor(l *listener, client netip.Addr) (netip.Addr, bool) {
-	if a := e.table.Association(e.plan.self, client, l.group.name); a != nil && l.group.has(a.Endpoint) {
+	// An endpoint that is drained keeps the clients it has, all their flows together.
+	if a := e.table.Association(e.plan.self, client, l.group.name); a != nil && l.group.lists(a.Endpoint) {
 		return a.Endpoint, true
 	}
 	return l.group.choose(client)
@@ -81,21 +90,36 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 	e.observe(now, s, what)
 	a := s.Assoc
 	if !a.Proven {
-		a.Proof.FromEndpoint(what)
-		a.Answered = true
+		e.noteAnswer(a, what)
 		if s.ToClient.Bytes+uint64(len(payload)) > 3*s.ToEndpoint.Bytes {
 			e.drops.add(DropAmplify)
 			return
 		}
 	}
-	if !s.Confirmed && !e.table.Confirm(now, s) {
-		e.drops.add(DropSessionsLimited)
+	if !e.confirm(now, s) {
 		return
 	}
 	e.table.Touch(now, s)
 	s.ToClient.Add(len(payload))
 	s.TOS = tos
 	e.leave(now, s, sock, s.Client, what, payload, stable)
+}
+
+// confirm marks that the endpoint has answered. What anyone can make it do under
+// a foreign address is no reason to keep a session: the client must be proven, too.
+func (e *Engine) confirm(now mono.Time, s *session.Session) bool {
+	if s.Confirmed || !s.Assoc.Proven || e.table.Confirm(now, s) {
+		return true
+	}
+	e.drops.add(DropSessionsLimited)
+	return false
+}
+
+// noteAnswer takes in what an endpoint sends to a client that is not proven yet.
+// IKE is no answer that counts for an exchange: anyone can make an endpoint send some.
+func (e *Engine) noteAnswer(a *session.Association, what ipsec.Packet) {
+	a.Proof.FromEndpoint(what)
+	a.Answered = a.Answered || what.Kind != ipsec.IKE
 }
 
 // proofRounds and proofSpan are what must be seen of traffic that carries no
@@ -108,6 +132,7 @@ const (
 )
 
 // prove looks whether a client's packet shows that it receives at its address.
+// Both ends of a session look for themselves.
 func (e *Engine) prove(now mono.Time, s *session.Session, what ipsec.Packet) {
 	a := s.Assoc
 	if a.Proven {
@@ -123,6 +148,14 @@ func (e *Engine) prove(now mono.Time, s *session.Session, what ipsec.Packet) {
 	if a.Proof.FromClient(what) || a.Rounds >= proofRounds && now.Sub(a.RoundsSince) >= proofSpan {
 		a.Proven = true
 		e.table.Save(now, s)
+		e.remember(s)
+	}
+}
+
+// remember notes whom an endpoint reaches when it begins.
+func (e *Engine) remember(s *session.Session) {
+	if g := e.plan.groups[s.Group]; g != nil && s.Role&session.Egress != 0 {
+		g.remember(s)
 	}
 }
 

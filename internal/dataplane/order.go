@@ -14,7 +14,8 @@ const orderMemory = 64 << 20
 
 // leave sends a payload out of the overlay: in ESP order where the session asks for it.
 func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip.AddrPort, what ipsec.Packet, payload []byte, stable bool) {
-	if what.Kind != ipsec.ESP || s.Order == uint8(resequence.Off) && s.Window == 0 {
+	// What leaves where it entered has crossed no segment and is in order.
+	if what.Kind != ipsec.ESP || s.Order == uint8(resequence.Off) && s.Window == 0 || s.Role == session.Ingress|session.Egress {
 		if !stable {
 			payload = e.arena.Copy(payload)
 		}
@@ -109,6 +110,18 @@ func (e *Engine) exitOf(s *session.Session) (*socket, netip.AddrPort) {
 		return e.byAddr[s.Egress], s.Endpoint
 	}
 	return e.byAddr[s.Accelerated], s.Client
+}
+
+// restartOrder lets go of what a session holds, because its settings change.
+func (e *Engine) restartOrder(s *session.Session) {
+	if s.InOrder == nil {
+		return
+	}
+	if sock, to := e.exitOf(s); sock != nil {
+		e.emitTo(sock, to, s.TOS, nil, false)
+		s.InOrder.Flush(e.emit)
+	}
+	e.forgetOrder(s)
 }
 
 // forgetOrder drops what a session that ends still holds.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/segment"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/keys"
@@ -27,6 +28,7 @@ type plan struct {
 	ways       map[snapshot.Label]*way
 	listeners  map[session.Name]*listener
 	groups     map[session.Name]*group
+	allowances map[string]*limit.Allowance
 
 	relayed session.Count
 }
@@ -71,6 +73,8 @@ type listener struct {
 	mode   uint8
 	order  uint8
 	window uint16
+
+	allowances []*limit.Allowance // each packet is held against all of them
 }
 
 func (l *listener) allows(client netip.Addr) bool {
@@ -109,16 +113,7 @@ type callee struct {
 	idle                time.Duration
 	mode, order         uint8
 	window              uint16
-}
-
-// has reports whether the group sends new traffic to the endpoint.
-func (g *group) has(a netip.Addr) bool {
-	for _, e := range g.Endpoints {
-		if e.Address == a {
-			return weight(e) > 0
-		}
-	}
-	return false
+	proven              bool // to receive at its address
 }
 
 // lists reports whether the endpoint is in the group, draining or not.
@@ -155,9 +150,14 @@ func (g *group) choose(client netip.Addr) (best netip.Addr, ok bool) {
 	return best, ok
 }
 
-// remember notes that a client's session belongs to an endpoint.
+// remember notes that a client's session belongs to an endpoint. A stranger who
+// has shown nothing does not take the place of a client that is proven.
 func (g *group) remember(s *session.Session) {
+	if old := g.last[s.Endpoint.Addr()]; old.proven && !s.Assoc.Proven {
+		return
+	}
 	c := callee{
+		proven: s.Assoc.Proven,
 		client: s.Client.Addr(), accelerated: s.Accelerated.Addr(), ingress: s.IngressPoP,
 		listener: s.Listener, idle: s.Idle, mode: s.Mode, order: s.Order, window: s.Window,
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"causeway/internal/dataplane/frame"
+	"causeway/internal/dataplane/resequence"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/mono"
 	"causeway/internal/snapshot"
@@ -16,6 +17,10 @@ const unknownPerSecond = 2000
 // arrived takes in a frame that is for this PoP.
 func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool) {
 	s := e.table.ByID(h.Session)
+	if s != nil && h.Origin != s.IngressPoP && h.Origin != s.EgressPoP {
+		e.drops.add(DropRefusedSession) // a session of two others
+		return
+	}
 	switch h.Kind {
 	case frame.Open:
 		d, payload, ok := frame.ParseDescription(rest)
@@ -28,6 +33,7 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 				return
 			}
 		}
+		e.adopt(s, &d)
 		e.tellOpened(now, &h, s)
 		s.PeerKnows = true // who opens it knows it
 		if len(payload) > 0 {
@@ -56,7 +62,7 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 			s.PeerKnows = false
 		}
 	case frame.Close:
-		if s != nil && (h.Origin == s.IngressPoP || h.Origin == s.EgressPoP) {
+		if s != nil {
 			e.table.Remove(s)
 		}
 	}
@@ -82,45 +88,75 @@ func matches(s *session.Session, d *frame.Description) bool {
 // openFromFrame makes the session that another PoP describes, if our own
 // snapshot allows it. known is a session that has this id but other addresses.
 func (e *Engine) openFromFrame(now mono.Time, h *frame.Header, d *frame.Description, known *session.Session) *session.Session {
-	if known != nil {
-		e.table.Remove(known)
-	}
-	if s := e.table.ByFlow(d.Ingress, d.Client, d.Accelerated); s != nil {
-		if matches(s, d) { // both ends opened it at once, or one forgot its name
-			e.table.Rename(s, h.Session)
-			return s
-		}
-		e.table.Remove(s)
-	}
 	s := session.Session{
 		ID:     h.Session,
 		Client: d.Client, Accelerated: d.Accelerated, Endpoint: d.Endpoint, Egress: d.Egress,
 		IngressPoP: d.Ingress, EgressPoP: d.EgressPoP,
 		Group: session.NameOf(d.Group), Listener: session.NameOf(d.Listener),
-		Idle: min(max(d.Idle, snapshot.MinIdle), snapshot.MaxIdle),
-		Mode: d.Mode & 3, Order: d.Order, Window: d.Window,
 	}
+	settle(&s, d)
 	g := e.plan.groups[s.Group]
 	if g == nil || g.pop != d.EgressPoP || !g.lists(d.Endpoint.Addr()) || d.Ingress == d.EgressPoP {
 		e.drops.add(DropRefusedSession)
 		return nil
 	}
-	switch e.plan.self {
-	case d.EgressPoP:
-		return e.openAsEgress(now, h, d, g, s)
-	case d.Ingress:
-		return e.openAsIngress(now, h, d, g, s)
-	}
-	e.drops.add(DropRefusedSession)
-	return nil
-}
-
-// openAsEgress makes the egress's end: it gives the session its egress address.
-func (e *Engine) openAsEgress(now mono.Time, h *frame.Header, d *frame.Description, g *group, s session.Session) *session.Session {
-	if h.Origin != d.Ingress {
+	asEgress := e.plan.self == d.EgressPoP && h.Origin == d.Ingress
+	if !asEgress && !e.mayCall(h, d, g) {
 		e.drops.add(DropRefusedSession)
 		return nil
 	}
+	proven := e.replace(known)
+	if old := e.table.ByFlow(d.Ingress, d.Client, d.Accelerated); old != nil {
+		if matches(old, d) { // both ends opened it at once, or one forgot its name
+			e.table.Rename(old, h.Session)
+			return old
+		}
+		proven = e.replace(old) || proven
+	}
+	var n *session.Session
+	if asEgress {
+		n = e.openAsEgress(now, d, g, s)
+	} else {
+		n = e.openAsIngress(now, d, g, s)
+	}
+	if n != nil {
+		n.Assoc.Proven = n.Assoc.Proven || proven
+	}
+	return n
+}
+
+// replace takes out a session that another takes the place of, and returns
+// whether its client was proven: that is not lost with the flow.
+func (e *Engine) replace(old *session.Session) (proven bool) {
+	if old == nil {
+		return false
+	}
+	proven = old.Assoc.Proven
+	e.table.Remove(old)
+	return proven
+}
+
+// settle gives s the settings of a description, as far as they can be.
+func settle(s *session.Session, d *frame.Description) {
+	s.Idle = min(max(d.Idle, snapshot.MinIdle), snapshot.MaxIdle)
+	s.Mode, s.Order, s.Window = d.Mode&3, min(d.Order, uint8(resequence.Off)), d.Window
+}
+
+// adopt gives the egress's end of a session the settings that its ingress has now.
+func (e *Engine) adopt(s *session.Session, d *frame.Description) {
+	if s.Role != session.Egress {
+		return
+	}
+	now := *s
+	settle(&now, d)
+	if now.Order != s.Order || now.Window != s.Window {
+		e.restartOrder(s)
+	}
+	settle(s, d)
+}
+
+// openAsEgress makes the egress's end: it gives the session its egress address.
+func (e *Engine) openAsEgress(now mono.Time, d *frame.Description, g *group, s session.Session) *session.Session {
 	s.Role = session.Egress
 	kept := d.Egress.Port()
 	s.Egress = netip.AddrPortFrom(g.egress, 0)
@@ -137,24 +173,24 @@ func (e *Engine) openAsEgress(now mono.Time, h *frame.Header, d *frame.Descripti
 	return n
 }
 
-// openAsIngress makes the ingress's end of a session that an endpoint began.
-func (e *Engine) openAsIngress(now mono.Time, h *frame.Header, d *frame.Description, g *group, s session.Session) *session.Session {
+// mayCall reports whether an endpoint may begin towards a client of ours: the
+// snapshot says so, or the client is proven to be there.
+func (e *Engine) mayCall(h *frame.Header, d *frame.Description, g *group) bool {
 	sock := e.byAddr[d.Accelerated]
-	if h.Origin != d.EgressPoP || sock == nil || sock.listener == nil || sock.listener.group != g || !sock.listener.allows(d.Client.Addr()) {
-		e.drops.add(DropRefusedSession)
-		return nil
+	if e.plan.self != d.Ingress || h.Origin != d.EgressPoP || sock == nil || sock.listener == nil || sock.listener.group != g || !sock.listener.allows(d.Client.Addr()) {
+		return false
 	}
 	a := e.table.Association(e.plan.self, d.Client.Addr(), g.name)
-	named := g.mayCall(d.Endpoint.Addr(), d.Client.Addr())
-	if !named && (a == nil || !a.Proven) {
-		e.drops.add(DropRefusedSession)
-		return nil
-	}
-	l := sock.listener
+	return a != nil && a.Proven || g.mayCall(d.Endpoint.Addr(), d.Client.Addr())
+}
+
+// openAsIngress makes the ingress's end of a session that an endpoint began.
+func (e *Engine) openAsIngress(now mono.Time, d *frame.Description, g *group, s session.Session) *session.Session {
+	l := e.byAddr[d.Accelerated].listener
 	s.Role = session.Ingress
 	s.Listener, s.Idle, s.Mode, s.Order, s.Window = l.name, l.idle, l.mode, l.order, l.window
 	n := e.add(now, s)
-	if n != nil && named {
+	if n != nil && g.mayCall(d.Endpoint.Addr(), d.Client.Addr()) {
 		n.Assoc.Proven = true // the snapshot vouches for the address
 	}
 	return n
@@ -167,11 +203,7 @@ func (e *Engine) add(now mono.Time, s session.Session) *session.Session {
 		e.drops.add(DropPrefixFull)
 		return nil
 	}
-	if n.Role&session.Egress != 0 {
-		if g := e.plan.groups[n.Group]; g != nil {
-			g.remember(n)
-		}
-	}
+	e.remember(n)
 	return n
 }
 
