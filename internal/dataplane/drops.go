@@ -7,13 +7,15 @@ type Reason uint8
 // The reasons, by where a packet meets them.
 const (
 	// from a client
-	DropNotAllowed Reason = iota // the listener's allow list does not have the client
-	DropPrefixFull               // too many sessions from the client's prefix
-	DropNoEndpoint               // the endpoint group has no endpoint in use
-	DropNoRoute                  // no way to the egress PoP, or no keys yet
-	DropTooLarge                 // larger than any UDP payload
-	DropAmplify                  // to a client that has not proven its address, beyond three times what it sent
-	DropNoListener               // a frame to a client over a listener that is gone
+	DropNotAllowed        Reason = iota // the listener's allow list does not have the client
+	DropPrefixFull                      // too many sessions from the client's prefix
+	DropNoEndpoint                      // the endpoint group has no endpoint in use
+	DropNoRoute                         // no way to the egress PoP, or no keys yet
+	DropTooLarge                        // larger than any UDP payload
+	DropAmplify                         // to a client that has not proven its address, beyond three times what it sent
+	DropNoListener                      // a frame to a client over a listener that is gone
+	DropBandwidth                       // beyond the bandwidth of an allowance of the listener
+	DropAllowanceSessions               // a session beyond those that an allowance of the listener has
 	// between PoPs
 	DropNotOverlay      // neither a handshake nor data
 	DropUnknownIndex    // data for keys that we do not have
@@ -36,7 +38,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"client_not_allowed", "prefix_full", "no_endpoint", "no_route", "too_large", "amplification", "no_listener",
+	"client_not_allowed", "prefix_full", "no_endpoint", "no_route", "too_large", "amplification", "no_listener", "bandwidth", "allowance_sessions",
 	"not_overlay", "unknown_index", "handshake", "unauthentic", "malformed", "hop_limit", "not_neighbour",
 	"unknown_session", "refused_session", "ports_taken", "sessions_limited",
 	"stranger",

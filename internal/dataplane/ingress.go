@@ -39,6 +39,9 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 		e.drops.add(DropNotAllowed)
 		return nil
 	}
+	if !e.listenerHasRoom(l) {
+		return nil
+	}
 	endpoint, ok := e.endpointFor(l, client.Addr())
 	if !ok {
 		e.drops.add(DropNoEndpoint)
@@ -96,7 +99,7 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 			return
 		}
 	}
-	if !e.confirm(now, s) {
+	if !e.admit(now, sock.listener, limit.ToClient, what, len(payload)) || !e.confirm(now, s) {
 		return
 	}
 	e.table.Touch(now, s)
@@ -108,11 +111,18 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 // confirm marks that the endpoint has answered. What anyone can make it do under
 // a foreign address is no reason to keep a session: the client must be proven, too.
 func (e *Engine) confirm(now mono.Time, s *session.Session) bool {
-	if s.Confirmed || !s.Assoc.Proven || e.table.Confirm(now, s) {
+	if s.Confirmed || !s.Assoc.Proven {
 		return true
 	}
-	e.drops.add(DropSessionsLimited)
-	return false
+	if !e.hasRoom(s) {
+		return false
+	}
+	if !e.table.Confirm(now, s) {
+		e.drops.add(DropSessionsLimited)
+		return false
+	}
+	e.count(s)
+	return true
 }
 
 // noteAnswer takes in what an endpoint sends to a client that is not proven yet.

@@ -212,6 +212,7 @@ func (e *Engine) gone(s *session.Session) {
 	if s.Role&session.Egress != 0 && s.Egress.Port() != 0 {
 		e.releaseEgress(s.Egress)
 	}
+	e.uncount(s)
 	e.forgetOrder(s)
 }
 
