@@ -156,7 +156,7 @@ func processesOf(name string) (found []string) {
 // Each of these scenarios breaks something, and says what must survive.
 func TestScenarios(t *testing.T) {
 	for _, name := range []string{
-		"endpoint-initiates", "two-clients", "relay", "ipv6-wires", "big-packets", "rekey", "reload", "pop-restart",
+		"endpoint-initiates", "two-clients", "relay", "ipv6-wires", "big-packets", "rekey", "reload", "pop-restart", "wire-death", "blackhole",
 	} {
 		t.Run(name, func(t *testing.T) { run(t, name) })
 	}
