@@ -100,17 +100,18 @@ func (e *Engine) openFromFrame(now mono.Time, h *frame.Header, d *frame.Descript
 		e.drops.add(DropRefusedSession)
 		return nil
 	}
+	old := e.table.ByFlow(d.Ingress, d.Client, d.Accelerated)
+	if old != nil && known == nil && matches(old, d) && (h.Origin == old.IngressPoP || h.Origin == old.EgressPoP) {
+		e.table.Rename(old, h.Session) // both ends opened it at once, or one forgot its name
+		return old
+	}
 	asEgress := e.plan.self == d.EgressPoP && h.Origin == d.Ingress
 	if !asEgress && !e.mayCall(h, d, g) {
 		e.drops.add(DropRefusedSession)
 		return nil
 	}
 	proven := e.replace(known)
-	if old := e.table.ByFlow(d.Ingress, d.Client, d.Accelerated); old != nil {
-		if matches(old, d) { // both ends opened it at once, or one forgot its name
-			e.table.Rename(old, h.Session)
-			return old
-		}
+	if old != known {
 		proven = e.replace(old) || proven
 	}
 	var n *session.Session

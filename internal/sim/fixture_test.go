@@ -13,7 +13,7 @@ import (
 // world3 is the usual picture: Shanghai, Tokyo, Seoul, a client and an endpoint.
 type world3 struct {
 	*World
-	t                *testing.T
+	t                testing.TB
 	sh, tk, se       *PoP
 	client, endpoint *Host
 
@@ -47,8 +47,9 @@ var (
 func overlayOf(a netip.Addr) netip.AddrPort { return netip.AddrPortFrom(a, 4600) }
 
 // newWorld3 makes three PoPs that are all joined, with crossing's weather
-// everywhere between PoPs and a calm network elsewhere. They run.
-func newWorld3(t *testing.T, seed uint64, crossing weather.Profile) *world3 {
+// everywhere between PoPs and a calm network elsewhere. edits may change their
+// snapshots before they run.
+func newWorld3(t testing.TB, seed uint64, crossing weather.Profile, edits ...func(*world3)) *world3 {
 	t.Helper()
 	w := &world3{World: New(seed, weather.Profile{Delay: 2 * time.Millisecond}), t: t}
 	w.sh, w.tk, w.se = w.PoP(), w.PoP(), w.PoP()
@@ -80,6 +81,9 @@ func newWorld3(t *testing.T, seed uint64, crossing weather.Profile) *world3 {
 	w.sh.Snapshot.Listeners = []snapshot.Listener{{
 		Name: "vpn", Addresses: []snapshot.Address{{Bind: addrSh}}, Ports: []uint16{500, 4500}, EndpointGroup: "seoul",
 	}}
+	for _, edit := range edits {
+		edit(w)
+	}
 	for _, a := range pops {
 		if err := a.p.Start(); err != nil {
 			t.Fatalf("start %s: %v", a.name, err)

@@ -69,8 +69,15 @@ func (w *World) Cut(a, b netip.Addr, parted bool) {
 // Run lets d pass.
 func (w *World) Run(d time.Duration) {
 	end := w.Now.Add(d)
+	stuck := 0
 	for {
 		at := w.nextDue()
+		if stuck++; w.Now.Before(at) || len(w.events) > 0 {
+			stuck = 0
+		}
+		if stuck > 10_000 { // an Engine that is never done is a bug: say so, do not spin
+			panic(fmt.Sprintf("sim: seed %d: an engine is due at %v, and still is after %d turns", w.seed, time.Duration(at), stuck))
+		}
 		if len(w.events) > 0 && (at == 0 || w.events[0].at <= at) {
 			if w.events[0].at > end {
 				break
@@ -140,7 +147,7 @@ func (w *World) send(from, to netip.AddrPort, tos uint8, data []byte, mayFragmen
 		link = weather.NewNamed(w.regular, w.seed, fmt.Sprint(key))
 		w.links[key] = link
 	}
-	size := len(data) + 28
+	size := len(data) + headers(to.Addr())
 	if mtu := link.MTU(w.Now); mayFragment && mtu > 0 && size > mtu {
 		size = mtu // fragments: one fate for all is close enough
 	}
@@ -152,6 +159,14 @@ func (w *World) send(from, to netip.AddrPort, tos uint8, data []byte, mayFragmen
 		copied := append([]byte(nil), data...)
 		w.at(at, func() { w.arrive(from, to, tos, copied) })
 	}
+}
+
+// headers is what IP and UDP add to a payload.
+func headers(to netip.Addr) int {
+	if to.Is6() {
+		return 40 + 8
+	}
+	return 20 + 8
 }
 
 func (w *World) arrive(from, to netip.AddrPort, tos uint8, data []byte) {

@@ -129,6 +129,7 @@ type Segment struct {
 	repair      *repair.Endpoint
 	packers     [8]pack.Packer // mode × urgency
 	dirty       uint8          // packers that hold something
+	split       uint16         // counts the frames they split
 	unpacker    pack.Unpacker
 	now         mono.Time // of the call in progress, for callbacks
 	incarnation uint64    // the peer's, that repair's state belongs to
@@ -159,11 +160,12 @@ type Counters struct {
 
 // New returns a segment without wires. It begins to shake hands when it gets some.
 func New(cfg Config, host Host) (*Segment, error) {
-	s := &Segment{cfg: cfg, host: host}
+	s := &Segment{cfg: cfg, host: host, split: uint16(host.Rand())}
 	s.out.s = s
 	s.deliver = s.takeSymbol
 	for i := range s.packers {
 		mode, class := repair.Mode(i>>1), repair.Class(i&1)
+		s.packers[i].ID = &s.split
 		s.packers[i].Emit = func(body []byte) {
 			s.Counters.Carried++
 			s.Counters.CarriedBytes += uint64(len(body))
@@ -376,6 +378,7 @@ func (s *Segment) resetRepair() error {
 		return err
 	}
 	s.repair = e
+	s.unpacker.Reset()
 	s.Counters.Carried, s.Counters.CarriedBytes = 0, 0 // they are compared with repair's own counts
 	s.shareWires()
 	return nil

@@ -35,14 +35,16 @@ const (
 // and the longest header before it.
 const MaxFrame = 65507 + 512
 
-// Packer fills datagram bodies. Set Emit before use; the body passed to it is
+// Packer fills datagram bodies. Set Emit and ID before use; the body passed to it is
 // borrowed for the call. Not safe for concurrent use.
 type Packer struct {
 	Emit func(body []byte)
+	// ID counts the frames that were split. All Packers whose bodies go to one
+	// Unpacker must share it, or their pieces would be joined to one another's.
+	ID *uint16
 
 	limit int // most bytes in a body
 	buf   []byte
-	id    uint16
 }
 
 // SetLimit sets the most bytes of a body, at least 256; it holds from the next
@@ -85,7 +87,7 @@ func (p *Packer) Flush() {
 func (p *Packer) fits(n int) bool { return len(p.buf)+wholeHeader+n <= p.limit }
 
 func (p *Packer) addPieces(head, payload []byte) {
-	p.id++
+	*p.ID++
 	total := len(head) + len(payload)
 	for offset := 0; offset < total; {
 		room := p.limit - len(p.buf) - pieceHeader
@@ -98,7 +100,7 @@ func (p *Packer) addPieces(head, payload []byte) {
 			n, part = total-offset, partLast
 		}
 		p.buf = binary.BigEndian.AppendUint16(p.buf, part<<14|uint16(n))
-		p.buf = binary.BigEndian.AppendUint16(p.buf, p.id)
+		p.buf = binary.BigEndian.AppendUint16(p.buf, *p.ID)
 		p.buf = append(p.buf, byte(offset>>16), byte(offset>>8), byte(offset))
 		if offset < len(head) {
 			h := head[offset:min(len(head), offset+n)]

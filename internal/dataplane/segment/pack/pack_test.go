@@ -3,6 +3,7 @@ package pack
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -10,7 +11,7 @@ import (
 
 // carry packs frames into bodies of at most limit bytes.
 func carry(limit int, frames [][]byte) (bodies [][]byte) {
-	p := Packer{Emit: func(b []byte) { bodies = append(bodies, bytes.Clone(b)) }}
+	p := Packer{ID: new(uint16), Emit: func(b []byte) { bodies = append(bodies, bytes.Clone(b)) }}
 	p.SetLimit(limit)
 	for _, f := range frames {
 		h := min(len(f), 14)
@@ -84,7 +85,7 @@ func TestLostPiecesNeverHoldUnboundedMemory(t *testing.T) {
 	var u Unpacker
 	big := make([]byte, 60000)
 	var first []byte
-	p := Packer{Emit: func(b []byte) {
+	p := Packer{ID: new(uint16), Emit: func(b []byte) {
 		if first == nil {
 			first = bytes.Clone(b)
 		}
@@ -106,7 +107,7 @@ func TestLostPiecesNeverHoldUnboundedMemory(t *testing.T) {
 
 func TestPackingAllocatesNothingPerFrame(t *testing.T) {
 	var u Unpacker
-	p := Packer{Emit: func(b []byte) { u.Unpack(b, func([]byte, bool) {}) }}
+	p := Packer{ID: new(uint16), Emit: func(b []byte) { u.Unpack(b, func([]byte, bool) {}) }}
 	p.SetLimit(1400)
 	head, payload := make([]byte, 14), make([]byte, 1436)
 	send := func() {
@@ -136,4 +137,65 @@ func FuzzUnpack(f *testing.F) {
 			})
 		}
 	})
+}
+
+func TestPackersOfOneUnpackerDoNotMixTheirFrames(t *testing.T) {
+	var bodies [][]byte
+	id := uint16(65534) // about to begin again
+	packers := [2]Packer{}
+	for i := range packers {
+		packers[i] = Packer{ID: &id, Emit: func(b []byte) { bodies = append(bodies, bytes.Clone(b)) }}
+		packers[i].SetLimit(300)
+	}
+	frames := map[string]bool{}
+	for n := range byte(20) {
+		frame := bytes.Repeat([]byte{n}, 1000)
+		frames[string(frame)] = true
+		packers[n%2].Add(nil, frame)
+	}
+	packers[0].Flush()
+	packers[1].Flush()
+	slices.Reverse(bodies)
+	var u Unpacker
+	for _, b := range bodies {
+		u.Unpack(b, func(frame []byte, _ bool) {
+			if !frames[string(frame)] {
+				t.Fatalf("a frame came out that did not go in: %x", frame)
+			}
+			delete(frames, string(frame))
+		})
+	}
+	if len(frames) > 0 || u.Malformed+u.Incomplete > 0 {
+		t.Errorf("%d frames are missing, %d malformed, %d incomplete", len(frames), u.Malformed, u.Incomplete)
+	}
+}
+
+func TestResetGivesUpWhatIsIncomplete(t *testing.T) {
+	var first, second [][]byte
+	id := uint16(6)
+	p := Packer{ID: &id}
+	p.SetLimit(300)
+	p.Emit = func(b []byte) { first = append(first, bytes.Clone(b)) }
+	p.Add(nil, bytes.Repeat([]byte{1}, 1000))
+	p.Flush()
+	id = 6 // as after a restart
+	p.Emit = func(b []byte) { second = append(second, bytes.Clone(b)) }
+	p.Add(nil, bytes.Repeat([]byte{2}, 1000))
+	p.Flush()
+	var u Unpacker
+	count := 0
+	take := func(frame []byte, _ bool) {
+		count++
+		if !bytes.Equal(frame, bytes.Repeat([]byte{2}, 1000)) {
+			t.Error("pieces of two lives were joined")
+		}
+	}
+	u.Unpack(first[0], take)
+	u.Reset()
+	for _, b := range second {
+		u.Unpack(b, take)
+	}
+	if count != 1 || u.Incomplete != 1 || u.held != 0 {
+		t.Errorf("%d frames, %d incomplete, %d bytes held", count, u.Incomplete, u.held)
+	}
 }

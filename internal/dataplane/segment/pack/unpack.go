@@ -103,6 +103,16 @@ func (u *Unpacker) piece(id uint16, offset int, b []byte, last bool, deliver fun
 	u.drop(p)
 }
 
+// Reset gives up what is incomplete: the Packers began anew.
+func (u *Unpacker) Reset() {
+	for i := range u.partial {
+		if p := &u.partial[i]; p.live {
+			u.drop(p)
+			u.Incomplete++
+		}
+	}
+}
+
 func (u *Unpacker) buffer() []byte {
 	if n := len(u.free); n > 0 {
 		b := u.free[n-1]
