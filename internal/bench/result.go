@@ -231,7 +231,9 @@ func (w *window) take(n int) {
 
 func (r *record) worst(oneWay time.Duration, budget time.Duration, n int) (out []string) {
 	for i, at := range r.sent {
-		if d := r.came[i].Sub(at.Add(oneWay)); d > budget-10*time.Millisecond {
+		if r.came[i] == 0 {
+			out = append(out, fmt.Sprintf("#%d sent %d NEVER", i, at/1e6))
+		} else if d := r.came[i].Sub(at.Add(oneWay)); d > budget-10*time.Millisecond {
 			out = append(out, fmt.Sprintf("#%d sent %d late %v", i, at/1e6, d))
 			if len(out) >= n {
 				return

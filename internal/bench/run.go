@@ -317,5 +317,5 @@ func (r *run) debug() string {
 	if r.real[0] == nil {
 		return ""
 	}
-	return fmt.Sprintf("%v\n%+v\n%+v\n%s", r.rec.worst(r.cfg.RTT/2, r.budget, 8), r.real[0].Stats(), r.real[1].Stats().Received, r.real[0].Debug())
+	return fmt.Sprintf("%v\n%+v\n%+v\n%s", r.rec.worst(r.cfg.RTT/2, r.budget, 400), r.real[0].Stats(), r.real[1].Stats().Received, r.real[0].Debug())
 }

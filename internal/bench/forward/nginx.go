@@ -19,7 +19,7 @@ func beginNginx(r *running) error {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		if nginx = "/usr/sbin/nginx"; !exists(nginx) {
-			return &missing{"nginx is not installed (on Debian: apt-get install nginx-light libnginx-mod-stream)"}
+			return &missing{"nginx is not installed (on Debian: apt-get install nginx libnginx-mod-stream)"}
 		}
 	}
 	load := ""

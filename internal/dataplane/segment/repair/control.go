@@ -27,7 +27,7 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 	n := e.transmit(now, wire, append(b, symbol...), out)
 	s.note(entry{at: now, number: n, first: seq, last: seq, wire: wire})
 	s.belief.source(e.lossOf(wire), 1)
-	s.expire(now, e.budget(s.mode)+e.rtt.smooth/2)
+	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
 	e.pump(now, s, out)
 	s.due = s.tailAt(e)
 }
@@ -104,6 +104,9 @@ func (e *Endpoint) waste(m Mode) float64 {
 	if alpha == 0 {
 		alpha = [...]float64{Balanced: 1.45, Latency: 1.8, Economy: 1.02}[m]
 	}
+	if e.cfg.Tune.Alpha == 0 && e.burstiness().matters() {
+		alpha = 1 + (alpha-1)/3 // most would be sent in good spells
+	}
 	return max(1-1/alpha, 0)
 }
 
@@ -166,7 +169,7 @@ func (e *Endpoint) sendSpan(now mono.Time, s *sender, span code.Span, wire uint8
 
 // react does what the newest report makes necessary for a stream.
 func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
-	s.expire(now, e.budget(s.mode)+e.rtt.smooth/2)
+	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
 	e.settle(s)
 	e.act(now, s, out)
 	e.believe(now, s)
@@ -246,7 +249,11 @@ func (e *Endpoint) act(now mono.Time, s *sender, out Out) {
 	if from = s.openStart(); code.Before(from, s.told) {
 		e.actOn(now, s, from, s.told, out)
 		s.acted = s.told
-		s.acts[s.nActs%len(s.acts)] = act{s.acted, now}
+		at := now
+		if len(s.spreads) > 0 {
+			at = at.Add(e.budget(s.mode)) // what is spread is not done again
+		}
+		s.acts[s.nActs%len(s.acts)] = act{s.acted, at}
 		s.nActs++
 	}
 }
@@ -254,33 +261,55 @@ func (e *Endpoint) act(now mono.Time, s *sender, out Out) {
 // actOn sends the rounds for what is missing of [from, upTo).
 func (e *Endpoint) actOn(now mono.Time, s *sender, from, upTo uint32, out Out) {
 	t := e.timing(s.mode)
+	for code.Before(from, upTo) && s.sentAt(from).Add(t.budget-deadlineMargin/2) <= now {
+		from++ // too late
+	}
 	// The answer to what is sent now will be here, and can be acted on, by then.
 	next := now.Add(e.chance() + deadlineMargin)
 	split := from
 	for code.Before(split, upTo) && s.sentAt(split).Add(t.budget) < next {
 		split++
 	}
-	e.rounds256(from, split, func(a, b uint32) { e.round(now, s, a, b, true, out) })
-	e.rounds256(split, upTo, func(a, b uint32) { e.round(now, s, a, b, false, out) })
+	e.pieces(s, from, split, func(a, b uint32) { e.round(now, s, a, b, true, out) })
+	e.pieces(s, split, upTo, func(a, b uint32) { e.round(now, s, a, b, false, out) })
 }
 
-// rounds256 cuts [from, upTo) into pieces that one repair can cover.
-func (e *Endpoint) rounds256(from, upTo uint32, do func(from, upTo uint32)) {
-	for code.Before(from, upTo) {
-		end := upTo
-		if end-from > code.MaxSpan {
-			end = from + code.MaxSpan
+// pieces cuts [from, upTo) into pieces that one repair can cover and one plan can
+// reckon with.
+func (e *Endpoint) pieces(s *sender, from, upTo uint32, do func(from, upTo uint32)) {
+	wanting := 0
+	for _, u := range s.missing {
+		if code.Before(u.Seq, from) {
+			continue
 		}
-		do(from, end)
-		from = end
+		if !code.Before(u.Seq, upTo) {
+			break
+		}
+		if u.Seq-from >= code.MaxSpan || wanting >= mostWanting {
+			do(from, u.Seq)
+			from, wanting = u.Seq, 0
+		}
+		if !u.Pivot {
+			wanting++
+		}
+	}
+	if code.Before(from, upTo) {
+		do(from, upTo)
 	}
 }
+
+// mostWanting is the largest deficit that one round is planned for.
+const mostWanting = 32
 
 // round sends the symbols of one round for what is missing of [from, upTo).
 func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool, out Out) {
 	d, n := s.deficit(from, upTo)
 	if d == 0 {
 		return
+	}
+	first := from
+	for !s.isMissing(first) {
+		first++
 	}
 	p, margin := e.loss()
 	c := closing{
@@ -294,6 +323,18 @@ func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool,
 	if last {
 		c.stake, c.price, c.loss = float64(n), e.price(s, p), min(p+margin, 0.95)
 		s.lastRounds += lastRoundsDecay
+	}
+	if b := e.burstiness(); b.matters() {
+		latest := s.sentAt(first).Add(e.budget(s.mode) - deadlineMargin/2)
+		c.stake, c.price, c.loss = float64(n), burstPrice(p), min(p+margin, 0.95)
+		c.heal = nil // what is under way may be lost together
+		if !last {
+			s.lastRounds += lastRoundsDecay
+		}
+		if latest > now {
+			e.spreadRound(now, s, &c, b, from, upTo, latest, d != n, out)
+		}
+		return
 	}
 	m := c.size(&e.scratch)
 	if trace {
@@ -322,6 +363,13 @@ const (
 	leastLastRounds = 0.0005
 	lastRoundsDecay = 1.0 / 4096
 )
+
+// burstPrice is price where losses come in bursts: there the last few cost so much
+// that what a lost packet costs altogether decides, and where loss is rare more may
+// be spent on each.
+func burstPrice(loss float64) float64 {
+	return min(max(40*math.Pow(0.2/max(loss, 1e-3), 1.7), 8), 1500)
+}
 
 // delayPrice is how many symbols it is worth that a round succeeds which is not the last.
 func (e *Endpoint) delayPrice(m Mode) float64 {
@@ -405,6 +453,11 @@ func (s *sender) isMissing(seq uint32) bool {
 // tailAt is when the stream's owner should look whether the stream fell silent
 // with something unacknowledged.
 func (s *sender) tailAt(e *Endpoint) mono.Time {
+	return mono.Earliest(s.silentAt(e), s.spreadDue())
+}
+
+// silentAt is when the stream counts as silent.
+func (s *sender) silentAt(e *Endpoint) mono.Time {
 	if s.lastSend == 0 || !code.Before(s.base, s.next) && s.known == s.next {
 		return 0
 	}
@@ -423,7 +476,9 @@ func (e *Endpoint) tickSender(now mono.Time, s *sender, out Out) {
 	if s.due == 0 || s.due > now {
 		return
 	}
-	if s.due = s.tailAt(e); s.due == 0 || s.due > now {
+	e.tickSpreads(now, s, out)
+	if silent := s.silentAt(e); silent == 0 || silent > now {
+		s.due = s.tailAt(e)
 		return
 	}
 	if s.beats == 0 && !e.cfg.Tune.NoProactive {

@@ -29,16 +29,17 @@ type Endpoint struct {
 	reporter reporter
 	purse    purse
 
-	last     uint16 // number of the newest report taken in
-	anyTaken bool
-	beatList []streamNext
-	in       report // scratch of takeReport
-	events   []int8
-	heal     [maxDeficit + 1]float64
-	scratch  closingScratch
-	buf      []byte // datagram in the making
-	stampAt  mono.Time
-	stampFor Mode
+	last      uint16 // number of the newest report taken in
+	anyTaken  bool
+	beatList  []streamNext
+	in        report // scratch of takeReport
+	events    []int8
+	heal      [maxDeficit + 1]float64
+	scratch   closingScratch
+	spreading spreadScratch
+	buf       []byte // datagram in the making
+	stampAt   mono.Time
+	stampFor  Mode
 
 	stats Stats
 }

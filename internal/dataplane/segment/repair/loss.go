@@ -36,10 +36,10 @@ type outcome struct {
 }
 
 const (
-	meterRing  = 4096
+	meterRing  = 8192
 	meterShort = 64               // what shows that the weather has become worse
 	meterMid   = 512              // and what it takes to show that it has become better
-	meterLong  = 3000             // most fates in the long window
+	meterLong  = 6000             // most fates in the long window
 	meterAge   = 20 * time.Second // and their age
 	meterLeast = 256              // but this many count whatever their age
 	// shift is how many standard deviations the short window must be away from
@@ -136,9 +136,10 @@ func (m *lossMeter) countLag(l *lagMeter, lag time.Duration, now mono.Time) {
 
 // noticeShift cuts the long window down when the newest fates disagree with it.
 func (m *lossMeter) noticeShift() {
-	if m.deviates(meterShort, m.shortLost) > shift {
+	// A few bad spells within a short window are no change of the weather.
+	if m.run() < 4 && m.deviates(meterShort, m.shortLost) > shift {
 		m.cut(meterShort)
-	} else if m.n%16 == 0 && m.deviates(meterMid, m.midLost) < -shift {
+	} else if m.n%16 == 0 && math.Abs(m.deviates(meterMid, m.midLost)) > shift {
 		m.cut(meterMid)
 	}
 }

@@ -38,9 +38,11 @@ type sender struct {
 	flushed  uint32 // the tail up to here has been flushed
 	beats    int    // heartbeats since the last source
 
-	due    mono.Time // when tickSender has something to do
-	credit float64   // repairs owed where feedback cannot help
-	paid   uint32    // for the symbols before this
+	due     mono.Time // when tickSender has something to do
+	spreads []spread  // rounds under way
+
+	credit float64 // repairs owed where feedback cannot help
+	paid   uint32  // for the symbols before this
 	blind  blind
 
 	lastRounds float64 // per symbol, lately
@@ -87,6 +89,7 @@ func newSender(id uint8, mode Mode, c code.Codec, cfg code.Config) *sender {
 		at:         make([]mono.Time, cfg.Slots()),
 		log:        make([]entry, minFlight),
 		lastRounds: firstLastRounds,
+		spreads:    make([]spread, 0, 24),
 	}
 }
 
@@ -167,7 +170,7 @@ func (s *sender) deficit(from, upTo uint32) (d, n int) {
 type rateMeter struct {
 	gap  float64 // smoothed distance between symbols, seconds
 	last mono.Time
-	ring [4]mono.Time // the newest sends
+	ring [8]mono.Time // the newest sends
 	n    int
 }
 
@@ -193,11 +196,12 @@ func (m *rateMeter) perSecond() float64 {
 	return max(1, 1/m.gap)
 }
 
-// dense reports whether, with a symbol sent now, more than two fall within span.
+// poolable is how many symbols a round trip must have before coding them together
+// beats copies of each: fewer do not fill a window, and what the last of them lost
+// is noticed late.
+const poolable = 6
+
+// dense reports whether, with a symbol sent now, more than poolable fall within span.
 func (m *rateMeter) dense(now mono.Time, span time.Duration) bool {
-	if m.n < 3 {
-		return false
-	}
-	third := m.ring[(m.n-3)%len(m.ring)]
-	return now.Sub(third) <= span
+	return m.n > poolable && now.Sub(m.ring[(m.n-1-poolable)%len(m.ring)]) <= span
 }

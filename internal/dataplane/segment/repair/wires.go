@@ -107,10 +107,17 @@ func (e *Endpoint) timing(m Mode) timing {
 	if n == 1 {
 		age = age * 9 / 10
 	}
+	if e.burstiness().matters() {
+		age = time.Duration(float64(spare-e.rtt.smooth) * burstAge)
+	}
 	t.age = max(min(age, patientAge), time.Millisecond)
 	t.every = t.age / 2
 	return t
 }
+
+// burstAge is which part of what the budget has beyond a round trip may pass before
+// a burst is told: the rest is for spreading repairs.
+const burstAge = 0.3
 
 // shareEnough is how many symbols should share a round if the budget allows.
 const shareEnough = 40
