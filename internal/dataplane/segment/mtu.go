@@ -15,12 +15,13 @@ const (
 	baseMTU = 1280
 	// probeGrain is how closely the size is searched, bytes.
 	probeGrain = 16
-	// verifyEvery is how often the size in use is proven anew, raiseEvery how
-	// often a larger one is tried again.
-	verifyEvery = 10 * time.Second
-	raiseEvery  = 10 * time.Minute
+	// verifyBusy and verifyIdle are how often the size in use is proven anew,
+	// raiseEvery how often a larger one is tried again.
+	verifyBusy = 2 * time.Second
+	verifyIdle = 10 * time.Second
+	raiseEvery = 10 * time.Minute
 	// giveUp is how unlikely a run of lost probes must be before it means "too large".
-	giveUp = 1e-3
+	giveUp = 1e-5
 )
 
 // mtuSearch finds the largest IP packet that passes a wire. All sizes are IP
@@ -30,9 +31,10 @@ type mtuSearch struct {
 	max  int // what to try at most
 	fail int // the smallest that failed; 0: none did
 
-	probe    int // being tried; 0: none
-	tries    int
-	verifyAt mono.Time
+	probe    int       // being tried; 0: none
+	tries    int       // probes sent of that size
+	probedAt mono.Time // when the last was sent
+	provenAt mono.Time // when the size in use was last proven
 	raiseAt  mono.Time
 }
 
@@ -59,31 +61,44 @@ func (m *mtuSearch) target() int {
 	return (m.size + m.fail) / 2
 }
 
-// next is asked at every ping and returns the size this ping is to prove, or 0
-// for an ordinary one. success is the share of ordinary pings that are
-// answered. changed reports that the size in use was found not to pass any more.
-func (m *mtuSearch) next(now mono.Time, success float64) (probe int, changed bool) {
-	if m.raiseAt != 0 && now >= m.raiseAt {
+// moment is what the search is told of the wire at each ping.
+type moment struct {
+	now      mono.Time
+	success  float64       // share of ordinary pings that are answered
+	patience time.Duration // how long an answer may take
+	busy     bool          // frames flow
+}
+
+// next is asked at every ping and returns the size that a probe beside it is to
+// prove, or 0 for no probe. changed reports that the size in use was found not
+// to pass any more.
+func (m *mtuSearch) next(at moment) (probe int, changed bool) {
+	if m.raiseAt != 0 && at.now >= m.raiseAt {
 		m.fail, m.raiseAt = 0, 0
 	}
-	if m.probe != 0 && m.tries >= triesFor(success) {
-		changed = m.failed(now)
+	if m.probe != 0 && m.tries >= triesFor(at.success) {
+		if at.now.Sub(m.probedAt) < at.patience {
+			return 0, false // the last one's answer may be on its way
+		}
+		changed = m.failed(at.now)
 	}
 	if m.probe == 0 {
 		m.tries = 0
+		verify := verifyIdle
+		if at.busy {
+			verify = verifyBusy
+		}
 		switch {
 		case m.target() != 0:
 			m.probe = m.target()
-		case m.size > baseMTU && now >= m.verifyAt:
+		case m.size > baseMTU && at.now.Sub(m.provenAt) >= verify:
 			m.probe = m.size
 		default:
 			return 0, changed
 		}
 	}
 	m.tries++
-	if m.tries%2 == 0 {
-		return 0, changed // ordinary pings go on in between: they tell loss from size
-	}
+	m.probedAt = at.now
 	return m.probe, changed
 }
 
@@ -93,33 +108,40 @@ func (m *mtuSearch) failed(now mono.Time) (changed bool) {
 		changed = true
 	} else {
 		m.fail = m.probe
-		if m.target() == 0 {
-			m.raiseAt = now.Add(raiseEvery)
-		}
 	}
-	m.probe = 0
+	m.ended(now)
 	return changed
+}
+
+// ended closes the search of one size, and plans the next of larger ones when
+// nothing is left to try below one that failed.
+func (m *mtuSearch) ended(now mono.Time) {
+	m.probe = 0
+	if m.fail != 0 && m.target() == 0 && m.raiseAt == 0 {
+		m.raiseAt = now.Add(raiseEvery)
+	}
 }
 
 // answered takes in that a packet of the given size passed, and reports
 // whether that is news.
-func (m *mtuSearch) answered(now mono.Time, size int) bool {
+func (m *mtuSearch) answered(now mono.Time, size int) (news bool) {
+	if size >= m.size {
+		m.provenAt = now
+	}
+	if size > m.size && size <= m.max {
+		m.size, news = size, true
+		if m.fail <= size {
+			m.fail = 0
+		}
+	}
 	if m.probe != 0 && size >= m.probe {
-		m.probe = 0
-		m.verifyAt = now.Add(verifyEvery)
+		m.ended(now)
 	}
-	if size <= m.size || size > m.max {
-		return false
-	}
-	m.size = size
-	if m.fail != 0 && m.fail <= size {
-		m.fail = 0
-	}
-	return true
+	return news
 }
 
-// triesFor is how many pings, half of them probes, to spend on one size.
+// triesFor is how many probes to spend on one size.
 func triesFor(success float64) int {
 	success = min(max(success, 0.1), 0.95)
-	return 2*int(math.Ceil(math.Log(giveUp)/math.Log(1-success))) + 2
+	return int(math.Ceil(math.Log(giveUp)/math.Log(1-success))) + 1
 }

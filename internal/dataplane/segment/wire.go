@@ -16,14 +16,18 @@ import (
 
 // A wire asks "are you there" with pings and is answered with pongs:
 //
-//	ping  0 kind | 1 wire | 2..3 reserved | 4..7 sequence | 8..15 sender's clock, ns | padding
+//	ping  0 kind | 1 wire | 2 flags | 3 reserved | 4..7 sequence | 8..15 sender's clock, ns | padding
 //	pong  0 kind | 1 wire | 2..3 size of the ping's plaintext | 4..7 sequence | 8..15 the ping's clock
 //	      16..19 highest sequence received | 20..27 bits: highest-i was received
 //	      28..35 receiver's clock less the ping's clock, ns
 //
 // The wire is the number that the ping's sender gives it. The bits tell each
-// direction's loss apart: what the peer has not seen was lost going there. A padded
-// ping that is answered proves that packets of its size pass (RFC 8899); ICMP is not asked.
+// direction's loss apart: what the peer has not seen was lost going there. A ping
+// sent once more with padding proves, when it is answered, that packets of its size
+// pass (RFC 8899); ICMP is not asked. It counts for nothing else.
+//
+// Flag 1: the sender hears nothing over this wire, so that the end whose packets are
+// lost knows it too, although it hears the other very well.
 const (
 	kindPing    = 0x01
 	kindPong    = 0x02
@@ -31,6 +35,8 @@ const (
 
 	pingLen = 16
 	pongLen = 36
+
+	flagDeaf = 1
 )
 
 const (
@@ -62,6 +68,7 @@ type wire struct {
 	up        bool
 	upSince   mono.Time
 	lastHeard mono.Time
+	lastPong  mono.Time
 	pingAt    mono.Time
 	seq       uint32
 
@@ -203,7 +210,8 @@ func (s *Segment) dueWires(now mono.Time) {
 		}
 		changed = s.ping(now, i) || changed
 		interval := pingIdle
-		if busy || !w.up || w.mtu.searching() {
+		suspect := now.Sub(w.lastHeard) > 2*pingIdle+w.srtt
+		if busy || suspect || !w.up || w.mtu.searching() {
 			interval = pingBusy
 		}
 		// On a grid, so that the pings of all segments of this PoP meet the same
@@ -221,19 +229,28 @@ func (s *Segment) ping(now mono.Time, i int) (changed bool) {
 	w.seq++
 	w.answers <<= 1
 	w.sentAt[w.seq%pingHistory] = now
-	size := pingLen
-	probe, changed := w.mtu.next(now, 1-w.loss(now))
+	s.sendPing(now, i, pingLen)
+	m := moment{now: now, success: 1 - w.loss(now), patience: w.patience(), busy: s.busy(now)}
+	probe, changed := w.mtu.next(m)
 	if probe != 0 {
-		size = max(size, probe-w.ipOverhead()-seal.Overhead)
+		s.sendPing(now, i, probe-w.ipOverhead()-seal.Overhead)
 	}
+	return changed
+}
+
+// sendPing sends the wire's newest ping with size bytes of plaintext.
+func (s *Segment) sendPing(now mono.Time, i, size int) {
+	w := &s.wires[i]
 	buf := s.host.Arena().Alloc(seal.Overhead + size)
 	p := buf[seal.HeaderLen : seal.HeaderLen+size]
 	clear(p)
 	p[0], p[1] = kindPing, byte(i)
+	if w.lastHeard != 0 && now.Sub(w.lastHeard) > w.tolerance(now, s.busy(now)) {
+		p[2] = flagDeaf
+	}
 	binary.BigEndian.PutUint32(p[4:], w.seq)
 	binary.BigEndian.PutUint64(p[8:], uint64(now))
 	s.sealAndSend(i, buf, size)
-	return changed
 }
 
 func (s *Segment) takePing(now mono.Time, local int, p []byte) {
@@ -245,7 +262,14 @@ func (s *Segment) takePing(now mono.Time, local int, p []byte) {
 		back = s.bestWire()
 	}
 	w := &s.wires[back]
-	w.sawPing(now, binary.BigEndian.Uint32(p[4:]))
+	if len(p) == pingLen {
+		w.sawPing(now, binary.BigEndian.Uint32(p[4:]))
+	}
+	if p[2]&flagDeaf != 0 && local >= 0 && w.up && now.Sub(w.lastPong) > deadAfter+w.srtt {
+		w.up = false
+		s.shareWires()
+		s.cfg.Log.Warn("wire down", "peer", s.cfg.Name, "wire", w.cfg.Name, "unanswered", now.Sub(w.lastPong).Round(time.Millisecond))
+	}
 	skew := uint64(now) - binary.BigEndian.Uint64(p[8:])
 	w.here.OneWay(now, time.Duration(skew))
 	buf := s.host.Arena().Alloc(seal.Overhead + pongLen)
@@ -288,8 +312,12 @@ func (s *Segment) takePong(now mono.Time, p []byte) {
 	if age >= pingHistory || w.sentAt[seq%pingHistory] != sent || sent > now {
 		return
 	}
+	w.lastHeard, w.lastPong = now, now
+	if plain := int(binary.BigEndian.Uint16(p[2:])); plain > pingLen {
+		s.takeProbe(now, w, plain)
+		return
+	}
 	w.answers |= 1 << age
-	w.lastHeard = now
 	w.measure(now.Sub(sent))
 	w.estimate.RTT(now, now.Sub(sent))
 	w.here.RTT(now, now.Sub(sent))
@@ -299,13 +327,19 @@ func (s *Segment) takePong(now mono.Time, p []byte) {
 			s.host.Fate(s, sentAt, lost)
 		}
 	})
-	size := int(binary.BigEndian.Uint16(p[2:])) + w.ipOverhead() + seal.Overhead
-	changed := w.mtu.answered(now, size)
+	changed := false
 	if !w.up {
 		w.up, w.upSince, changed = true, now, true
 		s.cfg.Log.Info("wire up", "peer", s.cfg.Name, "wire", w.cfg.Name, "rtt", w.srtt.Round(100*time.Microsecond))
 	}
 	if changed || age == 0 {
+		s.shareWires()
+	}
+}
+
+// takeProbe takes in that a ping with so many bytes of plaintext was answered.
+func (s *Segment) takeProbe(now mono.Time, w *wire, plain int) {
+	if w.mtu.answered(now, plain+w.ipOverhead()+seal.Overhead) {
 		s.shareWires()
 	}
 }
