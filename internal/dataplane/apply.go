@@ -218,7 +218,7 @@ func (b *builder) groups() {
 	for _, sg := range b.plan.snap.EndpointGroups {
 		g := &group{
 			EndpointGroup: sg, text: sg.Name, name: session.NameOf(sg.Name),
-			pop: b.labelOf(sg.PoP), egress: sg.EgressIP.Bind, last: map[netip.Addr]callee{},
+			pop: b.labelOf(sg.PoP), egress: sg.EgressIP.Bind, last: map[netip.Addr]callee{}, health: map[netip.Addr]endpointHealth{},
 		}
 		for _, c := range sg.Initiate {
 			g.calls = append(g.calls, call{c.Endpoint, callee{
@@ -230,6 +230,7 @@ func (b *builder) groups() {
 		if b.e.plan != nil {
 			if old := b.e.plan.groups[g.name]; old != nil {
 				g.last = old.last
+				g.keepHealth(old, b.plan.self)
 			}
 		}
 		b.plan.groups[g.name] = g
@@ -249,6 +250,15 @@ func (b *builder) labelOf(pop string) snapshot.Label {
 func (b *builder) listeners() {
 	for _, l := range b.plan.listeners {
 		l.group = b.plan.groups[session.NameOf(l.EndpointGroup)]
+		l.groups = []*group{l.group}
+		for _, name := range l.Failover {
+			l.groups = append(l.groups, b.plan.groups[session.NameOf(name)])
+		}
+		if b.e.plan != nil {
+			if old := b.e.plan.listeners[l.name]; old != nil {
+				l.moved, l.openedBlind, l.lostSince = old.moved, old.openedBlind, old.lostSince
+			}
+		}
 		for _, name := range l.Allowances {
 			l.allowances = append(l.allowances, b.plan.allowances[name])
 		}
@@ -362,7 +372,7 @@ func (e *Engine) allowed(s *session.Session) bool {
 	}
 	if s.Role&session.Ingress != 0 {
 		sock := e.byAddr[s.Accelerated]
-		if s.IngressPoP != e.plan.self || sock == nil || sock.listener == nil || sock.listener.group != g || !sock.listener.allows(s.Client.Addr()) {
+		if s.IngressPoP != e.plan.self || sock == nil || sock.listener == nil || !sock.listener.goesTo(g) || !sock.listener.allows(s.Client.Addr()) {
 			return false
 		}
 	}

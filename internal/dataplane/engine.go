@@ -99,6 +99,9 @@ type Engine struct {
 	arrivedDirect bool
 
 	sweepAt, routesAt, linksAt mono.Time
+	healthAt                   mono.Time
+	healthBase                 int64 // what makes an instant a Health frame's sequence number
+	healthBuf                  []byte
 	linksBuf                   []byte
 	predictor                  *route.Predictor
 	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first
@@ -188,6 +191,9 @@ func (e *Engine) Due(now mono.Time) {
 	if now >= e.linksAt {
 		e.tellLinks(now)
 	}
+	if now >= e.healthAt {
+		e.dueHealth(now)
+	}
 }
 
 const (
@@ -202,7 +208,7 @@ func (e *Engine) NextDue() mono.Time {
 	if e.plan == nil {
 		return 0
 	}
-	next := mono.Earliest(e.sweepAt, mono.Earliest(e.routesAt, e.linksAt))
+	next := mono.Earliest(e.sweepAt, mono.Earliest(mono.Earliest(e.routesAt, e.linksAt), e.healthAt))
 	for _, p := range e.plan.neighbours {
 		next = mono.Earliest(next, p.segment.NextDue())
 	}

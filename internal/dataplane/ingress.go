@@ -42,7 +42,7 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 	if !e.listenerHasRoom(l) {
 		return nil
 	}
-	endpoint, ok := e.endpointFor(l, client.Addr())
+	g, endpoint, ok := e.endpointFor(now, l, client.Addr())
 	if !ok {
 		e.drops.add(DropNoEndpoint)
 		return nil
@@ -52,12 +52,12 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 		Role:   session.Ingress,
 		Client: client, Accelerated: sock.addr,
 		Endpoint:   netip.AddrPortFrom(endpoint, sock.addr.Port()),
-		Egress:     netip.AddrPortFrom(l.group.egress, 0),
-		IngressPoP: e.plan.self, EgressPoP: l.group.pop,
-		Group: l.group.name, Listener: l.name,
+		Egress:     netip.AddrPortFrom(g.egress, 0),
+		IngressPoP: e.plan.self, EgressPoP: g.pop,
+		Group: g.name, Listener: l.name,
 		Idle: l.idle, Mode: l.mode, Order: l.order, Window: l.window,
 	}
-	if l.group.pop == e.plan.self { // the packet leaves where it entered
+	if g.pop == e.plan.self { // the packet leaves where it entered
 		s.Role |= session.Egress
 		if !e.giveEgress(&s, client.Port()) {
 			return nil
@@ -68,17 +68,6 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 		e.releaseEgress(s.Egress)
 	}
 	return n
-}
-
-// endpointFor is the endpoint of the client's association, or the one that the
-// client's address chooses by weight (rendezvous hashing: an endpoint that comes or goes
-// moves only its own clients).
-func (e *Engine) endpointFor(l *listener, client netip.Addr) (netip.Addr, bool) {
-	// An endpoint that is drained keeps the clients it has, all their flows together.
-	if a := e.table.Association(e.plan.self, client, l.group.name); a != nil && l.group.lists(a.Endpoint) {
-		return a.Endpoint, true
-	}
-	return l.group.choose(client)
 }
 
 // toClient gives a packet from the overlay to its client. stable tells that

@@ -2,12 +2,14 @@ package dataplane
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/segment"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/keys"
+	"causeway/internal/mono"
 	"causeway/internal/snapshot"
 )
 
@@ -75,7 +77,15 @@ type listener struct {
 	window uint16
 
 	allowances []*limit.Allowance // each packet is held against all of them
+
+	groups      []*group  // where its clients may be sent: group first, then those to fail over to
+	moved       uint64    // sessions that were closed because their endpoint was lost
+	openedBlind uint64    // sessions made while every endpoint was lost
+	lostSince   mono.Time // since when every endpoint is lost; zero: one is not
 }
+
+// goesTo reports whether the listener's clients may be sent to g.
+func (l *listener) goesTo(g *group) bool { return slices.Contains(l.groups, g) }
 
 func (l *listener) allows(client netip.Addr) bool {
 	if len(l.Allow) == 0 {
@@ -97,6 +107,9 @@ type group struct {
 	egress netip.Addr // in its bind form
 	calls  []call
 	last   map[netip.Addr]callee // by endpoint: the client that last belonged to it
+
+	health map[netip.Addr]endpointHealth // what is known of the endpoints; health.go
+	reach  reach
 }
 
 // call is a configured right of an endpoint to begin.
@@ -133,13 +146,14 @@ func weight(e snapshot.Endpoint) int {
 	return *e.Weight
 }
 
-// choose picks an endpoint for a client: the highest of hash^(1/weight)
-// (weighted rendezvous hashing), in logarithms.
-func (g *group) choose(client netip.Addr) (best netip.Addr, ok bool) {
+// choose picks an endpoint for a client among those that fit: the highest of
+// hash^(1/weight) (weighted rendezvous hashing), in logarithms. An endpoint that
+// comes or goes moves only its own clients.
+func (g *group) choose(client netip.Addr, fits func(netip.Addr) bool) (best netip.Addr, ok bool) {
 	top := 0.0
 	for _, e := range g.Endpoints {
 		w := weight(e)
-		if w == 0 {
+		if w == 0 || !fits(e.Address) {
 			continue
 		}
 		score := rendezvous(client, e.Address, w)
@@ -148,6 +162,20 @@ func (g *group) choose(client netip.Addr) (best netip.Addr, ok bool) {
 		}
 	}
 	return best, ok
+}
+
+// takes reports whether the client is among the share of those that come to the
+// group and stay: the same clients on every PoP, and none of them leaves when
+// the percentage grows.
+func (g *group) takes(client netip.Addr) bool {
+	return share(client, uint64(g.name))*100 < float64(g.percentage())
+}
+
+func (g *group) percentage() int {
+	if g.TrafficPercentage == nil {
+		return snapshot.DefaultTrafficPercentage
+	}
+	return *g.TrafficPercentage
 }
 
 // remember notes that a client's session belongs to an endpoint. A stranger who

@@ -49,8 +49,10 @@ func (e *Engine) route(now mono.Time, to snapshot.Label, h frame.Header, describ
 		e.drops.add(DropNoRoute)
 		return
 	}
-	w.carried.Add(len(payload))
-	w.carriedAt = now
+	if h.Kind != frame.Health { // which goes to everyone all the time, and is no use of a way
+		w.carried.Add(len(payload))
+		w.carriedAt = now
+	}
 	sent := false
 	for _, labels := range w.use[:w.copies] {
 		if sent && h.Flags&frame.Once != 0 {

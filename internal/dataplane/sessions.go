@@ -16,6 +16,10 @@ const unknownPerSecond = 2000
 
 // arrived takes in a frame that is for this PoP.
 func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool) {
+	if h.Kind == frame.Health {
+		e.hearHealth(now, &h, rest)
+		return
+	}
 	s := e.table.ByID(h.Session)
 	if s != nil && h.Origin != s.IngressPoP && h.Origin != s.EgressPoP {
 		e.drops.add(DropRefusedSession) // a session of two others
@@ -106,7 +110,7 @@ func (e *Engine) openFromFrame(now mono.Time, h *frame.Header, d *frame.Descript
 		return old
 	}
 	asEgress := e.plan.self == d.EgressPoP && h.Origin == d.Ingress
-	if !asEgress && !e.mayCall(h, d, g) {
+	if !asEgress && !e.mayCall(now, h, d, g) {
 		e.drops.add(DropRefusedSession)
 		return nil
 	}
@@ -175,10 +179,16 @@ func (e *Engine) openAsEgress(now mono.Time, d *frame.Description, g *group, s s
 }
 
 // mayCall reports whether an endpoint may begin towards a client of ours: the
-// snapshot says so, or the client is proven to be there.
-func (e *Engine) mayCall(h *frame.Header, d *frame.Description, g *group) bool {
+// snapshot says so, or the client is proven to be there, and does not belong to
+// another endpoint that is well: one that comes back after its clients were
+// moved must not take them away again.
+func (e *Engine) mayCall(now mono.Time, h *frame.Header, d *frame.Description, g *group) bool {
 	sock := e.byAddr[d.Accelerated]
-	if e.plan.self != d.Ingress || h.Origin != d.EgressPoP || sock == nil || sock.listener == nil || sock.listener.group != g || !sock.listener.allows(d.Client.Addr()) {
+	if e.plan.self != d.Ingress || h.Origin != d.EgressPoP || sock == nil || sock.listener == nil || !sock.listener.goesTo(g) || !sock.listener.allows(d.Client.Addr()) {
+		return false
+	}
+	if e.belongsElsewhere(now, sock.listener, d.Client.Addr(), d.Endpoint.Addr()) {
+		e.reply(now, h, frame.Close, nil)
 		return false
 	}
 	a := e.table.Association(e.plan.self, d.Client.Addr(), g.name)

@@ -1,5 +1,6 @@
 // Package frame is the overlay's inner packet: what one PoP says to another
-// about one session, most often a client's packet. Frames travel inside a
+// about one session, most often a client's packet, or about the endpoints
+// behind it. Frames travel inside a
 // segment's sealed datagrams (segment/pack joins and splits them), pass relays
 // unchanged but for their route, and are read here and nowhere else.
 //
@@ -8,7 +9,7 @@
 //	 2      TOS of the client's packet: DSCP and ECN (RFC 2474, RFC 3168)
 //	 3      reserved, zero when sent, ignored when read
 //	 4..5   origin: label of the PoP the frame started at
-//	 6..13  session
+//	 6..13  session; of Health frames a sequence number
 //	14..    labels of the PoPs still to pass, the last is the destination (2 bytes each)
 //	  ..    Open frames: the session's description (see Description)
 //	  ..    payload: the client's or endpoint's UDP payload
@@ -31,6 +32,7 @@ const (
 	Opened  Kind = 2 // the reader's description arrived; stop repeating it
 	Unknown Kind = 3 // the reader's session is not known here; describe it again
 	Close   Kind = 4 // the session ended here; forget it
+	Health  Kind = 5 // of no session: how the endpoints behind the origin are (see EndpointHealth)
 )
 
 // Flags.
@@ -92,7 +94,7 @@ func Parse(b []byte) (h Header, rest []byte, ok bool) {
 	h.TOS = b[2]
 	h.Origin = snapshot.Label(binary.BigEndian.Uint16(b[4:]))
 	h.Session = binary.BigEndian.Uint64(b[6:])
-	if len(b) < h.Len() || h.Kind > Close {
+	if len(b) < h.Len() || h.Kind > Health {
 		return h, nil, false
 	}
 	for i := range int(h.NRoute) {
