@@ -74,9 +74,10 @@ func (e *Endpoint) burstiness() burstiness {
 }
 
 // arrivalsOf writes to out[k] the probability that k of m symbols arrive which are
-// sent on one wire, the loss of each being correlated by stick with its neighbour's.
+// sent on one wire, the first lost with probability first, the others with loss,
+// each correlated by stick with the one before.
 // out has m+1 places; bad is scratch of that size.
-func arrivalsOf(out, bad []float64, m int, loss, stick float64) {
+func arrivalsOf(out, bad []float64, m int, first, loss, stick float64) {
 	out, bad = out[:m+1], bad[:m+1]
 	clear(out)
 	clear(bad)
@@ -86,7 +87,7 @@ func arrivalsOf(out, bad []float64, m int, loss, stick float64) {
 	}
 	lossAfterGood := loss * (1 - stick)
 	lossAfterBad := loss + (1-loss)*stick
-	out[1], bad[0] = 1-loss, loss
+	out[1], bad[0] = 1-first, first
 	for i := 2; i <= m; i++ {
 		for k := i; k >= 0; k-- {
 			g, b := out[k], bad[k]
@@ -120,7 +121,7 @@ func (c *closing) spreadSize(s *spreadScratch, over time.Duration, wires int, b 
 			if n > 1 {
 				stick = b.at(over / time.Duration(n))
 			}
-			arrivalsOf(s.one[:], s.bad[:], n, c.loss, stick)
+			arrivalsOf(s.one[:], s.bad[:], n, c.first, c.loss, stick)
 			total = convolve(s.sum[:], total, s.one[:n+1])
 			total = s.total[:copy(s.total[:], total)]
 		}

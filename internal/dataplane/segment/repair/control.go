@@ -167,13 +167,32 @@ func (e *Endpoint) sendSpan(now mono.Time, s *sender, span code.Span, wire uint8
 	return true
 }
 
+// presume adds to what the newest report had missing the symbols that ought to have
+// arrived before it was made and of which the peer knows nothing yet, because nothing
+// has arrived since.
+func (e *Endpoint) presume(now mono.Time, s *sender) {
+	if !e.burstiness().matters() {
+		return
+	}
+	made := now.Add(-e.rtt.smooth - 2*e.rtt.variance - 2*time.Millisecond - e.reorderGuard())
+	old := made.Add(-e.timing(s.mode).age * 7 / 10)
+	for s.known != s.next && s.sentAt(s.known) < made {
+		s.missing = append(s.missing, code.Unknown{Seq: s.known})
+		if s.told == s.known && s.sentAt(s.known) <= old {
+			s.told++
+		}
+		s.known++
+		s.presumed++
+	}
+}
+
 // react does what the newest report makes necessary for a stream.
 func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
 	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
 	e.settle(s)
 	e.act(now, s, out)
 	e.believe(now, s)
-	if d, _ := s.deficit(s.openStart(), s.known); d > 0 {
+	if d, _ := s.deficit(s.openStart(), s.known-s.presumed); d > 0 {
 		for s.belief.none() < envf("WREP", 0.6) && e.sendRepair(now, s, out) {
 		}
 	}
@@ -216,7 +235,10 @@ func (e *Endpoint) believe(now mono.Time, s *sender) {
 	if s.next-from > code.MaxSpan {
 		from = s.next - code.MaxSpan
 	}
-	d, _ := s.deficit(from, s.known)
+	// What is only presumed missing will be acted on; until then repairs for it would
+	// most likely meet the same bad spell.
+	sure := s.known - s.presumed
+	d, _ := s.deficit(from, sure)
 	// What is missing but may only be late is under way.
 	e.pending(s, now, func(en *entry, loss float64) {
 		if !en.repair && code.Before(en.last, s.known) && !code.Before(en.last, from) && s.isMissing(en.last) {
@@ -229,6 +251,7 @@ func (e *Endpoint) believe(now mono.Time, s *sender) {
 		case code.Before(en.last, from):
 		case en.repair:
 			s.belief.repair(loss)
+		case !code.Before(en.last, sure) && code.Before(en.last, s.known):
 		case !code.Before(en.last, s.known) || s.isMissing(en.last):
 			s.belief.source(loss, 1)
 		}
@@ -330,6 +353,11 @@ func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool,
 		c.heal = nil // what is under way may be lost together
 		if !last {
 			s.lastRounds += lastRoundsDecay
+		}
+		c.first = c.loss
+		if code.Before(s.known-s.presumed, upTo) {
+			// The wires were bad a moment ago.
+			c.first += (1 - c.first) * b.at(e.rtt.smooth)
 		}
 		if latest > now {
 			e.spreadRound(now, s, &c, b, from, upTo, latest, d != n, out)

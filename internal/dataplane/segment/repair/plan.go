@@ -29,6 +29,7 @@ type closing struct {
 	stake   float64   // source packets lost if it fails
 	price   float64   // symbols that one saved source packet is worth
 	loss    float64   // of each symbol
+	first   float64   // of the first, if the wires' state is known (spread rounds)
 	stick   float64   // correlation of one symbol's loss with the next one's, 0..1
 	heal    []float64 // chance that a remaining deficit heals by itself; may be nil
 	most    int       // no more symbols than this

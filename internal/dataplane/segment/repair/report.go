@@ -47,6 +47,7 @@ type stamp struct {
 	age      uint8  // report what has been missing for this long, ms
 	every    uint8  // but not more often than this, ms
 	budget   uint8  // give up on what has been missing for this long, 4 ms
+	silence  bool   // report when nothing comes any more, too (the mode's highest bit)
 }
 
 type echo struct {
@@ -78,6 +79,8 @@ type copyReport struct {
 	bits uint64
 }
 
+const silenceBit = 0x80
+
 const (
 	reportHeader   = 3
 	stampSize      = 9
@@ -93,7 +96,11 @@ func (r *report) append(b []byte, lists *[streams][]code.Unknown) []byte {
 	if r.has&hasStamp != 0 {
 		s := &r.stamp
 		b = binary.BigEndian.AppendUint32(b, s.clock)
-		b = append(b, s.lossBack, byte(s.mode), s.age, s.every, s.budget)
+		mode := byte(s.mode)
+		if s.silence {
+			mode |= silenceBit
+		}
+		b = append(b, s.lossBack, mode, s.age, s.every, s.budget)
 	}
 	if r.has&hasEcho != 0 {
 		b = binary.BigEndian.AppendUint32(b, r.echo.clock)
@@ -211,7 +218,9 @@ func (r *report) parse(b []byte) bool {
 		return false
 	}
 	if r.has&hasStamp != 0 {
-		r.stamp = stamp{in.u32(), in.u8(), Mode(in.u8()), in.u8(), in.u8(), in.u8()}
+		r.stamp = stamp{in.u32(), in.u8(), Mode(in.u8()), in.u8(), in.u8(), in.u8(), false}
+		r.stamp.silence = r.stamp.mode&silenceBit != 0
+		r.stamp.mode &^= silenceBit
 		if r.stamp.mode >= Off {
 			return false
 		}

@@ -19,7 +19,22 @@ type reporter struct {
 	news   int       // datagrams taken in since the last report
 	since  mono.Time // when the first of them came
 	again  mono.Time // repeat the last acknowledgement then
+
+	minds   bool          // the peer wants to know when nothing comes any more
+	gap     time.Duration // smoothed distance between datagrams that came
+	latest  mono.Time     // when the latest came
+	silence int           // reports sent since, for that
 }
+
+// Silence is told when it lasts longer than a few datagrams' distance, a few times,
+// in bad spells of a wire that the sender can otherwise learn of only when they end.
+const (
+	silentGaps    = 6
+	silentLeast   = 4 * time.Millisecond
+	silentEvery   = 8 * time.Millisecond
+	silentMost    = 30                    // reports in one silence
+	silentDensest = 20 * time.Millisecond // no wider traffic is waited for
+)
 
 // Timing of reports when nothing is missing.
 const (
@@ -37,6 +52,10 @@ const (
 )
 
 func (r *reporter) heard(now mono.Time) {
+	if d := now.Sub(r.latest); r.latest != 0 && r.silence == 0 {
+		r.gap += (min(d, silentDensest) - r.gap) / 16
+	}
+	r.latest, r.silence = now, 0
 	if r.news == 0 {
 		r.since = now
 	}
@@ -60,8 +79,17 @@ func (r *reporter) allWell(rtt time.Duration) mono.Time {
 	return max(r.last.Add(wait), r.since.Add(wait/2))
 }
 
+// silentAt is when the present silence is to be told.
+func (r *reporter) silentAt() mono.Time {
+	if !r.minds || r.latest == 0 || r.gap == 0 || r.gap >= silentDensest/4 || r.silence >= silentMost {
+		return 0
+	}
+	return r.latest.Add(max(silentGaps*r.gap, silentLeast) + time.Duration(r.silence)*silentEvery)
+}
+
 func (r *reporter) due(e *Endpoint) mono.Time {
-	next := mono.Earliest(mono.Earliest(r.wanted, r.again), r.allWell(e.rtt.smooth))
+	next := r.silentAt()
+	next = mono.Earliest(next, mono.Earliest(mono.Earliest(r.wanted, r.again), r.allWell(e.rtt.smooth)))
 	for _, rx := range e.rx {
 		if rx != nil {
 			next = mono.Earliest(next, rx.due)
@@ -82,6 +110,10 @@ func (e *Endpoint) reportDue(now mono.Time) bool {
 	due := r.wanted != 0 && r.wanted <= now || r.again != 0 && r.again <= now
 	if at := r.allWell(e.rtt.smooth); at != 0 && at <= now {
 		due = true
+	}
+	if at := r.silentAt(); at != 0 && at <= now {
+		due = true
+		r.silence++
 	}
 	for _, rx := range e.rx {
 		if rx != nil && rx.due != 0 && rx.due <= now && rx.check(now, e.adviceFor(rx.mode)) {
@@ -176,6 +208,7 @@ func (e *Endpoint) fillStamp(now mono.Time, r *report) {
 		age:      ms(t.age, time.Millisecond),
 		every:    ms(t.every, time.Millisecond),
 		budget:   ms(t.budget+4*time.Millisecond, 4*time.Millisecond),
+		silence:  sending && e.burstiness().matters(),
 	}
 	e.stampAt = now
 }
@@ -186,6 +219,7 @@ func (e *Endpoint) takeStamp(now mono.Time, s *stamp) {
 		every:  time.Duration(max(s.every, 1)) * time.Millisecond,
 		budget: time.Duration(max(s.budget, 2)) * 4 * time.Millisecond,
 	}
+	e.reporter.minds = s.silence
 	e.rtt.stamp(now, s.clock)
 	e.rtt.lossThere = float64(s.lossBack) / 255
 }
@@ -240,6 +274,7 @@ func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
 			continue
 		}
 		s.take(&r.streams[id])
+		e.presume(now, s)
 		e.react(now, s, out)
 	}
 	return true

@@ -21,13 +21,14 @@ type sender struct {
 	first mono.Time
 
 	// The last report.
-	base    uint32 // all before are there, or given up
-	known   uint32 // it speaks of all before this
-	missing []code.Unknown
-	told    uint32  // what is missing before this has been missing for long enough to act on
-	acted   uint32  // what is missing before this has been acted on
-	acts    [16]act // ring: the newest actions
-	nActs   int
+	base     uint32 // all before are there, or given up
+	known    uint32 // it speaks of all before this
+	missing  []code.Unknown
+	presumed uint32  // so many of the last symbols before known are only presumed missing
+	told     uint32  // what is missing before this has been missing for long enough to act on
+	acted    uint32  // what is missing before this has been acted on
+	acts     [16]act // ring: the newest actions
+	nActs    int
 
 	log      []entry // ring of what was sent since, by logHead
 	logTail  uint64  // oldest entry without a fate
@@ -144,6 +145,7 @@ func (s *sender) take(r *streamReport) {
 	if code.Before(s.next, end) || code.Before(r.base, s.base) {
 		return // not of this world, or old
 	}
+	s.presumed = 0
 	s.base, s.known, s.told = r.base, end, r.base+uint32(r.told)
 	s.missing = r.unknowns(s.missing[:0])
 }
