@@ -64,10 +64,10 @@ func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, from netip.AddrPo
 			continue
 		}
 		c, ok := g.callee(from.Addr())
-		if !ok {
+		port := sock.addr.Port()
+		if !ok || e.claimed(now, c, port, from.Addr()) {
 			continue
 		}
-		port := sock.addr.Port()
 		s := session.Session{
 			ID:          e.newSessionID(),
 			Role:        session.Egress,

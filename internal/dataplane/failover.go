@@ -178,6 +178,22 @@ func (e *Engine) moveClients(now mono.Time) {
 	}
 }
 
+// claimed reports whether the client that an endpoint would begin towards has
+// gone to another that is known to be well.
+func (e *Engine) claimed(now mono.Time, c callee, port uint16, endpoint netip.Addr) bool {
+	accelerated := netip.AddrPortFrom(c.accelerated, port)
+	s := e.table.ByFlow(c.ingress, netip.AddrPortFrom(c.client, port), accelerated)
+	if s != nil && s.Assoc.Proven && s.Endpoint.Addr() != endpoint {
+		if g := e.plan.groups[s.Group]; g != nil && g.pop == e.plan.self {
+			if h, known := e.healthOf(now, g, s.Endpoint.Addr()); known && h.up {
+				return true
+			}
+		}
+	}
+	sock := e.byAddr[accelerated]
+	return c.ingress == e.plan.self && sock != nil && sock.listener != nil && e.belongsElsewhere(now, sock.listener, c.client, endpoint)
+}
+
 // belongsElsewhere reports whether a proven client of the listener has an
 // association with another endpoint that is known to be well.
 func (e *Engine) belongsElsewhere(now mono.Time, l *listener, client, endpoint netip.Addr) bool {

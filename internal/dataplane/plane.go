@@ -142,6 +142,16 @@ func (p *Plane) pin(to string, via []string, pin bool) error {
 	return err
 }
 
+// SetEndpointHealth takes in what asking an endpoint of a group that leaves here
+// has shown: whether it is up, by the thresholds of its check, and how long the
+// newest answer took, 0 when there is none. What was said holds until something
+// else is. Any goroutine may call it while Run runs.
+func (p *Plane) SetEndpointHealth(group string, endpoint netip.Addr, up bool, rtt time.Duration) error {
+	err := ErrStopped
+	p.call(func(now mono.Time) { err = p.engine.SetEndpointHealth(now, group, endpoint, up, rtt) })
+	return err
+}
+
 // Report tells how the data plane is. Any goroutine may call it while Run
 // runs; after that it is empty.
 func (p *Plane) Report() (r report.PoP) {

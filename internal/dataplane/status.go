@@ -41,13 +41,17 @@ func (e *Engine) Report(now mono.Time, wall time.Time) report.PoP {
 		r.Routes = append(r.Routes, reportWay(now, at, p.ways[p.byName[s.To].Label]))
 	}
 	for _, s := range p.snap.Listeners {
-		r.Listeners = append(r.Listeners, e.reportListener(p.listeners[session.NameOf(s.Name)]))
+		r.Listeners = append(r.Listeners, e.reportListener(now, at, p.listeners[session.NameOf(s.Name)]))
 	}
 	for _, s := range p.snap.EndpointGroups {
 		if g := p.groups[session.NameOf(s.Name)]; g.pop == p.self {
-			r.Egresses = append(r.Egresses, e.reportEgress(g))
+			r.Egresses = append(r.Egresses, e.reportEgress(now, at, g))
 		}
 	}
+	for _, s := range p.snap.Allowances {
+		r.Allowances = append(r.Allowances, reportAllowance(now, s, p.allowances[s.Name]))
+	}
+	r.Alarms = e.alarms(now, at)
 	e.reportSessions(&r, now)
 	return r
 }
@@ -142,10 +146,14 @@ func reportWay(now mono.Time, at func(mono.Time) time.Time, w *way) report.Route
 	return out
 }
 
-func (e *Engine) reportListener(l *listener) report.Listener {
+func (e *Engine) reportListener(now mono.Time, at func(mono.Time) time.Time, l *listener) report.Listener {
 	r := report.Listener{
 		Name: l.Name, Accelerator: l.Accelerator, EndpointGroup: l.EndpointGroup, Egress: l.group.PoP,
 		Repair: repair.Mode(l.mode).String(), Order: resequence.Mode(l.order).String(),
+		Allowances: append([]string(nil), l.Allowances...), Moved: l.moved,
+	}
+	for _, g := range l.groups {
+		r.Groups = append(r.Groups, e.reportTarget(now, at, g))
 	}
 	for _, a := range l.Addresses {
 		for _, port := range l.Ports {
@@ -161,7 +169,7 @@ func (e *Engine) reportListener(l *listener) report.Listener {
 	return r
 }
 
-func (e *Engine) reportEgress(g *group) report.Egress {
+func (e *Engine) reportEgress(now mono.Time, at func(mono.Time) time.Time, g *group) report.Egress {
 	c := e.pool.Count
 	r := report.Egress{
 		EndpointGroup: g.Name, EgressIP: g.EgressIP.Bind, Public: g.EgressIP.Public,
@@ -170,7 +178,10 @@ func (e *Engine) reportEgress(g *group) report.Egress {
 		},
 	}
 	for _, ep := range g.Endpoints {
-		r.Endpoints = append(r.Endpoints, report.Endpoint{Address: ep.Address, Weight: weight(ep), Healthy: true})
+		h := e.reportHealth(now, at, g, ep)
+		r.Endpoints = append(r.Endpoints, report.Endpoint{
+			Address: ep.Address, Weight: h.Weight, Healthy: h.Health != "down", Health: h.Health, Since: h.Since, RTT: h.RTT, Domain: h.Domain,
+		})
 	}
 	for _, s := range e.sockets {
 		if s.use == Edge && s.listener == nil && s.addr.Addr() == g.egress {

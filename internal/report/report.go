@@ -31,6 +31,9 @@ type PoP struct {
 	Egresses  []Egress   `json:"egresses"`  // endpoint groups that leave here
 	Sessions  Sessions   `json:"sessions"`
 
+	Allowances []Allowance `json:"allowances"` // what listeners may use, and what they do
+	Alarms     []Alarm     `json:"alarms"`     // what needs somebody; empty when all is well
+
 	// Drops counts packets that were not carried, by reason; reasons that never
 	// occurred are absent. The names are stable.
 	Drops map[string]uint64 `json:"drops"`
@@ -222,6 +225,56 @@ type Listener struct {
 	Associations  int               `json:"associations"`
 	Traffic       Traffic           `json:"traffic"` // the peer is the client
 	Drops         map[string]uint64 `json:"drops,omitempty"`
+
+	Groups     []Target `json:"groups"`               // where its clients may be sent, in order
+	Allowances []string `json:"allowances,omitempty"` // names; see PoP.Allowances
+	Moved      uint64   `json:"moved"`                // sessions closed because their endpoint was lost, for a better place
+}
+
+// Target is an endpoint group as a listener's PoP sees it.
+type Target struct {
+	EndpointGroup string           `json:"endpoint_group"`
+	Egress        string           `json:"egress"`             // the PoP where traffic leaves
+	Reachable     bool             `json:"reachable"`          // false: there has been no way to it for 10 s
+	Percentage    int              `json:"traffic_percentage"` // of the clients that come to it
+	Endpoints     []EndpointHealth `json:"endpoints"`
+}
+
+// EndpointHealth is what a PoP knows of an endpoint.
+type EndpointHealth struct {
+	Address netip.Addr `json:"address"`
+	Weight  int        `json:"weight"`
+	Health  string     `json:"health"`           // "up", "down", "unknown": not checked, or nothing was heard for 10 s
+	Since   time.Time  `json:"since,omitzero"`   // when this PoP learnt that; absent while unknown
+	RTT     float64    `json:"rtt_ms"`           // of the newest answer, from its egress PoP; 0 when there is none
+	Domain  string     `json:"domain,omitempty"` // that the address was looked up from
+}
+
+// Allowance is bandwidth and sessions that listeners share.
+type Allowance struct {
+	Name            string        `json:"name"`
+	Rate            int64         `json:"rate_bps"` // for each direction by itself; 0: not bounded
+	Burst           int64         `json:"burst_bytes"`
+	ToEndpoint      AllowanceLane `json:"to_endpoint"`
+	ToClient        AllowanceLane `json:"to_client"`
+	SessionsLimit   int           `json:"sessions_limit"`   // 0: not bounded
+	Sessions        int           `json:"sessions"`         // confirmed now
+	RefusedSessions uint64        `json:"refused_sessions"` // packets that would have made or confirmed one too many
+}
+
+// AllowanceLane is one direction of an Allowance.
+type AllowanceLane struct {
+	Used    float64 `json:"used_bps"` // over the last second
+	Passed  Counter `json:"passed"`
+	Dropped Counter `json:"dropped"` // beyond the rate
+}
+
+// Alarm is something that goes on not well until somebody acts.
+type Alarm struct {
+	Kind   string    `json:"kind"`   // "endpoints_lost": a listener has nowhere to send clients; "endpoints_down": a group's endpoints all are
+	Object string    `json:"object"` // the listener's or the group's name
+	Since  time.Time `json:"since"`
+	Text   string    `json:"text"` // for people
 }
 
 // Egress is an endpoint group whose traffic leaves at this PoP.
@@ -239,6 +292,10 @@ type Endpoint struct {
 	Address  netip.Addr `json:"address"`
 	Weight   int        `json:"weight"`
 	Healthy  bool       `json:"healthy"` // true while health is not checked
+	Health   string     `json:"health"`  // "up", "down", "unknown"
+	Since    time.Time  `json:"health_since,omitzero"`
+	RTT      float64    `json:"health_rtt_ms"` // of the newest answer; 0 when there is none
+	Domain   string     `json:"domain,omitempty"`
 	Sessions int        `json:"sessions"`
 	Traffic  Traffic    `json:"traffic"` // the peer is the endpoint
 }

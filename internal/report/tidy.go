@@ -20,13 +20,17 @@ func (p PoP) Tidy() PoP {
 	p.Listeners = orEmpty(p.Listeners)
 	for i := range p.Listeners {
 		l := &p.Listeners[i]
-		l.Addresses, l.Public = orEmpty(l.Addresses), orEmpty(l.Public)
+		l.Addresses, l.Public, l.Groups = orEmpty(l.Addresses), orEmpty(l.Public), orEmpty(l.Groups)
+		for j := range l.Groups {
+			l.Groups[j].Endpoints = orEmpty(l.Groups[j].Endpoints)
+		}
 	}
 	p.Egresses = orEmpty(p.Egresses)
 	for i := range p.Egresses {
 		p.Egresses[i].Endpoints = orEmpty(p.Egresses[i].Endpoints)
 	}
 	p.Sessions.List = orEmpty(p.Sessions.List)
+	p.Allowances, p.Alarms = orEmpty(p.Allowances), orEmpty(p.Alarms)
 	if p.Drops == nil {
 		p.Drops = map[string]uint64{}
 	}
