@@ -1,0 +1,6 @@
+//go:build race
+
+package sessions
+
+// The race detector makes everything some ten times slower.
+const slow = true
