@@ -22,7 +22,7 @@ type StatusView struct {
 }
 
 // StatusParts are the parts of a report that can be asked for by name.
-var StatusParts = []string{"segments", "wires", "routes", "listeners", "endpoints", "sessions", "drops"}
+var StatusParts = []string{"segments", "wires", "routes", "listeners", "limits", "endpoints", "sessions", "drops"}
 
 // sessionsShown bounds the list of sessions where everything is shown.
 const sessionsShown = 20
@@ -45,6 +45,8 @@ func PoPStatus(w io.Writer, p report.PoP, v StatusView) error {
 			s.routes()
 		case "listeners":
 			s.listeners()
+		case "limits":
+			s.limits()
 		case "endpoints":
 			s.endpoints()
 		case "sessions":
@@ -108,6 +110,9 @@ func (s *status) head() {
 	s.printf("snapshot %d, for %s, %s\n", s.Snapshot.Version, s.ago(s.Snapshot.Since), from)
 	if r := s.Snapshot.Refused; r != nil {
 		s.printf("%s %s ago: %s\n", s.paint("the file was REFUSED", Bad), s.ago(r.At), strings.ReplaceAll(r.Reason, "\n", "\n  "))
+	}
+	for _, a := range s.Alarms {
+		s.printf("%s for %s: %s\n", s.paint("ALARM", Bad), s.ago(a.Since), a.Text)
 	}
 }
 
@@ -270,18 +275,90 @@ func addresses(list []netip.AddrPort) string {
 	return strings.Join(parts, " ")
 }
 
+// limits shows what listeners may use together. A PoP without any, the usual one, says nothing of them
+// unless asked.
+func (s *status) limits() {
+	if len(s.Allowances) == 0 && !slices.Contains(s.view.Parts, "limits") {
+		return
+	}
+	t := NewTable("ALLOWANCE", ">RATE", ">USED TO ENDPOINTS", ">USED TO CLIENTS", ">DROPPED TO ENDPOINTS", ">DROPPED TO CLIENTS", ">SESSIONS", ">REFUSED", "LISTENERS")
+	for _, a := range s.Allowances {
+		var users []string
+		for _, l := range s.Listeners {
+			if slices.Contains(l.Allowances, a.Name) {
+				users = append(users, l.Name)
+			}
+		}
+		rate, sessions := "-", Count(uint64(a.Sessions))
+		if a.Rate > 0 {
+			rate = bitrate(float64(a.Rate))
+		}
+		if a.SessionsLimit > 0 {
+			sessions += " of " + Count(uint64(a.SessionsLimit))
+		}
+		t.Row(a.Name, rate, bitrate(a.ToEndpoint.Used), bitrate(a.ToClient.Used), dropped(a.ToEndpoint.Dropped.Packets), dropped(a.ToClient.Dropped.Packets),
+			sessions, dropped(a.RefusedSessions), strings.Join(users, ","))
+	}
+	s.part("LIMITS", t, "none")
+}
+
+func bitrate(bits float64) string { return scaled(bits, "bit/s") }
+
+func dropped(n uint64) Cell {
+	if n == 0 {
+		return Cell{Text: "0"}
+	}
+	return Cell{Count(n), Warn}
+}
+
+// health colours what is known of an endpoint.
+func health(word string, rtt float64) Cell {
+	switch word {
+	case "up":
+		if rtt > 0 {
+			word += ", " + Milliseconds(rtt)
+		}
+		return Cell{word, Good}
+	case "down":
+		return Cell{"DOWN", Bad}
+	}
+	return Cell{Text: "not checked"}
+}
+
 func (s *status) endpoints() {
 	t := NewTable("ENDPOINT GROUP", "EGRESS IP", "ENDPOINT", "HEALTH", ">WEIGHT", ">SESSIONS", ">TO ENDPOINT", ">FROM ENDPOINT")
 	for _, g := range s.Egresses {
 		for _, e := range g.Endpoints {
-			health := Cell{"good", Good}
-			if !e.Healthy {
-				health = Cell{"bad", Bad}
-			}
-			t.Row(g.EndpointGroup, g.Public, e.Address, health, e.Weight, e.Sessions, Bytes(e.Traffic.BytesToPeer), Bytes(e.Traffic.BytesFromPeer))
+			t.Row(g.EndpointGroup, g.Public, e.Address, health(e.Health, e.RTT), e.Weight, e.Sessions, Bytes(e.Traffic.BytesToPeer), Bytes(e.Traffic.BytesFromPeer))
 		}
 	}
 	s.part("ENDPOINTS", t, "none; nothing leaves the overlay here")
+	s.targets()
+}
+
+// targets shows where listeners' clients are sent, when there is a choice or somebody has said how endpoints are.
+func (s *status) targets() {
+	t := NewTable("LISTENER", "ENDPOINT GROUP", "EGRESS", ">SHARE", "ENDPOINT", "HEALTH", "FOR", ">WEIGHT")
+	for _, l := range s.Listeners {
+		for _, g := range l.Groups {
+			for _, e := range g.Endpoints {
+				if len(l.Groups) == 1 && e.Health == "unknown" && g.Reachable && !s.view.Wide {
+					continue
+				}
+				word := health(e.Health, e.RTT)
+				switch {
+				case !g.Reachable:
+					word = Cell{"out of reach", Bad}
+				case e.Health == "unknown":
+					word = Cell{Text: "unknown"}
+				}
+				t.Row(l.Name, g.EndpointGroup, g.Egress, fmt.Sprintf("%d %%", g.Percentage), e.Address, word, s.ago(e.Since), e.Weight)
+			}
+		}
+	}
+	if t.Len() > 0 {
+		s.part("WHERE CLIENTS GO", t, "none")
+	}
 }
 
 func (s *status) sessions() {

@@ -41,9 +41,22 @@ func busy() report.PoP {
 			{To: "osaka", Policy: "fixed", Since: at.Add(-3 * time.Hour), Pinned: true},
 		},
 		Listeners: []report.Listener{{Name: "vpn", Public: []netip.AddrPort{ap("203.0.113.21:500"), ap("203.0.113.21:4500"), ap("[2001:db8::21]:500")},
-			Egress: "shanghai", Sessions: 2, Repair: "balanced", Order: "ordered", Traffic: report.Traffic{BytesToPeer: 5000, BytesFromPeer: 70_000_000}}},
+			Egress: "shanghai", Sessions: 2, Repair: "balanced", Order: "ordered", Allowances: []string{"basic", "spec"},
+			Groups: []report.Target{
+				{EndpointGroup: "main", Egress: "shanghai", Reachable: true, Percentage: 100, Endpoints: []report.EndpointHealth{
+					{Address: netip.MustParseAddr("198.51.100.17"), Weight: 128, Health: "down", Since: at.Add(-90 * time.Second)}}},
+				{EndpointGroup: "spare", Egress: "tokyo", Percentage: 50, Endpoints: []report.EndpointHealth{
+					{Address: netip.MustParseAddr("198.51.100.27"), Weight: 128, Health: "unknown"}}}},
+			Traffic: report.Traffic{BytesToPeer: 5000, BytesFromPeer: 70_000_000}}},
 		Egresses: []report.Egress{{EndpointGroup: "office", Public: netip.MustParseAddr("203.0.113.22"),
-			Endpoints: []report.Endpoint{{Address: netip.MustParseAddr("198.51.100.7"), Weight: 128, Healthy: true, Sessions: 2}, {Address: netip.MustParseAddr("198.51.100.8")}}}},
+			Endpoints: []report.Endpoint{
+				{Address: netip.MustParseAddr("198.51.100.7"), Weight: 128, Healthy: true, Health: "up", RTT: 3.2, Sessions: 2},
+				{Address: netip.MustParseAddr("198.51.100.8"), Health: "down"}, {Address: netip.MustParseAddr("198.51.100.9"), Healthy: true, Health: "unknown"}}}},
+		Allowances: []report.Allowance{
+			{Name: "basic", Rate: 20_000_000, Burst: 250_000, ToEndpoint: report.AllowanceLane{Used: 3_400_000}, ToClient: report.AllowanceLane{Used: 19_900_000, Dropped: report.Counter{Packets: 1234}},
+				SessionsLimit: 5000, Sessions: 24},
+			{Name: "spec", SessionsLimit: 24, Sessions: 24, RefusedSessions: 7}},
+		Alarms:   []report.Alarm{{Kind: "endpoints_lost", Object: "vpn", Since: at.Add(-90 * time.Second), Text: "no endpoint of listener vpn is well"}},
 		Drops:    map[string]uint64{"stranger": 12, "late": 40000, "duplicate": 12, "never": 0},
 		Features: map[string]bool{"udp_gso": true, "udp_gro": false},
 		Runtime:  report.Runtime{PID: 4711, Goroutines: 12, HeapBytes: 5_000_000, RSSBytes: 21_000_000, CPUSeconds: 3.25, OpenFiles: 17},
