@@ -217,7 +217,7 @@ func (s *Segment) needKeys(now mono.Time) bool {
 	if s.cfg.Label > s.cfg.PeerLabel {
 		age += rekeyAfter / 6
 	}
-	return now.Sub(set.born) >= age || set.sealer.Sealed() >= seal.RekeyAfter || now.Sub(set.lastSign()) >= silenceAfter
+	return now.Sub(set.born) >= age || set.sealer.Sealed() >= rekeySealed || now.Sub(set.lastSign()) >= silenceAfter
 }
 
 func (s *Segment) initiate(now mono.Time) {

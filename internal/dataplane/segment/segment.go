@@ -94,8 +94,11 @@ const (
 	maxKeysets   = 8
 	crossing     = 3 * time.Second         // handshakes of both ends that are this near were begun at once
 	silenceAfter = 1500 * time.Millisecond // nothing heard under the keys though asked: the peer may have restarted
-	hardSealed   = 4 * seal.RekeyAfter     // datagrams under one key when no rekeying succeeds; then we stop
 )
+
+// Datagrams sealed under one key: when to rekey, and when to stop because no
+// rekeying succeeds. Tests make them smaller.
+var rekeySealed, hardSealed uint64 = seal.RekeyAfter, 4 * seal.RekeyAfter
 
 // keyset is one handshake's keys.
 type keyset struct {
