@@ -31,9 +31,13 @@ const (
 	// from an endpoint
 	DropStranger // a packet to the egress IP that belongs to no session and from nobody who may begin one
 	// where packets leave
-	DropDuplicate // an ESP packet that was delivered before
-	DropLate      // an ESP packet that the peer's replay window would refuse
-	DropSend      // the system did not take it: buffer full, no route, too large
+	DropDuplicate       // an ESP packet that was delivered before
+	DropLate            // an ESP packet that the peer's replay window would refuse
+	DropSendBuffer      // the system's buffer was full
+	DropSendTooLarge    // larger than the device takes unfragmented
+	DropSendUnreachable // the system has no route there
+	DropSendForbidden   // a packet filter of this machine refused it
+	DropSendOther       // the system did not take it for another reason
 	reasons
 )
 
@@ -42,7 +46,8 @@ var reasonNames = [reasons]string{
 	"not_overlay", "unknown_index", "handshake", "unauthentic", "malformed", "hop_limit", "not_neighbour",
 	"unknown_session", "refused_session", "ports_taken", "sessions_limited",
 	"stranger",
-	"duplicate", "late_replay", "send",
+	"duplicate", "late_replay",
+	"send_buffer_full", "send_too_large", "send_unreachable", "send_forbidden", "send_other",
 }
 
 // String names the reason as status and metrics do.

@@ -228,7 +228,11 @@ func (e *Engine) Flush(now mono.Time) {
 		e.sent.Sent += st.Sent
 		e.sent.Calls += st.Calls
 		e.sent.Joined += st.Joined
-		e.drops[DropSend] += uint64(st.Dropped())
+		e.drops[DropSendBuffer] += uint64(st.WouldBlock + st.NoBuffers)
+		e.drops[DropSendTooLarge] += uint64(st.TooLarge)
+		e.drops[DropSendUnreachable] += uint64(st.Unreachable)
+		e.drops[DropSendForbidden] += uint64(st.Forbidden)
+		e.drops[DropSendOther] += uint64(st.Other)
 	}
 	e.dirty = e.dirty[:0]
 	e.arena.Reset()

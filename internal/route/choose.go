@@ -48,6 +48,9 @@ const (
 	Fixed                // the first listed that is alive
 )
 
+// nothingAlive is the reason for a route chosen while none was alive.
+const nothingAlive = "no route is alive; this is the first listed"
+
 // Chooser decides which of some candidates to use, again and again. There is one
 // for each destination and direction, and its decisions depend on nothing but what
 // it was told. Set the exported fields at any time; the rest is its memory.
@@ -146,7 +149,7 @@ func (c *Chooser) main(v view, was int) int {
 		reason := "the first listed that is alive; nothing is measured yet"
 		switch {
 		case !v.all[first].Alive:
-			reason = "no route is alive; this is the first listed"
+			reason = nothingAlive
 		case first == pinned:
 			reason = "pinned"
 		case c.Mode == Fixed:
@@ -157,6 +160,8 @@ func (c *Chooser) main(v view, was int) int {
 		return c.take(v, was, first, reason)
 	case !v.all[was].Alive:
 		return c.replace(v, was, pinned)
+	case c.reason == nothingAlive:
+		c.reason = "it was the first listed when nothing was alive yet, and came alive"
 	}
 	if c.partnerCause == tooSoon && v.now.Sub(c.switched) >= spacing {
 		c.unpair()
