@@ -39,7 +39,8 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 		}
 		e.adopt(s, &d)
 		e.tellOpened(now, &h, s)
-		s.PeerKnows = true // who opens it knows it
+		e.table.Rename(s, h.Session)
+		s.PeerKnows = true // who opens it knows it, by this name
 		if len(payload) > 0 {
 			e.leaveBy(now, h.Flags, s, h.TOS, payload, stable)
 		}
@@ -51,13 +52,15 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 			}
 			return
 		}
-		s.PeerKnows = true // so does who sends it without a description
+		if s.ID == h.Session {
+			s.PeerKnows = true // so does who sends it without a description
+		}
 		e.leaveBy(now, h.Flags, s, h.TOS, rest, stable)
 	case frame.Opened:
 		if s == nil {
 			return
 		}
-		s.PeerKnows = true
+		s.PeerKnows = s.PeerKnows || s.ID == h.Session
 		if d, _, ok := frame.ParseDescription(rest); ok && s.Role&session.Egress == 0 {
 			e.table.SetEgress(s, d.Egress)
 		}

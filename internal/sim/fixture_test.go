@@ -129,6 +129,14 @@ func ike(natt bool, initiator, responder uint64, exchange, flags byte, size int)
 	return b
 }
 
+// ikeInit returns an IKE_SA_INIT message that carries a proposal or accepts one.
+func ikeInit(initiator, responder uint64, flags byte) []byte {
+	b := ike(false, initiator, responder, 34, flags, 28+44)
+	b[16] = 33 // next payload: SA
+	binary.BigEndian.PutUint16(b[30:], 44)
+	return b
+}
+
 // spans returns the sequence numbers of the ESP datagrams in list.
 func spans(list []datagram) (seqs []uint32) {
 	for _, d := range list {

@@ -24,6 +24,7 @@ type vpn struct {
 	ike, esp netip.AddrPort // the client's addresses
 	begun    bool           // IKE_SA_INIT was answered
 	up       bool           // IKE_AUTH was answered
+	upSince  time.Duration
 
 	toEndpoint, toClient stream
 	seen                 map[uint16]netip.AddrPort // what the endpoint saw as our address, by its own port
@@ -76,7 +77,7 @@ func (w *vpns) add(ikeFrom, espFrom netip.AddrPort) *vpn {
 	w.Every(300*time.Millisecond, func() bool {
 		switch {
 		case !v.begun:
-			send(ikeFrom, accelerated500, ike(false, uint64(id)<<32|1, 0, 34, 8, 300))
+			send(ikeFrom, accelerated500, ikeInit(uint64(id)<<32|1, 0, 8))
 		case !v.up:
 			send(espFrom, accelerated4500, ike(true, uint64(id)<<32|1, uint64(id)<<32|2, 35, 8, 400))
 		default:
@@ -158,6 +159,10 @@ func (w *vpns) atTheEndpoint(from, to netip.AddrPort, b []byte) {
 	}
 	w.list[id-1].sawFrom(from, to)
 	exchange := b[18]
+	if exchange == 34 {
+		w.endpoint.Send(to, from, ikeInit(uint64(id)<<32|1, uint64(id)<<32|2, 0x20))
+		return
+	}
 	w.endpoint.Send(to, from, ike(natt, uint64(id)<<32|1, uint64(id)<<32|2, exchange, 0x20, 200))
 }
 
@@ -193,7 +198,9 @@ func (v *vpn) atTheClient(from, to netip.AddrPort, b []byte) {
 	case 34:
 		v.begun = true
 	case 35:
-		v.up = true
+		if !v.up {
+			v.up, v.upSince = true, time.Duration(v.w.Now)
+		}
 	}
 }
 
@@ -261,6 +268,11 @@ func (w *vpns) crash(p *PoP, wipe bool) {
 		return
 	}
 	p.Kill()
+	for _, v := range w.list {
+		if !v.up || time.Duration(w.Now)-v.upSince < 2*time.Second {
+			w.moved = true // too young to be on disk
+		}
+	}
 	if wipe {
 		p.WipeDisk()
 		w.moved = true

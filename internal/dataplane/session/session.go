@@ -44,8 +44,8 @@ func NameOf(n string) Name {
 // the first group never change while a session lives in a Table, except through
 // the Table's methods.
 type Session struct {
-	ID          uint64 // what frames call it; chosen by the end that opened it
-	Alias       uint64 // what the other end called it, when both opened it at once; 0: none
+	ID          uint64 // what frames call it: the name that the other end is known to have for it
+	Alias       uint64 // what it was called before, when both ends opened it at once; 0: nothing
 	Role        Role
 	Client      netip.AddrPort // the VPN device near the ingress
 	Accelerated netip.AddrPort // in the ingress's bind form

@@ -147,16 +147,17 @@ func (t *Table) addAt(slot uint32, now mono.Time, s Session) *Session {
 	return n
 }
 
-// Rename lets s also be found as id, for when both ends opened the same flow at
-// once under names of their own. Another session's name is left alone.
+// Rename calls s by the name that its other end has for it, for when both opened
+// the same flow at once, or one forgot the name; s is still found under the name
+// it had. Another session's name is left alone.
 func (t *Table) Rename(s *Session, id uint64) {
-	if s.ID == id || s.Alias == id || t.byID[id] != 0 {
+	if s.ID == id || t.byID[id] != 0 && t.byID[id] != s.slot+1 {
 		return
 	}
-	if s.Alias != 0 {
+	if s.Alias != 0 && s.Alias != id {
 		delete(t.byID, s.Alias)
 	}
-	s.Alias = id
+	s.ID, s.Alias = id, s.ID
 	t.byID[id] = s.slot + 1
 	t.save(s)
 }
