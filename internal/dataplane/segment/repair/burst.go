@@ -34,29 +34,36 @@ func (m *lossMeter) burstiness() burstiness {
 		return burstiness{}
 	}
 	corr := func(i int) float64 { return max((m.after(i)-p)/(1-p), 0) }
-	// The two lags that most pairs were found for, short and long.
-	long := len(lags) - 1
-	short := 0
-	for short < long-1 && m.lag[short].pairs < 30 {
+	// A short and a long lag that enough pairs were found for.
+	const enough = 20
+	short, long := 0, len(lags)-1
+	for short < long && m.lag[short].pairs < enough {
 		short++
 	}
-	a, b := corr(short), corr(long)
-	if m.lag[short].pairs < 30 || a < 0.05 {
-		if m.lag[long].pairs >= 30 && b > 0.1 {
-			return burstiness{near: min(b*1.5, 1), lasting: 2 * lags[long]}
-		}
+	for long > short && m.lag[long].pairs < enough {
+		long--
+	}
+	near := corr(short)
+	if m.lag[short].pairs < enough || near < 0.05 {
 		return burstiness{}
 	}
-	lasting := most
-	if b < a {
-		lasting = time.Duration(float64(lags[long]-lags[short]) / math.Log(a/max(b, 0.005)))
+	apart := func(i int) float64 { return m.lag[i].apart / m.lag[i].pairs }
+	if long == short {
+		return burstiness{near: near, lasting: unknownLasting}
 	}
-	lasting = min(max(lasting, least), most)
+	lasting := float64(most) / 1e9
+	if far := corr(long); far < near {
+		lasting = (apart(long) - apart(short)) / math.Log(near/max(far, 0.005))
+	}
+	lasting = min(max(lasting, least.Seconds()), most.Seconds())
 	return burstiness{
-		near:    min(a*math.Exp(float64(lags[short])/float64(lasting)), 1),
-		lasting: lasting,
+		near:    min(near*math.Exp(apart(short)/lasting), 1),
+		lasting: time.Duration(lasting * 1e9),
 	}
 }
+
+// unknownLasting is assumed of bad spells that have been seen at one distance only.
+const unknownLasting = 20 * time.Millisecond
 
 // burstiness is the mean of the usable wires'.
 func (e *Endpoint) burstiness() burstiness {

@@ -396,7 +396,7 @@ const (
 // that what a lost packet costs altogether decides, and where loss is rare more may
 // be spent on each.
 func burstPrice(loss float64) float64 {
-	return min(max(40*math.Pow(0.2/max(loss, 1e-3), 1.7), 8), 1500)
+	return min(max(34*math.Pow(0.2/max(loss, 1e-3), 1.7), 8), 1500)
 }
 
 // delayPrice is how many symbols it is worth that a round succeeds which is not the last.

@@ -37,6 +37,7 @@ type copied struct {
 	left   int // copies left in this round
 	round  int
 	wire   uint8
+	miss   float64 // how likely none of the copies so far has arrived
 }
 
 const (
@@ -145,32 +146,49 @@ func (e *Endpoint) nextRound(now mono.Time, s *copied) {
 
 // copiesFor is how many copies the round of s that begins now has.
 func (e *Endpoint) copiesFor(now mono.Time, s *copied) int {
-	p := e.copyLoss()
-	logP := math.Log(p)
-	enough := func(share float64) int { return int(math.Ceil(math.Log(share) / logP)) }
-	budget := e.budget(s.mode)
-	age := now.Sub(s.first)
+	first, next := e.copyOdds(s)
+	if s.round == 0 {
+		s.miss = 1
+	}
+	// enough is how many copies make it at most share likely that all are lost.
+	enough := func(share float64) int {
+		return 1 + max(int(math.Ceil(math.Log(share/(s.miss*first))/math.Log(next))), 0)
+	}
 	n := 1
-	switch left := budget - deadlineMargin - age; {
+	switch left := e.budget(s.mode) - deadlineMargin - now.Sub(s.first); {
 	case left < 0:
 		n = 1 + s.round/2 // too late for the deadline; still better than never
 	case left < e.patience()+e.copyGap(s):
-		n = enough(e.cfg.Residual) - s.sent
+		n = enough(e.cfg.Residual * safety)
 	default:
-		n = enough(copyMiss) + s.round
+		n = enough(s.miss*copyMiss) + s.round
 	}
 	if s.urgent && s.round == 0 {
 		n += 2
 	}
 	if s.round == 0 {
-		if p >= 0.01 {
+		if first >= 0.01 {
 			n = max(n, 2)
 		}
 		n = min(n, 1+e.spare(now, len(s.buf)))
 	}
 	n = min(max(n, 1), maxPerRound)
+	s.miss *= first * math.Pow(next, float64(n-1))
 	e.copies.allowance -= float64(n-1) * float64(len(s.buf)+sealed)
 	return n
+}
+
+// copyOdds is how likely the first copy of a round is lost, and each further one if
+// those before it are.
+func (e *Endpoint) copyOdds(s *copied) (first, next float64) {
+	p := e.copyLoss()
+	b := e.burstiness()
+	if !b.matters() {
+		return p, p
+	}
+	// The wires take turns.
+	stick := b.at(e.copyGap(s) * time.Duration(max(len(e.usable), 1)))
+	return p, min(p+(1-p)*stick, 0.97)
 }
 
 // copyMiss is how likely all copies of a round that is not the last may be lost.
@@ -208,18 +226,15 @@ func (e *Endpoint) copyLoss() float64 {
 // unknownLoss is assumed of wires until something has been measured.
 const unknownLoss = 0.2
 
-// copyGap is the distance between the copies of one round: longer than bad spells
-// last, where there are any.
+// copyGap is the distance between the copies of one round: about as long as bad spells
+// last, where there are any, but a round should end before its answer is due.
 func (e *Endpoint) copyGap(s *copied) time.Duration {
-	const least, most = 500 * time.Microsecond, 8 * time.Millisecond
-	for _, id := range e.usable {
-		m := &e.wires[id].loss
-		p, _ := m.mean()
-		if m.known() && m.after(reportedLag) > p+0.15 {
-			return most
-		}
+	const least = 500 * time.Microsecond
+	b := e.burstiness()
+	if !b.matters() {
+		return least
 	}
-	return least
+	return min(max(b.lasting, 2*time.Millisecond), max(e.rtt.smooth/6, least))
 }
 
 // acked takes in which copies arrived.

@@ -49,18 +49,23 @@ const (
 	lastingRuns = 200
 )
 
-// lags are the distances at which conditional loss is measured. Two are needed
-// to tell how bad a bad spell is from how long it lasts.
-var lags = [...]time.Duration{2 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
+// lags are the distances at which conditional loss is measured: a loss is judged by
+// the first datagram that follows it by at least the first figure and at most the
+// second. Two lags are needed to tell how bad a bad spell is from how long it lasts.
+var lags = [...][2]time.Duration{
+	{400 * time.Microsecond, 4 * time.Millisecond},
+	{5 * time.Millisecond, 12 * time.Millisecond},
+	{16 * time.Millisecond, 60 * time.Millisecond},
+}
 
 const reportedLag = 1 // index of the 5 ms that Stats speaks of
 
 // lagMeter counts pairs (lost, and what came lag later), with decay.
 type lagMeter struct {
-	behind     uint64 // next fate to be taken as a pair's earlier half
-	pairs      float64
-	bothLost   float64
-	everySpans float64
+	behind   uint64 // next fate to be taken as a pair's earlier half
+	pairs    float64
+	bothLost float64
+	apart    float64 // their distances, seconds
 }
 
 const lagDecay = 1 - 1.0/1000
@@ -110,9 +115,8 @@ func (m *lossMeter) countRun(wasLost bool) {
 	m.inRun = wasLost
 }
 
-// countLag pairs the newest fate with those that lie lag before it: each lost
-// fate is judged by the first one at least lag later, unless that is much later.
-func (m *lossMeter) countLag(l *lagMeter, lag time.Duration, now mono.Time) {
+// countLag judges by the newest fate the lost ones that lie lag before it.
+func (m *lossMeter) countLag(l *lagMeter, lag [2]time.Duration, now mono.Time) {
 	newest := m.ring[(m.n-1)%meterRing]
 	if m.n-l.behind > meterRing {
 		l.behind = m.n - meterRing
@@ -120,13 +124,14 @@ func (m *lossMeter) countLag(l *lagMeter, lag time.Duration, now mono.Time) {
 	for ; l.behind < m.n-1; l.behind++ {
 		o := m.ring[l.behind%meterRing]
 		gap := now.Sub(o.at)
-		if gap < lag {
+		if gap < lag[0] {
 			return
 		}
-		if !o.lost || gap > 2*lag {
+		if !o.lost || gap > lag[1] {
 			continue
 		}
 		l.pairs = l.pairs*lagDecay + 1
+		l.apart = l.apart*lagDecay + gap.Seconds()
 		l.bothLost *= lagDecay
 		if newest.lost {
 			l.bothLost++

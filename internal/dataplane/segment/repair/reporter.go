@@ -128,9 +128,7 @@ func (e *Endpoint) reportDue(now mono.Time) bool {
 func (e *Endpoint) adviceFor(m Mode) timing {
 	t := e.advice[m]
 	t.answer = e.chance()
-	if q := e.rtt.lossThere; q > 0.002 {
-		t.repeats = min(int(math.Ceil(math.Log(reportMiss)/math.Log(min(q, 0.9))))-1, 20)
-	}
+	t.repeats = repeats(e.rtt.lossThere)
 	return t
 }
 

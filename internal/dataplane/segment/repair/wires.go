@@ -1,6 +1,9 @@
 package repair
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // rank lists the wires to send on, best first: those that are up, or all that are
 // known when none is.
@@ -110,9 +113,27 @@ func (e *Endpoint) timing(m Mode) timing {
 	if e.burstiness().matters() {
 		age = time.Duration(float64(spare-e.rtt.smooth) * burstAge)
 	}
-	t.age = max(min(age, patientAge), time.Millisecond)
-	t.every = t.age / 2
+	age = min(age, patientAge)
+	t.every = age / 2
+	if more := repeats(e.lossHere()); more > 0 {
+		// Reports get lost: there must be time to say it again.
+		t.every = max((spare-e.chance())/time.Duration(more+2), leastEvery)
+		age = min(age, max(spare-e.chance()-time.Duration(more)*t.every, t.every))
+	}
+	t.age = max(age, time.Millisecond)
 	return t
+}
+
+// leastEvery is the least distance of reports that repeat one another.
+const leastEvery = 3 * time.Millisecond
+
+// repeats is how often a report must be repeated where a share loss of reports gets
+// lost.
+func repeats(loss float64) int {
+	if loss < 0.002 {
+		return 0
+	}
+	return min(int(math.Ceil(math.Log(reportMiss)/math.Log(min(loss, 0.9))))-1, 20)
 }
 
 // burstAge is which part of what the budget has beyond a round trip may pass before
