@@ -1,6 +1,10 @@
 package repair
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"causeway/internal/dataplane/segment/code"
+)
 
 // The first byte of a plaintext. Streams add their number to the last two.
 const (
@@ -24,9 +28,11 @@ const (
 	repairFixed   = 5 // kind, wire number, id; then the span
 	carrierHeader = 2 // kind, length of the report
 
-	// MaxSourceOverhead is how much shorter than a wire's MTU symbols must be so
-	// that a repair of them still fits.
-	MaxSourceOverhead = 24
+	// MaxSourceOverhead is how much shorter than a wire's MTU symbols must be: by the
+	// largest header of a repair of them, whose span is a bitmap. A symbol with a
+	// stamp in front takes less.
+	MaxSourceOverhead = repairFixed + maxSpanSize + code.LengthSize
+	maxSpanSize       = 5 + code.MaxSpan/8
 )
 
 // streams are numbered 2 × mode + size class: modes do not share deadlines, and
