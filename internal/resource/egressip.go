@@ -19,7 +19,7 @@ type EgressIP struct {
 type EgressIPSpec struct {
 	Region string `json:"region" yaml:"region"`                 // never changes
 	PoP    string `json:"pop,omitempty" yaml:"pop,omitempty"`   // asks for one particular PoP of the region; never changes
-	IPv6   bool   `json:"ipv6,omitempty" yaml:"ipv6,omitempty"` // wants an IPv6 address; never changes
+	IPv6   bool   `json:"ipv6,omitempty" yaml:"ipv6,omitempty"` // wants an IPv6 address; default: what Address is; never changes
 
 	// Address asks for one particular free address of the pool, in its public or
 	// its bind form. Never changes.
@@ -53,7 +53,10 @@ func (e *EgressIP) Parents() []Parent {
 // IsReserved reports whether e outlives its endpoint group.
 func (e *EgressIP) IsReserved() bool { return e.Reserved == nil || *e.Reserved }
 
-func (e *EgressIP) FillDefaults() { e.Reserved = defaultTo(e.Reserved, true) }
+func (e *EgressIP) FillDefaults() {
+	e.Reserved = defaultTo(e.Reserved, true)
+	e.IPv6 = e.IPv6 || e.Address.Is6()
+}
 
 func (e *EgressIP) Validate() problem.List {
 	var j judge

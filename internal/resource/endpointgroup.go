@@ -87,6 +87,12 @@ func (g *EndpointGroup) Parents() []Parent {
 	list = append(list, parent(KindRegion, g.Region, "")...)
 	list = append(list, parent(KindEgressIP, g.Given.EgressIP, "")...)
 	seen := map[string]bool{}
+	for _, e := range g.Endpoints {
+		if e.Domain != "" && !seen[e.Domain] {
+			seen[e.Domain] = true
+			list = append(list, parent(KindDomain, e.Domain, "")...)
+		}
+	}
 	for _, in := range g.Initiate {
 		if !seen[in.IPSet] {
 			seen[in.IPSet] = true

@@ -19,7 +19,7 @@ type IPSetSpec struct {
 	Accelerator string `json:"accelerator" yaml:"accelerator"`       // never changes
 	Region      string `json:"region" yaml:"region"`                 // never changes; one IP set for each region of an accelerator
 	Mbps        int    `json:"mbps,omitempty" yaml:"mbps,omitempty"` // Mbit/s in each direction, at least 2; the sum is at most the Basic package's. 0 (custom spec only): not limited
-	IPv6        bool   `json:"ipv6,omitempty" yaml:"ipv6,omitempty"` // wants an IPv6 address; never changes
+	IPv6        bool   `json:"ipv6,omitempty" yaml:"ipv6,omitempty"` // wants an IPv6 address; default: what Address is; never changes
 
 	// Address asks for one particular address of a PoP's pool, in its public or
 	// its bind form; it may be one that another accelerator uses with other
@@ -43,7 +43,7 @@ func (s *IPSet) Parents() []Parent {
 	return append(list, parent(KindPoP, s.Given.PoP, s.Given.Bind.String())...)
 }
 
-func (*IPSet) FillDefaults() {}
+func (s *IPSet) FillDefaults() { s.IPv6 = s.IPv6 || s.Address.Is6() }
 
 func (s *IPSet) Validate() problem.List {
 	var j judge

@@ -24,6 +24,9 @@ const (
 	KindEndpointGroup    Kind = "endpoint-group"
 	KindAccessKey        Kind = "access-key"
 	KindToken            Kind = "token"
+
+	// KindDomain is no resource; it stands in Parents only, for the domain of an endpoint.
+	KindDomain Kind = "domain"
 )
 
 // Kinds are all of them, in the order in which they are created; deleting goes

@@ -1,8 +1,12 @@
 package service
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"time"
+
+	"causeway/internal/resource"
 )
 
 // PoPReport is what is kept of what a PoP's agent tells: changes of state, no
@@ -22,4 +26,25 @@ type PoPReport struct {
 // not written again.
 func (s *Service) ReportPoP(ctx context.Context, call Call, r PoPReport) error {
 	return reportPoP(ctx, s, call, r)
+}
+
+func reportPoP(ctx context.Context, s *Service, call Call, r PoPReport) error {
+	_, err := mutate(ctx, s, call, "ReportPoP", r, func(t *tx) (struct{}, error) {
+		var done struct{}
+		if _, err := find[resource.PoP](t, call.Caller.PoP, ""); err != nil {
+			return done, err
+		}
+		value, err := json.Marshal(r)
+		if err != nil {
+			return done, resource.AsError(err)
+		}
+		key := popKey(call.Caller.PoP)
+		item, _, err := t.get(key)
+		if err != nil || bytes.Equal(item.Value, value) {
+			return done, err
+		}
+		t.put(key, value)
+		return done, nil
+	})
+	return err
 }

@@ -83,22 +83,24 @@ func update[T any, P object[T]](ctx context.Context, s *Service, call Call, ref 
 
 // remove deletes a resource; before, which may be nil, takes away what goes with it.
 func remove[T any, P object[T]](ctx context.Context, s *Service, call Call, ref string, before func(*tx, P) error) (T, error) {
-	return mutate(ctx, s, call, "Delete"+methodNoun(kindOf[T, P]()), ref, func(t *tx) (T, error) {
-		var none T
-		o, err := find[T, P](t, ref, "")
-		if err != nil {
-			return none, err
+	return mutate(ctx, s, call, "Delete"+methodNoun(kindOf[T, P]()), ref, func(t *tx) (T, error) { return removeIn(t, ref, call.Expect, before) })
+}
+
+func removeIn[T any, P object[T]](t *tx, ref string, expect int64, before func(*tx, P) error) (T, error) {
+	var none T
+	o, err := find[T, P](t, ref, "")
+	if err != nil {
+		return none, err
+	}
+	if err := expected(resource.RefOf(o), o.Head().Revision, expect); err != nil {
+		return none, err
+	}
+	if before != nil {
+		if err := before(t, o); err != nil {
+			return none, on(resource.RefOf(o), err)
 		}
-		if err := expected(resource.RefOf(o), o.Head().Revision, call.Expect); err != nil {
-			return none, err
-		}
-		if before != nil {
-			if err := before(t, o); err != nil {
-				return none, on(resource.RefOf(o), err)
-			}
-		}
-		return *o, t.remove(o)
-	})
+	}
+	return *o, t.remove(o)
 }
 
 // methodNoun is a kind as the service's methods spell it.

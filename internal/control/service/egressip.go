@@ -30,3 +30,29 @@ func (s *Service) GetEgressIP(ctx context.Context, call Call, ref string) (resou
 func (s *Service) ListEgressIPs(ctx context.Context, call Call, q Query) (Page[resource.EgressIP], error) {
 	return list[resource.EgressIP](ctx, s, call, q)
 }
+
+func checkEgressIP(t *tx, e *resource.EgressIP) error {
+	region, err := find[resource.Region](t, e.Region, "region")
+	if err != nil {
+		return err
+	}
+	e.Region = region.Name
+	g, err := t.give(wanted{use: resource.UseEgress, region: e.Region, pop: e.PoP, address: e.Address, ipv6: e.IPv6})
+	e.Given = resource.EgressIPGiven{PoP: g.pop, Bind: g.bind, IP: g.public}
+	return err
+}
+
+func checkEgressIPChange(_ *tx, old, new *resource.EgressIP) error {
+	return firstError(unchanged("region", old.Region, new.Region), unchanged("pop", old.PoP, new.PoP), unchanged("ipv6", old.IPv6, new.IPv6),
+		unchanged("address", old.Address, new.Address), unchanged("given", old.Given, new.Given))
+}
+
+// firstError is the first of several that is one.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -23,9 +23,6 @@ const (
 	tokens     = "token/"
 	domainDocs = "domain/"
 	popDocs    = "pop/"
-
-	// kindDomain is not a resource; it only stands in relations.
-	kindDomain resource.Kind = "domain"
 )
 
 func resourceKey(r resource.Ref) string { return resources + string(r.Kind) + "/" + r.Name }

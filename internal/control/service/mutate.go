@@ -72,6 +72,9 @@ func once[R any](ctx context.Context, s *Service, call Call, digest []byte, reso
 		return answer, 0, err
 	}
 	t.resolved = resolved
+	if _, repeatable := any(answer).(results); repeatable {
+		call.Token = ""
+	}
 	if call.Token != "" {
 		if revision, ok, err := t.recall(call, digest, &answer); ok || err != nil {
 			return answer, revision, err
@@ -159,7 +162,7 @@ func (t *tx) remember(call Call, digest []byte, answer any) error {
 
 // setRevision tells the answer which revision its resource has now; 0 keeps it.
 func setRevision(answer any, revision int64) {
-	if a, ok := answer.(interface{ setRevision(int64) }); ok && revision != 0 {
+	if a, ok := answer.(interface{ setRevision(int64) }); ok && revision != 0 { // *results has what results has
 		a.setRevision(revision)
 	} else if o, ok := answer.(resource.Object); ok && revision != 0 {
 		o.Head().Revision = revision

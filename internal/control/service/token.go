@@ -2,6 +2,9 @@ package service
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"strings"
 	"time"
 
 	"causeway/internal/resource"
@@ -59,4 +62,155 @@ func (s *Service) RevokePoP(ctx context.Context, call Call, ref string) (resourc
 // the one that the PoP was enrolled or renewed with, and has not been revoked.
 func (s *Service) CertificateGood(ctx context.Context, pop, serial string) error {
 	return certificateGood(ctx, s, pop, serial)
+}
+
+func createToken(ctx context.Context, s *Service, call Call, in resource.Token) (WithSecret[resource.Token], error) {
+	return mutate(ctx, s, call, "CreateToken", in, func(t *tx) (WithSecret[resource.Token], error) {
+		half, err := t.random(secretBytes)
+		if err != nil {
+			return WithSecret[resource.Token]{}, err
+		}
+		var secret string
+		in, err := createIn(t, in, func(t *tx, token *resource.Token) error {
+			p, err := find[resource.PoP](t, token.PoP, "pop")
+			if err != nil {
+				return err
+			}
+			token.PoP, token.Given = p.Name, resource.TokenGiven{Expires: t.now.Add(token.TTL)}
+			secret = token.ID + "." + half
+			token.Hash = hash(secret)
+			return nil
+		})
+		return WithSecret[resource.Token]{t.shownToken(in), secret}, err
+	})
+}
+
+func hash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// shownToken is a token as callers see it.
+func (t *tx) shownToken(k resource.Token) resource.Token { return shownToken(k, t.now) }
+
+func shownToken(k resource.Token, now time.Time) resource.Token {
+	k.Hash = nil
+	k.Status = resource.Status{State: resource.Usable}
+	switch {
+	case !k.Given.Used.IsZero():
+		k.Status.State = resource.Used
+	case !now.Before(k.Given.Expires):
+		k.Status.State = resource.Expired
+	}
+	return k
+}
+
+func getToken(ctx context.Context, s *Service, call Call, ref string) (resource.Token, error) {
+	k, err := getDirect[resource.Token](ctx, s, call, ref)
+	return shownToken(k, s.now()), err
+}
+
+func listTokens(ctx context.Context, s *Service, call Call, q Query) (Page[resource.Token], error) {
+	page, err := listDirect(ctx, s, call, q, func(k *resource.Token) bool { return q.PoP == "" || k.PoP == q.PoP })
+	for i := range page.Items {
+		page.Items[i] = shownToken(page.Items[i], s.now())
+	}
+	return page, err
+}
+
+func enrol(ctx context.Context, s *Service, call Call, e Enrolment) (resource.PoP, error) {
+	return mutate(ctx, s, call, "Enrol", e, func(t *tx) (resource.PoP, error) {
+		var none resource.PoP
+		token, err := t.useToken(e.Secret)
+		if err != nil {
+			return none, err
+		}
+		return updateIn(t, token.PoP, 0, func(p *resource.PoP) error {
+			p.PublicKey = e.PublicKey
+			return nil
+		}, func(t *tx, old, new *resource.PoP) error {
+			if new.PublicKey == "" {
+				return resource.Errorf(resource.CodeInvalidField, "a machine shows its overlay key when it is enrolled").At("public_key", "")
+			}
+			if err := checkPoPChange(t, old, new); err != nil {
+				return err
+			}
+			new.Given.Enrolment = &resource.Enrolment{At: t.now, Token: token.Name, Certificate: e.Certificate, NotAfter: e.NotAfter.UTC()}
+			return nil
+		})
+	})
+}
+
+// useToken marks the token with that secret as used.
+func (t *tx) useToken(secret string) (*resource.Token, error) {
+	refused := func(why string) error {
+		return resource.Errorf(resource.CodeTokenInvalid, "the enrolment token %s", why).WithFix("make a new one: causeway token create --pop <pop>")
+	}
+	id, _, _ := strings.Cut(secret, ".")
+	token, err := find[resource.Token](t, id, "")
+	if err != nil {
+		if resource.CodeOf(err) == resource.CodeNotFound {
+			return nil, refused("is not known")
+		}
+		return nil, err
+	}
+	switch {
+	case subtle.ConstantTimeCompare(token.Hash, hash(secret)) != 1:
+		return nil, refused("is not known")
+	case !token.Given.Used.IsZero():
+		return nil, refused("was used at " + token.Given.Used.Format(time.RFC3339))
+	case !t.now.Before(token.Given.Expires):
+		return nil, refused("was good until " + token.Given.Expires.Format(time.RFC3339))
+	}
+	used := *token
+	used.Given.Used = t.now
+	return token, t.replace(token, &used)
+}
+
+func renew(ctx context.Context, s *Service, call Call, certificate string, notAfter time.Time) (resource.PoP, error) {
+	return mutate(ctx, s, call, "RenewPoP", certificate, func(t *tx) (resource.PoP, error) {
+		return updateIn(t, call.Caller.PoP, call.Expect, func(*resource.PoP) error { return nil }, func(_ *tx, old, new *resource.PoP) error {
+			was := old.Given.Enrolment
+			if was == nil || was.Revoked {
+				return resource.Errorf(resource.CodeUnauthenticated, "%s is not enrolled", resource.RefOf(old)).WithFix("enrol it with a new token")
+			}
+			renewed := *was
+			renewed.Certificate, renewed.NotAfter = certificate, notAfter.UTC()
+			new.Given.Enrolment = &renewed
+			return nil
+		})
+	})
+}
+
+func revoke(ctx context.Context, s *Service, call Call, ref string) (resource.PoP, error) {
+	return mutate(ctx, s, call, "RevokePoP", ref, func(t *tx) (resource.PoP, error) {
+		return updateIn(t, ref, call.Expect, func(*resource.PoP) error { return nil }, func(_ *tx, old, new *resource.PoP) error {
+			if old.Given.Enrolment == nil {
+				return resource.Errorf(resource.CodeUnauthenticated, "%s is not enrolled, so there is nothing to revoke", resource.RefOf(old))
+			}
+			revoked := *old.Given.Enrolment
+			revoked.Revoked = true
+			new.Given.Enrolment = &revoked
+			return nil
+		})
+	})
+}
+
+func certificateGood(ctx context.Context, s *Service, pop, serial string) error {
+	t, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := find[resource.PoP](t, pop, "")
+	refused := resource.Errorf(resource.CodeUnauthenticated, "the certificate of PoP %q is not good any more", pop).WithFix("enrol the machine with a new token")
+	switch {
+	case resource.CodeOf(err) == resource.CodeNotFound:
+		return refused
+	case err != nil:
+		return err
+	}
+	if e := p.Given.Enrolment; e == nil || e.Revoked || e.Certificate != serial || !t.now.Before(e.NotAfter) {
+		return refused
+	}
+	return nil
 }

@@ -117,19 +117,24 @@ func decode[T any, P object[T]](item store.Item) (P, error) {
 	return o, nil
 }
 
-// notFound says that ref leads nowhere, and what there is with a similar name.
-func (t *tx) notFound(kind resource.Kind, ref, field string) *resource.Error {
-	e := resource.Errorf(resource.CodeNotFound, "there is no %s %q", kind.Noun(), ref)
-	if field != "" {
-		e.At(field, ref)
-	}
+func (t *tx) notFound(kind resource.Kind, ref, field string) error {
 	items, err := t.list(kindPrefix(kind))
 	if err != nil {
-		return e
+		return err
 	}
 	names := make([]string, len(items))
 	for i, item := range items {
 		names[i] = item.Key[len(kindPrefix(kind)):]
+	}
+	return notFound(kind, ref, field, names)
+}
+
+// notFound says that ref leads nowhere, and what there is, or has a similar name.
+func notFound(kind resource.Kind, ref, field string, names []string) *resource.Error {
+	const most = 12
+	e := resource.Errorf(resource.CodeNotFound, "there is no %s %q", kind.Noun(), ref).On(resource.Ref{Kind: kind, Name: ref})
+	if field != "" {
+		e.At(field, ref)
 	}
 	if len(names) == 0 {
 		return e.WithFix("there is none yet; create it first")
@@ -137,8 +142,8 @@ func (t *tx) notFound(kind resource.Kind, ref, field string) *resource.Error {
 	if near := nearest(ref, names); near != "" {
 		return e.WithFix("did you mean %q?", near)
 	}
-	if len(names) > 12 {
-		names = append(names[:12], fmt.Sprintf("and %d more", len(items)-12))
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most:most], fmt.Sprintf("and %d more", more))
 	}
 	return e.Allow("one of %s", strings.Join(names, ", "))
 }
@@ -202,7 +207,8 @@ func under[T any, P object[T]](t *tx, above resource.Ref) ([]P, error) {
 	return objects, nil
 }
 
-// insert stores a new resource: it gives it an ID, and a name when it has none.
+// insert stores a new resource, whose name nobody has: it gives it an ID, and a
+// name when it has none.
 func (t *tx) insert(o resource.Object) error {
 	m, kind := o.Head(), o.Kind()
 	if m.ID == "" {
@@ -213,12 +219,6 @@ func (t *tx) insert(o resource.Object) error {
 	}
 	if m.Name == "" {
 		m.Name = strings.ToLower(m.ID)
-	}
-	ref := resource.RefOf(o)
-	if _, taken, err := t.get(resourceKey(ref)); err != nil {
-		return err
-	} else if taken {
-		return resource.Errorf(resource.CodeExists, "there is a %s already", ref).On(ref).At("name", m.Name).WithFix("choose another name, or update that one")
 	}
 	m.Created, m.Updated, m.Revision = t.now, t.now, 0
 	t.put(idKey(m.ID), []byte(string(kind)+"/"+m.Name))

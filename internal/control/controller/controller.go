@@ -1,0 +1,247 @@
+// Package controller hands out what follows from the store, and takes in what
+// comes back: resources changed, so compile; a PoP's part changed, so its agent
+// gets its snapshot; agents report, so the PoP's state is noted. Any number of
+// controllers may do so beside one another on one store: equal worlds compile
+// to equal snapshots, and nothing is decided here.
+//
+// How agents are connected is package agentlink's; every rule is the service's.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"causeway/internal/agentlink"
+	"causeway/internal/apiform"
+	"causeway/internal/control/auth"
+	"causeway/internal/control/service"
+	"causeway/internal/pki"
+	"causeway/internal/resource"
+	"causeway/internal/strictyaml"
+)
+
+const (
+	// recheck is how often the certificate of an agent that follows is looked at,
+	// should no change of the store have told of its end.
+	recheck = 3 * time.Second
+	// grace is how long an agent may be gone before it is noted: one that lost its
+	// connection comes back within seconds.
+	grace = 5 * time.Second
+	// again is how long to wait after the store failed.
+	again = time.Second
+)
+
+// Controller serves agents.
+type Controller struct {
+	service   *service.Service
+	authority *pki.Authority
+	log       *slog.Logger
+
+	mu        sync.Mutex // guards what is below
+	compiled  *service.Compiled
+	renewed   chan struct{}        // closed when compiled changes
+	followers map[string]int       // connections of each PoP's agent
+	reports   map[string]Live      // the last of each PoP
+	encoded   map[string]encoded   // snapshots in their file form, by PoP
+	known     map[string]knownPart // what is in the store about each PoP, as far as this controller wrote it
+}
+
+// Live is what a PoP reported last, as far as this controller knows.
+type Live struct {
+	At   time.Time
+	JSON []byte
+}
+
+type encoded struct {
+	digest string
+	update agentlink.Update
+}
+
+type knownPart struct {
+	report service.PoPReport
+}
+
+// New returns a controller over a service. Authority signs agents' certificates.
+func New(s *service.Service, authority *pki.Authority, log *slog.Logger) *Controller {
+	return &Controller{
+		service: s, authority: authority, log: log, renewed: make(chan struct{}),
+		followers: map[string]int{}, reports: map[string]Live{}, encoded: map[string]encoded{}, known: map[string]knownPart{},
+	}
+}
+
+// Run compiles what changes until ctx ends. A store that cannot be reached is
+// waited for; agents go on with what they have.
+func (c *Controller) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := c.service.Changes(ctx, func(int64) error { return c.compile(ctx) })
+		if ctx.Err() != nil {
+			break
+		}
+		c.log.Warn("the store cannot be followed; trying again", "reason", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+		}
+	}
+	return nil
+}
+
+func (c *Controller) compile(ctx context.Context) error {
+	started := time.Now()
+	compiled, err := c.service.Compiled(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.compiled == nil || c.compiled.World.Revision != compiled.World.Revision {
+		c.log.Debug("compiled", "revision", compiled.World.Revision, "pops", len(compiled.Plan.Snapshots), "problems", len(compiled.Problems), "took", time.Since(started))
+	}
+	c.compiled = compiled
+	close(c.renewed)
+	c.renewed = make(chan struct{})
+	return nil
+}
+
+// current returns what is compiled, and what is closed when that changes.
+func (c *Controller) current() (*service.Compiled, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.compiled, c.renewed
+}
+
+// Good returns nil while a PoP's certificate may be used.
+func (c *Controller) Good(ctx context.Context, pop, serial string) error {
+	return apiform.EncodeError(c.service.CertificateGood(ctx, pop, serial))
+}
+
+// Follow tells an agent its snapshots.
+func (c *Controller) Follow(ctx context.Context, pop, serial string, have agentlink.Have, each func(agentlink.Update) error) error {
+	c.join(pop)
+	defer c.leave(pop)
+	c.log.Info("agent connected", "pop", pop, "has", have.Version)
+	defer c.log.Info("agent disconnected", "pop", pop)
+	ticker := time.NewTicker(recheck)
+	defer ticker.Stop()
+	for {
+		compiled, changed := c.current()
+		if compiled != nil {
+			update, there, err := c.update(pop, compiled)
+			if err != nil {
+				return apiform.EncodeError(err)
+			}
+			if there && update.Digest != have.Digest {
+				if err := each(update); err != nil {
+					return err
+				}
+				have = agentlink.Have{Version: update.Version, Digest: update.Digest}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-ticker.C:
+		}
+		if err := c.service.CertificateGood(ctx, pop, serial); err != nil && resource.CodeOf(err).Class() != resource.Unavailable && ctx.Err() == nil {
+			if resource.CodeOf(err).Class() == resource.Internal {
+				c.log.Warn("whether a certificate is good cannot be told", "pop", pop, "reason", err)
+				continue
+			}
+			c.log.Warn("an agent's certificate is good no more", "pop", pop, "certificate", serial)
+			return apiform.EncodeError(err)
+		}
+	}
+}
+
+// update is a PoP's snapshot in its file form, made once for all its followers.
+func (c *Controller) update(pop string, compiled *service.Compiled) (u agentlink.Update, there bool, err error) {
+	s, there := compiled.Plan.Snapshots[pop]
+	if !there {
+		return u, false, nil
+	}
+	digest := compiled.Plan.Digests[pop]
+	c.mu.Lock()
+	kept := c.encoded[pop]
+	c.mu.Unlock()
+	if kept.digest == digest {
+		return kept.update, true, nil
+	}
+	text, err := strictyaml.Encode(s)
+	if err != nil {
+		return u, false, fmt.Errorf("encode the snapshot of %s: %w", pop, err)
+	}
+	u = agentlink.Update{Version: s.Version, Digest: digest, Snapshot: text}
+	c.mu.Lock()
+	c.encoded[pop] = encoded{digest, u}
+	c.mu.Unlock()
+	return u, true, nil
+}
+
+// join notes that an agent of a PoP is connected here.
+func (c *Controller) join(pop string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.followers[pop]++
+}
+
+// leave notes that one is gone and, when none came back for a while, that the
+// PoP is away.
+func (c *Controller) leave(pop string) {
+	c.mu.Lock()
+	c.followers[pop]--
+	c.mu.Unlock()
+	time.AfterFunc(grace, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		c.mu.Lock()
+		there, last := c.followers[pop] > 0, c.known[pop].report
+		c.mu.Unlock()
+		if there || !last.Connected {
+			return
+		}
+		last.Connected, last.Since = false, time.Now()
+		c.note(ctx, pop, last)
+	})
+}
+
+// Report takes what an agent tells.
+func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report) error {
+	c.mu.Lock()
+	if len(r.JSON) > 0 {
+		c.reports[pop] = Live{At: time.Now(), JSON: r.JSON}
+	}
+	last := c.known[pop].report
+	c.mu.Unlock()
+	now := service.PoPReport{
+		Connected: true, Since: last.Since, Version: r.Applied.Version, Digest: r.Applied.Digest,
+		Refusal: r.Reason, RefusedDigest: r.Refused.Digest, Build: r.Build, Sessions: r.Sessions,
+	}
+	if !last.Connected {
+		now.Since = time.Now()
+	}
+	return apiform.EncodeError(c.note(ctx, pop, now))
+}
+
+// note keeps a PoP's report in the store.
+func (c *Controller) note(ctx context.Context, pop string, r service.PoPReport) error {
+	if err := c.service.ReportPoP(ctx, service.Call{Caller: auth.ForPoP(pop)}, r); err != nil {
+		c.log.Warn("a PoP's report could not be kept", "pop", pop, "reason", err)
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known[pop] = knownPart{report: r}
+	return nil
+}
+
+// LastReport returns what a PoP reported last to this controller.
+func (c *Controller) LastReport(pop string) (Live, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.reports[pop]
+	return l, ok
+}

@@ -1,0 +1,146 @@
+// Package rpcapi is the native API: Connect, which is gRPC and JSON over HTTP
+// in one. It says who is calling, decodes, calls the service, and encodes; every
+// rule, also who may do what, is the service's. One file per noun.
+package rpcapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"causeway/api/gen/causeway/v1/causewayv1connect"
+	"causeway/internal/apiform"
+	"causeway/internal/control/auth"
+	"causeway/internal/control/service"
+	"causeway/internal/resource"
+)
+
+// maxRequest bounds one request, in bytes: a file for `causeway apply` of
+// thousands of resources.
+const maxRequest = 16 << 20
+
+// Options are what the API tells besides the service's answers.
+type Options struct {
+	Version     string                                    // of this program
+	Fingerprint string                                    // of the authority; goes into enrolment tokens
+	LastReport  func(pop string) (json []byte, have bool) // what a PoP reported last to this controller
+}
+
+// Register adds the API to mux.
+func Register(mux *http.ServeMux, s *service.Service, o Options) {
+	a := &api{service: s, options: o}
+	common := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(a)}
+	mux.Handle(causewayv1connect.NewRegionServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewPoPServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewAcceleratorServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewBandwidthPackageServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewIPSetServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewListenerServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewEgressIPServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewEndpointGroupServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewAccessKeyServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewTokenServiceHandler(a, common...))
+	mux.Handle(causewayv1connect.NewControlServiceHandler(a, common...))
+}
+
+// api implements the services of all nouns.
+type api struct {
+	service *service.Service
+	options Options
+}
+
+type callerKey struct{}
+
+// callerOf returns who is calling; the zero Caller is nobody, who may do nothing.
+func callerOf(ctx context.Context) auth.Caller {
+	caller, _ := ctx.Value(callerKey{}).(auth.Caller)
+	return caller
+}
+
+// WrapUnary identifies the caller, and encodes errors.
+func (a *api) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
+		caller, err := a.identify(ctx, r.Header())
+		if err != nil {
+			return nil, apiform.EncodeError(err)
+		}
+		answer, err := next(context.WithValue(ctx, callerKey{}, caller), r)
+		if err != nil {
+			return nil, apiform.EncodeError(err)
+		}
+		return answer, nil
+	}
+}
+
+// WrapStreamingHandler does the same for streams.
+func (a *api) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, c connect.StreamingHandlerConn) error {
+		caller, err := a.identify(ctx, c.RequestHeader())
+		if err != nil {
+			return apiform.EncodeError(err)
+		}
+		return apiform.EncodeError(next(context.WithValue(ctx, callerKey{}, caller), c))
+	}
+}
+
+// WrapStreamingClient is for clients, which this is not.
+func (a *api) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// identify finds the caller by the header
+//
+//	Authorization: Bearer ACCESS-KEY-ID.SECRET
+//
+// The connection is TLS to a controller that the client knows by fingerprint, so
+// the secret may travel. Whether the ID is unknown or the secret is wrong is not
+// told.
+func (a *api) identify(ctx context.Context, h http.Header) (auth.Caller, error) {
+	scheme, value, _ := strings.Cut(h.Get("Authorization"), " ")
+	id, secret, ok := strings.Cut(strings.TrimSpace(value), ".")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return auth.Caller{}, resource.Errorf(resource.CodeUnauthenticated, "the request does not say who is calling").
+			WithFix("send the header Authorization: Bearer ID.SECRET with an access key")
+	}
+	caller, want, err := a.service.Identify(ctx, id)
+	if err != nil {
+		return auth.Caller{}, err
+	}
+	given, stored := sha256.Sum256([]byte(secret)), sha256.Sum256(want)
+	if subtle.ConstantTimeCompare(given[:], stored[:]) != 1 {
+		return auth.Caller{}, resource.Errorf(resource.CodeUnauthenticated, "no access key that is in use has this ID and secret").
+			WithFix("check the key, or have an admin make a new one: causeway access-key create")
+	}
+	return caller, nil
+}
+
+// read is a Call that changes nothing.
+func read(ctx context.Context) service.Call { return service.Call{Caller: callerOf(ctx)} }
+
+// mutation is what every changing request has.
+type mutation interface {
+	proto.Message
+	GetRequestId() string
+	GetDryRun() bool
+}
+
+// call is how a request asks for its mutation. The fingerprint covers all of it,
+// so that a request_id that comes again with another request is refused.
+func call(ctx context.Context, m mutation) service.Call {
+	c := service.Call{Caller: callerOf(ctx), Token: m.GetRequestId(), DryRun: m.GetDryRun()}
+	if expecting, ok := m.(interface{ GetExpectedRevision() int64 }); ok {
+		c.Expect = expecting.GetExpectedRevision()
+	}
+	if c.Token != "" {
+		text, _ := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		sum := sha256.Sum256(append([]byte(m.ProtoReflect().Descriptor().FullName()+"\x00"), text...))
+		c.Fingerprint = hex.EncodeToString(sum[:])
+	}
+	return c
+}
