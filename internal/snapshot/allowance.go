@@ -3,10 +3,12 @@ package snapshot
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 )
 
-// Allowance bounds what the listeners that name it may use together on this
-// PoP: a bandwidth package's Mbit/s, an accelerator's connections. Packets
+// Allowance bounds what the listeners and groups that name it may use together
+// on this PoP: a bandwidth package's Mbit/s, an accelerator's connections. Packets
 // beyond it are dropped and counted.
 type Allowance struct {
 	Name string `json:"name" yaml:"name"`
@@ -25,7 +27,7 @@ type Allowance struct {
 const (
 	MinRate, MaxRate   int64 = 8_000, 1_000_000_000_000 // bit/s
 	MinBurst, MaxBurst int64 = 2_048, 1 << 30           // bytes
-	MaxAllowances            = 8                        // of one listener
+	MaxAllowances            = 8                        // of one listener or group
 	leastDefaultBurst  int64 = 64 << 10
 )
 
@@ -36,7 +38,7 @@ func (a Allowance) withDefaults() Allowance {
 	return a
 }
 
-// allowances judges the list, and what listeners say of it.
+// allowanceList judges the list itself.
 func (j *judge) allowanceList() {
 	seen := map[string]int{}
 	for i, a := range j.Allowances {
@@ -56,22 +58,18 @@ func (j *judge) allowanceList() {
 	}
 }
 
-// listenerAllowances judges the names that a listener gives.
-func (j *judge) listenerAllowances(path string, l Listener) {
-	if len(l.Allowances) > MaxAllowances {
-		j.refuse(path+".allowances", len(l.Allowances), fmt.Sprintf("at most %d", MaxAllowances), "each packet is held against all of them")
+// allowanceNames judges the names that a listener or a group gives.
+func (j *judge) allowanceNames(path string, names []string) {
+	if len(names) > MaxAllowances {
+		j.refuse(path, len(names), fmt.Sprintf("at most %d", MaxAllowances), "each packet is held against all of them")
 		return
 	}
-	for k, name := range l.Allowances {
-		at := fmt.Sprintf("%s.allowances[%d]", path, k)
+	for k, name := range names {
+		at := fmt.Sprintf("%s[%d]", path, k)
 		if !j.allowances[name] {
-			j.reference(at, name, "the name of an allowance", nil)
-			continue
-		}
-		for n := range k {
-			if l.Allowances[n] == name {
-				j.refuse(at, name, "each allowance once", "remove the repetition")
-			}
+			j.reference(at, name, "the name of an allowance", slices.Sorted(maps.Keys(j.allowances)))
+		} else if slices.Contains(names[:k], name) {
+			j.refuse(at, name, "each allowance once", "remove the repetition")
 		}
 	}
 }

@@ -124,6 +124,7 @@ func groupWithDefaults(g EndpointGroup) EndpointGroup {
 		g.Endpoints[i].Weight = &weight
 	}
 	g.Initiate = slices.Clone(g.Initiate)
+	g.Allowances = slices.Clone(g.Allowances)
 	percentage := DefaultTrafficPercentage
 	if given := g.TrafficPercentage; given != nil {
 		percentage = *given

@@ -31,6 +31,7 @@ func (j *judge) group(i int) {
 		j.missing(path+".endpoints", "at least one endpoint, as this group's traffic leaves here", "give the VPN device's address, such as {address: 198.51.100.7}")
 	}
 	j.between(path+".traffic_percentage", *g.TrafficPercentage, 0, 100, "percent")
+	j.allowanceNames(path+".allowances", g.Allowances)
 	if g.Health != nil {
 		for _, p := range g.Health.Check() {
 			j.add(p.Under(path + ".health"))

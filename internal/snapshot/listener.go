@@ -25,7 +25,7 @@ func (j *judge) listener(i int) {
 	j.between(path+".replay_window", l.ReplayWindow, ReplayWin, MaxReplayWindow, "packets")
 	j.listenerAllow(path, l)
 	j.listenerFailover(path, l)
-	j.listenerAllowances(path, l)
+	j.allowanceNames(path+".allowances", l.Allowances)
 }
 
 func (j *judge) listenerAddresses(path string, l Listener) {

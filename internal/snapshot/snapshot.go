@@ -159,6 +159,9 @@ type EndpointGroup struct {
 	// Health is how the egress PoP asks the endpoints whether they live; default
 	// not at all, and all count as healthy.
 	Health *HealthCheck `json:"health,omitempty" yaml:"health,omitempty"`
+	// Allowances names those that packets between clients of this PoP and the
+	// group are held against, besides the listener's; at most 8; default none.
+	Allowances []string `json:"allowances,omitempty" yaml:"allowances,omitempty"`
 }
 
 // Endpoint is a VPN device behind the egress PoP.
