@@ -101,7 +101,7 @@ func (e *Engine) dueHealth(now mono.Time) {
 }
 
 func (e *Engine) lookForWay(now mono.Time, g *group) {
-	if w := e.plan.ways[g.pop]; g.pop == e.plan.self || w != nil && w.copies > 0 {
+	if w := e.plan.ways[g.pop]; g.pop == e.plan.self || w != nil && w.alive() {
 		g.reach = reach{}
 		return
 	}
@@ -140,7 +140,7 @@ func (e *Engine) tellHealth(now mono.Time) {
 
 func (e *Engine) sendHealth(now mono.Time, payload []byte) {
 	for _, w := range e.plan.sortedWays() {
-		if w.copies == 0 {
+		if !w.alive() {
 			continue
 		}
 		e.route(now, w.to.Label, frame.Header{

@@ -85,6 +85,11 @@ func (e *Engine) chooseWays(now mono.Time) {
 	e.tellChanges(now)
 }
 
+// alive reports whether any candidate is: frames are sent the last way when none is.
+func (w *way) alive() bool {
+	return slices.ContainsFunc(w.measured, func(c route.Candidate) bool { return c.Alive })
+}
+
 func (e *Engine) judge(now mono.Time, w *way) {
 	w.judgeAt = now.Add(judgeUnused)
 	if w.carriedAt != 0 && now.Sub(w.carriedAt) < usedFor {
