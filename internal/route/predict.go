@@ -9,7 +9,7 @@ import (
 type Policy struct {
 	Residual   float64       // share of packets that may stay lost; 1e-5
 	Cap        float64       // packets sent per packet carried, at most; 3
-	Budget     time.Duration // added delay after which a segment gives a packet up; 2 RTT + 20 ms, at most 250 ms
+	Budget     time.Duration // added delay after which a segment gives a packet up; 4 RTT + 20 ms, at most 300 ms
 	Rate       float64       // packets per second that a segment carries; 1000
 	Redundancy Redundancy    // how much is repaired before loss is known; Balanced
 
@@ -67,7 +67,7 @@ const (
 	deficits         = 96
 	// Below this loss, repair on demand alone is cheapest.
 	proactiveFrom = 0.003
-	maxBudget     = 250 * time.Millisecond
+	maxBudget     = 300 * time.Millisecond // as repair.DefaultBudget
 	worst         = 0.1 // the share of packets whose mean is taken for the 95th percentile
 )
 
@@ -153,7 +153,7 @@ func (l likeness) model() repaired {
 		return repaired{residual: m.loss, overhead: 1}
 	}
 	if m.budget == 0 {
-		m.budget = min(2*m.rtt+0.02, maxBudget.Seconds())
+		m.budget = min(4*m.rtt+0.02, maxBudget.Seconds())
 	}
 	detect := m.slot + min(max(m.rtt/10, 0.002), 0.01)/(1-m.reverse)
 	m.round = m.rtt + detect

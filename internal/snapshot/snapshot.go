@@ -70,7 +70,7 @@ type Wire struct {
 // Repair bounds what a segment may spend on mending loss towards one peer.
 type Repair struct {
 	Cap    float64       `json:"cap,omitempty" yaml:"cap,omitempty"`       // packets sent per packet carried, at most; 1–8; default 3
-	Budget time.Duration `json:"budget,omitempty" yaml:"budget,omitempty"` // added delay a packet may have before it is given up, 5 ms–2 s; default: 2 × RTT + 20 ms, at most 250 ms
+	Budget time.Duration `json:"budget,omitempty" yaml:"budget,omitempty"` // added delay a packet may have before it is given up, 5 ms–2 s; default: by the listener's mode; balanced: 4 × RTT + 20 ms, at most 300 ms
 }
 
 // RoutePolicy says who chooses among a route's candidates.

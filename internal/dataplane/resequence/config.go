@@ -55,7 +55,8 @@ type Config struct {
 	Window int
 
 	// Hold is the longest that any packet waits, whatever its deadline allows, up
-	// to 1 s; 0 means 150 ms, under Linux's smallest TCP retransmission timeout.
+	// to 1 s; 0 means 300 ms, as long as repair goes on in mode balanced. Few packets
+	// wait so long; a TCP inside takes a rare late one better than a loss.
 	Hold time.Duration
 
 	// SPIs is how many SPIs are kept in order side by side, 1 to 64; 0 means 8:
@@ -66,7 +67,7 @@ type Config struct {
 const (
 	defaultWindow = 32
 	maxWindow     = seenBits
-	defaultHold   = 150 * time.Millisecond
+	defaultHold   = 300 * time.Millisecond
 	maxHold       = time.Second
 	defaultSPIs   = 8
 	maxSPIs       = 64
