@@ -68,7 +68,7 @@ const (
 	// Below this loss, repair on demand alone is cheapest.
 	proactiveFrom = 0.003
 	maxBudget     = 300 * time.Millisecond // as repair.DefaultBudget
-	worst         = 0.1 // the share of packets whose mean is taken for the 95th percentile
+	worst         = 0.1                    // the share of packets whose mean is taken for the 95th percentile
 )
 
 // Predictor predicts, remembering what it has worked out for similar segments:
