@@ -8,7 +8,6 @@ import (
 
 	"causeway/internal/report"
 	"causeway/internal/snapshot"
-	"causeway/internal/weather"
 )
 
 // choice is world3 with a second endpoint behind Seoul, and a second group
@@ -223,14 +222,20 @@ func TestWhenEverythingIsDownTrafficGoesOnToTheLastEndpoint(t *testing.T) {
 	if a := w.se.Report().Alarms; len(a) != 1 || a[0].Kind != "endpoints_down" || a[0].Object != "seoul" {
 		t.Errorf("alarms at the egress %+v", a)
 	}
-	// A client that nobody knows goes there, too.
-	stranger := netip.MustParseAddrPort("198.18.7.7:500")
-	h := w.Host(stranger)
+	// Clients that nobody knows go there, too.
 	w.got = nil
-	h.Send(stranger, accelerated500, []byte("hello"))
+	for i := range 20 {
+		stranger := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 7, byte(i)}), 500)
+		w.Host(stranger).Send(stranger, accelerated500, []byte("hello"))
+	}
 	w.Run(200 * time.Millisecond)
-	if len(w.got) != 1 || w.got[0].Addr() != first {
-		t.Errorf("a new client went to %v, want %v", w.got, first)
+	for _, at := range w.got {
+		if at.Addr() != first {
+			t.Errorf("a new client went to %v, want %v", at, first)
+		}
+	}
+	if len(w.got) != 20 {
+		t.Errorf("%d of 20 new clients were carried", len(w.got))
 	}
 	// The first that comes back gets them all.
 	w.tell(addrSpare, true)
@@ -290,23 +295,39 @@ func TestClientsMoveWhenTheirEgressCannotBeReached(t *testing.T) {
 	}
 }
 
-func TestAnOldWordDoesNotUndoANewerOne(t *testing.T) {
+func TestAnEndpointThatMayBeginDoesNotTakeAwayAClientOfAnotherGroup(t *testing.T) {
 	w := newChoice(t)
-	// Weather that turns the order round: delays from 20 to 400 ms.
-	for _, a := range []netip.Addr{addrSh, addrTk, addrSe} {
-		for _, b := range []netip.Addr{addrSh, addrTk, addrSe} {
-			if a != b {
-				w.Link(a, b, weather.Profile{Delay: 20 * time.Millisecond, Reorder: weather.Reorder{Probability: 0.5, Extra: 200 * time.Millisecond}})
-			}
+	for _, p := range w.pops {
+		s := p.Snapshot
+		s.EndpointGroups = slices.Clone(s.EndpointGroups)
+		s.EndpointGroups[0].Initiate = []snapshot.Initiate{{Endpoint: addrEndpoint, Client: addrClient, Ingress: "sh1", Accelerated: addrSh}}
+		if err := p.Apply(s); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for i := range 100 {
-		w.say(addrEndpoint, i%2 == 1)
-		w.Run(10 * time.Millisecond)
+	w.tell(addrEndpoint, false)
+	w.tell(addrSecond, false)
+	if now := w.only(3 * time.Second); now != addrSpare {
+		t.Fatalf("with Seoul down the client is at %v", now)
 	}
-	w.Run(900 * time.Millisecond) // less than the next repetition would need to put it right
-	if h := w.sh.Report().Listeners[0].Groups[0].Endpoints[0].Health; h != "up" {
-		t.Errorf("the last word was up, the ingress holds it %s", h)
+	w.tell(addrEndpoint, true)
+	for range 20 {
+		w.hosts[addrEndpoint].Send(endpoint4500, egress4500, ike(true, 5, 0, 34, 8, 200))
+		w.Run(50 * time.Millisecond)
+	}
+	if now := w.only(time.Second); now != addrSpare {
+		t.Errorf("the endpoint that came back took the client to %v", now)
+	}
+	if n := len(w.se.Report().Sessions.List); n != 0 {
+		t.Errorf("%d sessions are left at the egress that was refused", n)
+	}
+	// It may once the other one is gone.
+	w.tell(addrSpare, false)
+	w.atClient = nil
+	w.hosts[addrEndpoint].Send(endpoint4500, egress4500, ike(true, 5, 0, 34, 8, 200))
+	w.Run(200 * time.Millisecond)
+	if len(w.atClient) != 1 {
+		t.Errorf("the client heard %d packets of the endpoint that begins", len(w.atClient))
 	}
 }
 
