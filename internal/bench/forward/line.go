@@ -99,6 +99,9 @@ func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbe
 
 // connect lays cable i from host i to the next.
 func (l *line) connect(i int, mark string, o netbench.CableOptions) error {
+	if i > 0 { // the generator looks itself how much there is room for
+		o.Queue = 8192
+	}
 	left, right, err := netbench.Connect(l.hosts[i], fmt.Sprintf("%s%da", mark, i), l.hosts[i+1], fmt.Sprintf("%s%db", mark, i), o)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ type Port struct {
 
 // CableOptions say how a cable's ends treat what they send.
 type CableOptions struct {
+	// Queue is how many packets wait at either end when the other end's ring, of 256, is
+	// full (Linux 6.16; before that they are dropped); 0 is none.
+	Queue int
 	// NoSegmentation makes the sender's kernel cut joined datagrams itself, as with a
 	// network card that cannot.
 	NoSegmentation bool
@@ -63,6 +67,11 @@ func (p *Port) Close() error {
 }
 
 func (p *Port) setUp(o CableOptions) error {
+	if o.Queue > 0 {
+		if err := p.queue(o.Queue); err != nil {
+			return err
+		}
+	}
 	// A veth begins to poll with GRO, and only who polls can do so in a thread. It
 	// spares itself the polling for what comes from a device that segments TCP.
 	if err := p.set(true, "rx-gro"); err != nil {
@@ -94,6 +103,17 @@ func (p *Port) set(on bool, names ...string) error {
 		}
 		return nil
 	})
+}
+
+// queue gives the device a queue in front of its peer's ring.
+func (p *Port) queue(packets int) error {
+	c := exec.Command("tc", "qdisc", "replace", "dev", p.Name, "root", "pfifo", "limit", strconv.Itoa(packets))
+	var out strings.Builder
+	c.Stdout, c.Stderr = &out, &out
+	if err := p.NS.Run(c); err != nil {
+		return fmt.Errorf("queue of %d packets: %w: %s", packets, err, strings.TrimSpace(out.String()))
+	}
+	return nil
 }
 
 // openFiles makes the device's polling threaded and opens its counters, on a

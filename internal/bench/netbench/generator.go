@@ -240,8 +240,9 @@ func sum(b []byte, start uint32) uint16 {
 }
 
 // stallAfter is how long nothing may arrive with the window full before what is
-// on its way counts as lost. The machine's other work may hold up a forwarder longer.
-const stallAfter = 30 * time.Millisecond
+// on its way counts as lost. It is long because the machine's other work, and its
+// hypervisor, hold up forwarders: what is then taken for lost would come on top.
+const stallAfter = 250 * time.Millisecond
 
 // flow knows what is on its way.
 type flow struct {
