@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func (e *end) start() {
 	e.indices = map[uint32]*Segment{}
 	e.cfg.Incarnation = e.p.rng.Uint64()
 	hello := handshake.Hello{VersionMin: OldestVersion, VersionMax: Version, Capabilities: e.cfg.Capabilities, Label: uint16(e.cfg.Label), Incarnation: e.cfg.Incarnation}
-	e.responder = handshake.NewResponder(e.cfg.Local, hello, func(k keys.PublicKey) bool { return k == e.cfg.Peer }, e.newIndex, Entropy)
+	e.responder = handshake.NewResponder(e.cfg.Local, hello, e.allow, e.newIndex, Entropy)
 	seg, err := New(e.cfg, e)
 	if err != nil {
 		e.p.t.Fatal(err)
@@ -104,6 +105,8 @@ func (e *end) start() {
 	e.seg = seg
 	seg.SetWires(e.p.now, e.wires)
 }
+
+func (e *end) allow(k keys.PublicKey) bool { return k == e.cfg.Peer }
 
 func (e *end) stop() { e.seg, e.indices = nil, nil }
 
@@ -147,7 +150,7 @@ func (p *pair) transmit(from *end, wire int, datagram []byte) {
 	}
 	for _, d := range p.path(from, wire, len(datagram)+from.overhead(wire)) {
 		p.serial++
-		heap.Push(&p.queue, flight{p.now.Add(d), p.serial, from.peer, wire, bytes.Clone(datagram)})
+		heap.Push(&p.queue, flight{p.now.Add(d), p.serial, from.peer, from.wires[wire].Remote, bytes.Clone(datagram)})
 	}
 }
 
@@ -213,7 +216,7 @@ func (p *pair) run(d time.Duration) {
 			if f.at > p.now {
 				p.now, still = f.at, 0
 			}
-			f.to.receive(f.wire, f.data)
+			f.to.receive(slices.IndexFunc(f.to.wires, func(w WireConfig) bool { return w.Remote == f.over }), f.data)
 			continue
 		}
 		if at == 0 || at > until {
@@ -274,7 +277,7 @@ type flight struct {
 	at     mono.Time
 	serial int
 	to     *end
-	wire   int
+	over   netip.AddrPort // what the wire is known by at both ends
 	data   []byte
 }
 

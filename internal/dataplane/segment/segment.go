@@ -270,6 +270,9 @@ func (s *Segment) Receive(now mono.Time, index uint32, local int, datagram []byt
 	s.Counters.ReceivedDatagrams++
 	s.Counters.ReceivedBytes += uint64(len(datagram))
 	s.openedUnder(now, set)
+	if local >= len(s.wires) {
+		local = -1
+	}
 	if local >= 0 {
 		s.wires[local].heard(now, len(datagram))
 	}
