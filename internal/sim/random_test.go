@@ -363,8 +363,13 @@ func stormyWorld(t testing.TB, seed uint64) []string {
 			if age := time.Duration(w.Now) - s.last; age > time.Second {
 				w.fail("VPN %d: nothing has come %s for %v", v.id, name, age)
 			}
+		}
+	}
+	w.Run(20 * time.Second) // by now routes and repair know the weather
+	for _, v := range w.list {
+		for name, s := range map[string]*stream{"to the endpoint": &v.toEndpoint, "to the client": &v.toClient} {
 			recent, got := 0, 0
-			for seq := s.seq - min(s.seq, 60); seq < s.seq-min(s.seq, 15); seq++ {
+			for seq := s.seq - min(s.seq, 215); seq < s.seq-min(s.seq, 15); seq++ {
 				recent++
 				if s.got[seq+1] > 0 {
 					got++
@@ -376,6 +381,7 @@ func stormyWorld(t testing.TB, seed uint64) []string {
 		}
 	}
 	w.checkBounded()
+	w.debug()
 	if len(w.wrong) > 0 {
 		for _, p := range []*PoP{w.sh, w.tk, w.se} {
 			if p.Running() {
