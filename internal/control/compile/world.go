@@ -31,7 +31,7 @@ type World struct {
 type Plan struct {
 	Snapshots map[string]snapshot.Snapshot // by the PoP's name; PoPs that cannot be told anything yet are absent
 	Digests   map[string]string            // of each snapshot, its version left out: equal content, equal digest
-	Carriers  map[resource.Ref][]string    // PoPs whose snapshots speak of an accelerator, IP set, listener or endpoint group, sorted
+	Carriers  map[resource.Ref][]string    `json:"-"` // PoPs whose snapshots speak of an accelerator, IP set, listener or endpoint group, sorted
 }
 
 // Problem is something in the world that keeps traffic from flowing.

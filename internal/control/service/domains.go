@@ -198,7 +198,7 @@ func (t *tx) freshDomain(name string, r resolution) error {
 	if err := json.Unmarshal(item.Value, &old); err != nil {
 		old = resolution{}
 	}
-	own, err := t.ownAddresses("")
+	own, err := t.ownAddresses()
 	if err != nil {
 		return err
 	}

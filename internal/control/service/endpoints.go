@@ -11,7 +11,7 @@ import (
 // checkEndpoints refuses endpoints that no traffic may be sent to, in whatever
 // spelling, and what they may call.
 func (t *tx) checkEndpoints(g *resource.EndpointGroup, l *resource.Listener) error {
-	own, err := t.ownAddresses(g.Given.PoP)
+	own, err := t.ownAddresses()
 	if err != nil {
 		return err
 	}
@@ -78,23 +78,20 @@ func judgeDomain(field, domain string, r resolution, egress netip.Addr, own func
 	return e.WithFix("correct the domain or its records, or give an address; a temporary one may be replaced later")
 }
 
-// ownAddresses says which addresses are the overlay's own: every PoP's public
-// ones, and those of the egress PoP in the form that its machine has them.
-func (t *tx) ownAddresses(egress string) (func(netip.Addr) string, error) {
+// ownAddresses says which addresses are the overlay's own, in both forms: an
+// endpoint is written into the snapshots of all PoPs that send to it, and none
+// of them may take it for itself.
+func (t *tx) ownAddresses() (func(netip.Addr) string, error) {
 	pops, err := all[resource.PoP](t)
 	own := map[netip.Addr]string{}
 	for _, p := range pops {
-		for a, field := range publicAddresses(p) {
-			own[a] = fmt.Sprintf("%s of %s", field, resource.RefOf(p))
+		for i, o := range p.Overlay {
+			own[o.Bind.Addr()] = fmt.Sprintf("overlay[%d] of %s", i, resource.RefOf(p))
+			own[o.Public.Addr()] = own[o.Bind.Addr()]
 		}
-		if p.Name != egress {
-			continue
-		}
-		for _, o := range p.Overlay {
-			own[o.Bind.Addr()] = fmt.Sprintf("an overlay address of %s", resource.RefOf(p))
-		}
-		for _, a := range p.Addresses {
-			own[a.Bind] = fmt.Sprintf("an address of %s", resource.RefOf(p))
+		for i, a := range p.Addresses {
+			own[a.Bind] = fmt.Sprintf("addresses[%d] of %s", i, resource.RefOf(p))
+			own[a.Public] = own[a.Bind]
 		}
 	}
 	return func(a netip.Addr) string { return own[a] }, err

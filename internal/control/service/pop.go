@@ -144,6 +144,12 @@ func checkPoPAddresses(t *tx, p *resource.PoP) error {
 			}
 		}
 	}
+	for i, o := range p.Overlay {
+		mine[o.Bind.Addr()] = fmt.Sprintf("overlay[%d].bind", i)
+	}
+	for i, a := range p.Addresses {
+		mine[a.Bind] = fmt.Sprintf("addresses[%d].bind", i)
+	}
 	groups, err := all[resource.EndpointGroup](t)
 	if err != nil {
 		return err
