@@ -2,6 +2,7 @@ package forward
 
 import (
 	"fmt"
+	"strings"
 
 	"causeway/internal/bench/netbench"
 )
@@ -16,6 +17,20 @@ type contender struct {
 	// begin starts it on r's line and says whose CPU time counts as what. The last
 	// account has all the line's boxes.
 	begin func(r *running) error
+	ours  bool   // runs PoPs
+	exe   string // another build of causeway to run; empty: the one of the options
+}
+
+// title names a contender in messages, host in namespaces and files.
+func (c *contender) title() string { return c.name + c.suffix() }
+func (c *contender) host() string  { return c.name + strings.ReplaceAll(c.suffix(), "/", "-") }
+
+// suffix tells another build's rows from ours.
+func (c *contender) suffix() string {
+	if c.exe != "" {
+		return "/against"
+	}
+	return ""
 }
 
 // missing is why a contender cannot run on this machine.
@@ -31,14 +46,19 @@ var contenders = []contender{
 	{name: "go-sockets", hops: 1, begin: beginMirror},
 	// nginx cannot force a buffer beyond net.core.rmem_max, 208 KiB by default.
 	{name: "nginx", hops: 1, total: 128, begin: beginNginx},
-	{name: "one-box", hops: 1, begin: beginOneBox},
-	{name: "sealed", hops: 2, begin: beginSealed},
-	{name: "relay", hops: 3, begin: beginRelay},
+	{name: "one-box", hops: 1, begin: beginOneBox, ours: true},
+	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
+	{name: "relay", hops: 3, begin: beginRelay, ours: true},
 }
 
 // pay makes an account of a single hop.
 func (r *running) pay(name string, hop int, p *process) {
-	r.accounts = append(r.accounts, account{name, []netbench.Payer{r.payer(hop, p)}})
+	r.payAll(name, r.payer(hop, p))
+}
+
+// payAll makes an account of several.
+func (r *running) payAll(name string, payers ...netbench.Payer) {
+	r.accounts = append(r.accounts, account{name + r.suffix(), payers})
 }
 
 func (r *running) payer(hop int, p *process) netbench.Payer {

@@ -14,6 +14,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,10 @@ type Options struct {
 	Rounds int           // 5
 	Length time.Duration // of one measurement; 500 ms
 	Exe    string        // the causeway program that runs as PoP and as mirror; this one
-	Cables netbench.CableOptions
-	Window netbench.Window // netbench.DefaultWindow
+	// Against is another build of it to run beside: rows with "/against" are its.
+	Against string
+	Cables  netbench.CableOptions
+	Window  netbench.Window // netbench.DefaultWindow
 
 	// Say, when not nil, is told how it goes.
 	Say func(format string, args ...any)
@@ -156,23 +159,36 @@ type bench struct {
 	missing     []string // contenders that this machine does not have, and why
 }
 
-// setUp brings up all contenders' lines and proves that each carries every flow.
-func (b *bench) setUp(ctx context.Context) error {
-	for i, c := range contenders {
+// contenders are those that were asked for.
+func (b *bench) contenders() []contender {
+	var list []contender
+	for _, c := range contenders {
 		if len(b.Only) > 0 && !slices.Contains(b.Only, c.name) && c.name != Baseline {
 			continue
 		}
-		b.Say("setting up %s", c.name)
+		list = append(list, c)
+		if c.ours && b.Against != "" {
+			c.exe = b.Against
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// setUp brings up all contenders' lines and proves that each carries every flow.
+func (b *bench) setUp(ctx context.Context) error {
+	for i, c := range b.contenders() {
+		b.Say("setting up %s", c.title())
 		mark := fmt.Sprintf("b%s%c", strconv.FormatInt(int64(os.Getpid()%46656), 36), 'a'+i)
 		window := b.Window
 		if c.total != 0 {
 			window.Total = min(window.Total, c.total)
 		}
-		l, err := build(b.prefix, c.name, mark, c.hops, b.Cables, window, b.core)
+		l, err := build(b.prefix, c.host(), mark, c.hops, b.Cables, window, b.core)
 		if err != nil {
 			return err
 		}
-		r := &running{contender: c, line: l, dir: b.dir + "/" + c.name, exe: b.Exe}
+		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe)}
 		b.running = append(b.running, r)
 		if err := os.MkdirAll(r.dir, 0o700); err != nil {
 			return err
@@ -181,14 +197,14 @@ func (b *bench) setUp(ctx context.Context) error {
 		var none *missing
 		switch {
 		case errors.As(err, &none):
-			b.missing = append(b.missing, c.name+": "+none.Error())
-			b.Say("%s is left out: %v", c.name, none)
+			b.missing = append(b.missing, c.title()+": "+none.Error())
+			b.Say("%s is left out: %v", c.title(), none)
 			b.running = b.running[:len(b.running)-1]
 			if err := r.close(); err != nil {
 				return err
 			}
 		case err != nil:
-			return fmt.Errorf("set up %s: %w", c.name, err)
+			return fmt.Errorf("set up %s: %w", c.title(), err)
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ func beginSealed(r *running) error {
 	}
 	r.pay("sealed-ingress", 1, p[0])
 	r.pay("sealed-egress", 2, p[1])
-	r.accounts = append(r.accounts, account{"sealed-crossing", []netbench.Payer{r.payer(1, p[0]), r.payer(2, p[1])}})
+	r.payAll("sealed-crossing", r.payer(1, p[0]), r.payer(2, p[1]))
 	return nil
 }
 
@@ -48,7 +48,7 @@ func beginRelay(r *running) error {
 		return err
 	}
 	r.pay("sealed-relay", 2, p[1])
-	r.accounts = append(r.accounts, account{"sealed-over-relay", []netbench.Payer{r.payer(1, p[0]), r.payer(2, p[1]), r.payer(3, p[2])}})
+	r.payAll("sealed-over-relay", r.payer(1, p[0]), r.payer(2, p[1]), r.payer(3, p[2]))
 	return nil
 }
 

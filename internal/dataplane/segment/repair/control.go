@@ -193,7 +193,7 @@ func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
 	e.act(now, s, out)
 	e.believe(now, s)
 	if d, _ := s.deficit(s.openStart(), s.known-s.presumed); d > 0 {
-		for s.belief.none() < envf("WREP", 0.6) && e.sendRepair(now, s, out) {
+		for s.belief.none() < envf("WREP", 0.6) && e.purse.afford(e.reserve()) && e.sendRepair(now, s, out) {
 		}
 	}
 	e.pump(now, s, out)

@@ -13,6 +13,8 @@ func (e *Endpoint) Debug() string {
 			o += fmt.Sprintf("stream %d: repairs %d closings %d syms %d resent %d belief %.2f none %.2f; ", s.id, s.repairs, s.closings, s.closeSymbols, s.resent, s.belief.mean(), s.belief.none())
 		}
 	}
+	g := &e.purse.gov
+	o += fmt.Sprintf("gov %v limit %.3f usage %.3f slope %.2f+-%.2f strikes %d steady %.2f queue %v", g.state, g.limit, g.usage, g.slope, g.slopeError, g.strikes, g.steady, e.rtt.queueThere)
 	return o
 }
 

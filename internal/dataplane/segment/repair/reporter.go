@@ -41,6 +41,8 @@ const (
 	allWellSoonest = 80 * time.Millisecond
 	allWellLatest  = 500 * time.Millisecond
 	allWellNews    = 40
+	// fullReport is how many datagrams one report can tell the fates of.
+	fullReport = 8*maxWireBits - 160
 	// The first reports come soon, since the peer knows nothing of its wires yet.
 	firstReports = 8
 	firstEvery   = 16 * time.Millisecond
@@ -75,6 +77,9 @@ func (r *reporter) allWell(rtt time.Duration) mono.Time {
 		wait = firstEvery
 	} else if r.news < allWellNews {
 		wait = allWellLatest
+	}
+	if r.news >= fullReport {
+		return r.since
 	}
 	return max(r.last.Add(wait), r.since.Add(wait/2))
 }
@@ -266,6 +271,8 @@ func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
 	for id := range e.wires {
 		e.wires[id].flight.forget(now.Add(-2*e.rtt.smooth - time.Second))
 	}
+	e.purse.gov.pace(e.rtt.smooth)
+	e.purse.gov.judge(now, e.rtt.smooth, e.rtt.queueThere)
 	for id := range r.streams {
 		s := e.tx[id]
 		if s == nil || !r.streams[id].present {
@@ -287,6 +294,7 @@ func (e *Endpoint) takeFates(now mono.Time, r *wireReport) {
 	high := wireNumber(r.high, w.flight.next-1)
 	w.flight.report(high, r.bits, e.reorderGuard(), func(n uint64, s *sent) {
 		w.loss.add(s.at, s.fate == lost)
+		e.purse.gov.fate(s.at, int(s.bytes), s.fate == arrived)
 	})
 }
 

@@ -94,6 +94,10 @@ func (e *Endpoint) lossHere() float64 {
 func (e *Endpoint) timing(m Mode) timing {
 	t := timing{age: patientAge, every: patientAge, budget: e.budget(m)}
 	n, gap := e.rounds(m), e.gap(m)
+	if e.purse.gov.limit == 0 {
+		t.age, t.every = heldAge, heldAge
+		return t
+	}
 	if n == 0 {
 		return t
 	}
@@ -154,6 +158,9 @@ func (e *Endpoint) gap(m Mode) time.Duration {
 	}
 	return min(g, 50*time.Millisecond)
 }
+
+// heldAge is patientAge while nothing may be repaired.
+const heldAge = 250 * time.Millisecond
 
 // patientAge is how long something may be missing before the sender hears of it by
 // itself, where the budget leaves the choice.

@@ -1,0 +1,213 @@
+package repair
+
+import (
+	"math"
+	"time"
+
+	"causeway/internal/mono"
+)
+
+// governor finds out whether what is lost is lost because of us. Where a policer or
+// a full queue drops what exceeds a rate, each repair costs another packet, and
+// sending more because more is lost ends with sending nothing but repairs. There the
+// amount that arrives does not follow the amount sent: it is this slope that the
+// governor watches, in bins of what was sent and what of it arrived. Where loss has
+// other reasons all of what is sent arrives but for the usual share, and the slope
+// shows that, too. Delays that grow before packets are lost speak for a queue.
+type governor struct {
+	bins  [govBins]govBin
+	width time.Duration
+	at    int64 // number of the newest bin
+	begun int64 // and of the first
+	state govState
+	limit float64 // repairs allowed per source packet; +Inf: no limit but the cap
+
+	changed mono.Time // when the limit was last changed
+	hold    time.Duration
+	judged  int64   // bin of the last judgement
+	usage   float64 // repairs sent per source packet, lately
+	strikes int
+
+	slope, slopeError, steady float64 // of the last judgement
+}
+
+// govState is what the governor makes of the loss.
+type govState uint8
+
+const (
+	govFree  govState = iota // loss is not ours
+	govBack                  // it is: holding repairs back
+	govProbe                 // trying whether it still is
+)
+
+var govNames = [...]string{"free", "holding back", "probing"}
+
+func (s govState) String() string { return govNames[s] }
+
+// govBin is what was sent within one bin's time.
+type govBin struct {
+	number     int64
+	sent, got  float64 // bytes
+	packets    int
+	lostPacket int
+}
+
+const (
+	govBins     = 64
+	govWindow   = 40 // bins judged at once
+	govLeast    = 10 // fewest bins to judge by
+	govNarrow   = 10 * time.Millisecond
+	govWide     = 50 * time.Millisecond
+	govPackets  = 6 // packets a bin must have on average
+	govLoss     = 0.015
+	govUsage    = 0.03 // less redundancy than this is never to blame
+	govHold     = time.Second
+	govHoldMost = 16 * time.Second
+	// govSteady is how much less the amounts that arrive must vary than by chance.
+	govSteady = 0.35
+	// govQueue is how much packets may be delayed by a queue before loss is put down to it.
+	govQueue = 12 * time.Millisecond
+	// govQueued is how much redundancy stays allowed where a queue is shared.
+	govQueued = 0.05
+)
+
+func (g *governor) init() { g.limit, g.width, g.hold = math.Inf(1), govWide, govHold }
+
+// fate takes in what became of a datagram.
+func (g *governor) fate(at mono.Time, bytes int, arrivedThere bool) {
+	n := int64(at) / int64(g.width)
+	if g.at == 0 {
+		g.begun = n // the first bin is not whole
+	}
+	g.at = max(g.at, n)
+	if g.at-n >= govBins {
+		return
+	}
+	b := &g.bins[n%govBins]
+	if b.number != n {
+		*b = govBin{number: n}
+	}
+	b.sent += float64(bytes)
+	b.packets++
+	if arrivedThere {
+		b.got += float64(bytes)
+	} else {
+		b.lostPacket++
+	}
+}
+
+// source takes in that a source packet was sent, repair that a repair was.
+func (g *governor) source() { g.usage -= g.usage / 512 }
+func (g *governor) repair() { g.usage += 1.0 / 512 }
+
+// pace makes bins as wide as half a round trip: repairs of what is lost in one bin must
+// not fall into the same, or what arrives would look steady for that reason.
+func (g *governor) pace(rtt time.Duration) {
+	want := min(max((rtt/2).Round(5*time.Millisecond), govNarrow), govWide)
+	if d := want - g.width; d > g.width/4 || -d > g.width/4 {
+		g.width, g.at, g.bins = want, 0, [govBins]govBin{}
+	}
+}
+
+// judge looks at the full bins and moves the limit.
+func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
+	if g.at == g.judged {
+		return
+	}
+	g.judged = g.at
+	loss, blame := g.blame()
+	queue := queueing > govQueue && loss > govLoss/3
+	since := now.Sub(g.changed)
+	settled := since > 2*rtt+2*g.width
+	switch g.state {
+	case govFree:
+		if !settled || loss < govLoss && !queue || g.usage < govUsage {
+			return
+		}
+		if blame {
+			g.strikes++
+			g.hold = min(g.hold*2, govHoldMost)
+			g.set(now, govBack, 0)
+		} else if queue && g.usage > govQueued {
+			g.set(now, govBack, govQueued)
+		}
+	case govBack:
+		if since < g.hold {
+			return
+		}
+		g.set(now, govProbe, max(2*g.limit, 0.08))
+	case govProbe:
+		if !settled {
+			return
+		}
+		switch {
+		case blame || queue && g.limit > govQueued:
+			g.hold = min(g.hold*2, govHoldMost)
+			g.set(now, govBack, 0)
+		case g.limit > 2*max(g.usage, 0.2):
+			g.hold = govHold
+			g.set(now, govFree, math.Inf(1))
+		default:
+			g.set(now, govProbe, g.limit*1.5)
+		}
+	}
+}
+
+func (g *governor) set(now mono.Time, s govState, limit float64) {
+	g.state, g.limit, g.changed = s, limit, now
+}
+
+// blame returns the loss within the window, and whether it is surely ours. Two signs
+// speak for it: the amount that arrives is the same all the time, steadier than
+// chance would have it if packets were lost independently; and it does not rise
+// with the amount sent.
+func (g *governor) blame() (loss float64, ours bool) {
+	total, packets, lostPackets, count := 0.0, 0, 0, 0
+	g.window(0, func(b *govBin) {
+		total += b.sent
+		packets += b.packets
+		lostPackets += b.lostPacket
+		count++
+	})
+	if count < govLeast {
+		return 0, false
+	}
+	loss = float64(lostPackets) / float64(packets)
+	// Bins in which little was sent lie below any limit and say nothing about it.
+	var n, sx, sy, sxx, sxy, syy float64
+	g.window(0.7*total/float64(count), func(b *govBin) {
+		n++
+		sx += b.sent
+		sy += b.got
+		sxx += b.sent * b.sent
+		sxy += b.sent * b.got
+		syy += b.got * b.got
+	})
+	if n < govLeast || float64(packets) < govPackets*float64(count) {
+		return loss, false
+	}
+	vx := sxx - sx*sx/n
+	vy := syy - sy*sy/n
+	cxy := sxy - sx*sy/n
+	size := total / float64(packets)
+	chance := sx / n * size * loss * (1 - loss) // variance of what arrives of a bin
+	g.steady = vy / (n - 1) / max(chance, 1)
+	g.slope, g.slopeError = 0, 1
+	if vx > 0 {
+		g.slope = cxy / vx
+		g.slopeError = math.Sqrt(max(vy-g.slope*cxy, 0) / (n - 2) / vx)
+	}
+	return loss, g.steady < govSteady && g.slope-2*g.slopeError < 0.5*(1-loss)
+}
+
+// window yields the full bins of the window in which at least that much was sent.
+func (g *governor) window(least float64, yield func(b *govBin)) {
+	// The newest bin may still fill, and the one before may miss a late report.
+	for i := int64(2); i < govWindow+2; i++ {
+		n := g.at - i
+		b := &g.bins[(n%govBins+govBins)%govBins]
+		if n > g.begun && b.number == n && b.packets > 0 && b.sent >= least {
+			yield(b)
+		}
+	}
+}
