@@ -1,7 +1,8 @@
 // Package popagent makes a PoP do what its snapshot file says. It reads and
 // judges the file, hands it to the data plane, keeps the last one that worked on
-// disk, reads the file again when it changes, and answers questions about all
-// this on a Unix socket.
+// disk, reads the file again when it changes, has the endpoints behind the PoP
+// asked whether they live (health), and answers questions about all this on a
+// Unix socket.
 //
 // A snapshot is taken whole or refused whole. While one is refused, what ran
 // before goes on. A PoP that starts with an unusable file starts from the last
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"causeway/internal/keys"
+	"causeway/internal/popagent/health"
 	"causeway/internal/report"
 	"causeway/internal/snapshot"
 )
@@ -106,7 +108,8 @@ type agent struct {
 	kept    lastGood
 	plane   Plane
 	notify  notifier
-	reloads chan reload // requests, answered by the one goroutine that applies
+	reloads chan reload     // requests, answered by the one goroutine that applies
+	monitor *health.Monitor // asks endpoints; nil where the plane does not want to know
 
 	state state // what status says about snapshots
 
@@ -121,9 +124,11 @@ func (a *agent) run(ctx context.Context, first *loaded, control *control) error 
 	defer cancel()
 	planeDone := make(chan error, 1)
 	go func() { planeDone <- a.plane.Run(ctx) }()
-	// Whatever happens from here on, the plane is stopped and waited for.
+	asked := a.askEndpoints(ctx)
+	// Whatever happens from here on, what was started is stopped and waited for.
 	stop := func(err error) error {
 		cancel()
+		<-asked
 		return errors.Join(err, <-planeDone)
 	}
 	if err := a.applyFirst(first); err != nil {
@@ -205,6 +210,7 @@ func (a *agent) apply(l *loaded) error {
 		return &ApplyError{File: l.file, Err: err}
 	}
 	a.state.take(l)
+	a.askAbout(l.snapshot)
 	if l.kept {
 		return nil
 	}
