@@ -1,6 +1,8 @@
 package dataplane
 
 import (
+	"slices"
+
 	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/ipsec"
@@ -9,16 +11,28 @@ import (
 
 // Allowances bound what a listener's clients may use, at their ingress: the
 // bytes of each direction as they enter and leave there, and confirmed sessions.
+// A session is held against those of its listener and those of its endpoint group.
 
-// admit holds one packet of a listener against the listener's allowances. IKE and
-// keepalives pass a little longer than the rest: a tunnel that uses its
-// bandwidth up must not lose its peer over it.
-func (e *Engine) admit(now mono.Time, l *listener, d limit.Direction, what ipsec.Packet, n int) bool {
-	if len(l.allowances) == 0 {
+// heldTo is what packets to and from a group are held against.
+func (l *listener) heldTo(name session.Name) []*limit.Allowance {
+	for i, g := range l.groups {
+		if g.name == name {
+			return l.held[i]
+		}
+	}
+	return nil
+}
+
+// admit holds one packet of a session against its allowances. IKE and keepalives
+// pass a little longer than the rest: a tunnel that uses its bandwidth up must
+// not lose its peer over it.
+func (e *Engine) admit(now mono.Time, l *listener, s *session.Session, d limit.Direction, what ipsec.Packet, n int) bool {
+	all := l.heldTo(s.Group)
+	if len(all) == 0 {
 		return true
 	}
 	urgent := what.Kind == ipsec.IKE || what.Kind == ipsec.Keepalive
-	if !limit.Admit(now, l.allowances, d, n, urgent) {
+	if !limit.Admit(now, all, d, n, urgent) {
 		e.drops.add(DropBandwidth)
 		return false
 	}
@@ -27,10 +41,6 @@ func (e *Engine) admit(now mono.Time, l *listener, d limit.Direction, what ipsec
 
 // hasRoom reports whether one more session may be confirmed, and counts why not.
 func (e *Engine) hasRoom(s *session.Session) bool { return e.room(e.allowancesOf(s)) }
-
-// listenerHasRoom is asked before a client's first packet makes a session: one
-// that can never be confirmed would only cost the endpoint its half of it.
-func (e *Engine) listenerHasRoom(l *listener) bool { return e.room(l.allowances) }
 
 func (e *Engine) room(all []*limit.Allowance) bool {
 	if a := limit.FirstFull(all); a != nil {
@@ -58,7 +68,7 @@ func (e *Engine) uncount(s *session.Session) {
 	}
 }
 
-// allowancesOf are what s counts against: those of its listener, where it enters.
+// allowancesOf are what s counts against, where it enters.
 func (e *Engine) allowancesOf(s *session.Session) []*limit.Allowance {
 	if s.Role&session.Ingress == 0 {
 		return nil
@@ -67,7 +77,7 @@ func (e *Engine) allowancesOf(s *session.Session) []*limit.Allowance {
 	if sock == nil || sock.listener == nil {
 		return nil
 	}
-	return sock.listener.allowances
+	return sock.listener.heldTo(s.Group)
 }
 
 // countAllowances counts all sessions anew, after listeners have changed.
@@ -94,4 +104,16 @@ func (b *builder) allowances() {
 		a.Set(b.now, s.Rate, s.Burst, s.Sessions)
 		b.plan.allowances[s.Name] = a
 	}
+}
+
+// held lists the allowances of a listener and of one of its groups, each once.
+func (b *builder) held(l *listener, g *group) (all []*limit.Allowance) {
+	for _, names := range [...][]string{l.Allowances, g.Allowances} {
+		for _, name := range names {
+			if a := b.plan.allowances[name]; !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
 }

@@ -254,13 +254,13 @@ func (b *builder) listeners() {
 		for _, name := range l.Failover {
 			l.groups = append(l.groups, b.plan.groups[session.NameOf(name)])
 		}
+		for _, g := range l.groups {
+			l.held = append(l.held, b.held(l, g))
+		}
 		if b.e.plan != nil {
 			if old := b.e.plan.listeners[l.name]; old != nil {
 				l.moved, l.openedBlind, l.lostSince = old.moved, old.openedBlind, old.lostSince
 			}
-		}
-		for _, name := range l.Allowances {
-			l.allowances = append(l.allowances, b.plan.allowances[name])
 		}
 	}
 }

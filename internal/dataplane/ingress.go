@@ -22,7 +22,7 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 		}
 	}
 	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
-	if !e.admit(now, sock.listener, limit.ToEndpoint, what, len(m.Data)) {
+	if !e.admit(now, sock.listener, s, limit.ToEndpoint, what, len(m.Data)) {
 		return
 	}
 	e.observe(now, s, what)
@@ -39,12 +39,13 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 		e.drops.add(DropNotAllowed)
 		return nil
 	}
-	if !e.listenerHasRoom(l) {
-		return nil
-	}
 	g, endpoint, ok := e.endpointFor(now, l, client.Addr())
 	if !ok {
 		e.drops.add(DropNoEndpoint)
+		return nil
+	}
+	// A session that can never be confirmed would only cost the endpoint its half of it.
+	if !e.room(l.heldTo(g.name)) {
 		return nil
 	}
 	s := session.Session{
@@ -88,7 +89,7 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 			return
 		}
 	}
-	if !e.admit(now, sock.listener, limit.ToClient, what, len(payload)) || !e.confirm(now, s) {
+	if !e.admit(now, sock.listener, s, limit.ToClient, what, len(payload)) || !e.confirm(now, s) {
 		return
 	}
 	e.table.Touch(now, s)

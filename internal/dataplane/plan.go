@@ -76,9 +76,9 @@ type listener struct {
 	order  uint8
 	window uint16
 
-	allowances []*limit.Allowance // each packet is held against all of them
+	groups []*group             // where its clients may be sent: group first, then those to fail over to
+	held   [][]*limit.Allowance // by group: what each packet there and back is held against
 
-	groups      []*group  // where its clients may be sent: group first, then those to fail over to
 	moved       uint64    // sessions that were closed because their endpoint was lost
 	openedBlind uint64    // sessions made while every endpoint was lost
 	lostSince   mono.Time // since when every endpoint is lost; zero: one is not

@@ -102,6 +102,32 @@ func TestAllAllowancesOfAListenerHold(t *testing.T) {
 	}
 }
 
+// What a group names holds the traffic to that group, and no other: so a package
+// for crossing a border holds what crosses it.
+func TestAGroupsAllowanceHoldsTrafficToThatGroupOnly(t *testing.T) {
+	w := newChoice(t)
+	s := w.sh.Snapshot
+	s.Allowances = []snapshot.Allowance{{Name: "crossing", Rate: 8_000, Burst: 2048}, {Name: "wide", Rate: 100_000_000}}
+	s.EndpointGroups = slices.Clone(s.EndpointGroups)
+	s.EndpointGroups[0].Allowances = []string{"crossing", "wide"}
+	s.Listeners = slices.Clone(s.Listeners)
+	s.Listeners[0].Allowances = []string{"wide"} // once more: counted once
+	if err := w.sh.Apply(s); err != nil {
+		t.Fatal(err)
+	}
+	first := w.only(3 * time.Second)
+	toSeoul, report := len(w.got), w.sh.Report()
+	if got := report.Allowances[1].ToEndpoint.Passed.Packets; got != report.Allowances[0].ToEndpoint.Passed.Packets || got == 0 {
+		t.Errorf("%d packets are counted against the wide allowance, %+v against the narrow one", got, report.Allowances[0])
+	}
+	w.tell(first, false)
+	w.tell(w.other(first), false)
+	w.only(3 * time.Second)
+	if toTokyo := len(w.got); toSeoul > 100 || toTokyo < 290 {
+		t.Errorf("%d packets went to the group that is held, %d to the one that is not", toSeoul, toTokyo)
+	}
+}
+
 func TestAnAllowanceBoundsSessions(t *testing.T) {
 	w := newWorld3(t, 23, calm)
 	s := w.sh.Snapshot
