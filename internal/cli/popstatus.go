@@ -281,12 +281,18 @@ func (s *status) limits() {
 	if len(s.Allowances) == 0 && !slices.Contains(s.view.Parts, "limits") {
 		return
 	}
-	t := NewTable("ALLOWANCE", ">RATE", ">USED TO ENDPOINTS", ">USED TO CLIENTS", ">DROPPED TO ENDPOINTS", ">DROPPED TO CLIENTS", ">SESSIONS", ">REFUSED", "LISTENERS")
+	t := NewTable("ALLOWANCE", ">RATE", ">USED TO ENDPOINTS", ">USED TO CLIENTS", ">DROPPED TO ENDPOINTS", ">DROPPED TO CLIENTS", ">SESSIONS", ">REFUSED", "HOLDS")
 	for _, a := range s.Allowances {
 		var users []string
 		for _, l := range s.Listeners {
 			if slices.Contains(l.Allowances, a.Name) {
 				users = append(users, l.Name)
+				continue
+			}
+			for _, g := range l.Groups {
+				if slices.Contains(g.Allowances, a.Name) {
+					users = append(users, l.Name+" → "+g.EndpointGroup)
+				}
 			}
 		}
 		rate, sessions := "-", Count(uint64(a.Sessions))

@@ -45,7 +45,7 @@ func busy() report.PoP {
 			Groups: []report.Target{
 				{EndpointGroup: "main", Egress: "shanghai", Reachable: true, Percentage: 100, Endpoints: []report.EndpointHealth{
 					{Address: netip.MustParseAddr("198.51.100.17"), Weight: 128, Health: "down", Since: at.Add(-90 * time.Second)}}},
-				{EndpointGroup: "spare", Egress: "tokyo", Percentage: 50, Endpoints: []report.EndpointHealth{
+				{EndpointGroup: "spare", Egress: "tokyo", Percentage: 50, Allowances: []string{"crossing"}, Endpoints: []report.EndpointHealth{
 					{Address: netip.MustParseAddr("198.51.100.27"), Weight: 128, Health: "unknown"}}}},
 			Traffic: report.Traffic{BytesToPeer: 5000, BytesFromPeer: 70_000_000}}},
 		Egresses: []report.Egress{{EndpointGroup: "office", Public: netip.MustParseAddr("203.0.113.22"),
@@ -55,6 +55,7 @@ func busy() report.PoP {
 		Allowances: []report.Allowance{
 			{Name: "basic", Rate: 20_000_000, Burst: 250_000, ToEndpoint: report.AllowanceLane{Used: 3_400_000}, ToClient: report.AllowanceLane{Used: 19_900_000, Dropped: report.Counter{Packets: 1234}},
 				SessionsLimit: 5000, Sessions: 24},
+			{Name: "crossing", Rate: 2_000_000, Burst: 64 << 10},
 			{Name: "spec", SessionsLimit: 24, Sessions: 24, RefusedSessions: 7}},
 		Alarms:   []report.Alarm{{Kind: "endpoints_lost", Object: "vpn", Since: at.Add(-90 * time.Second), Text: "no endpoint of listener vpn is well"}},
 		Drops:    map[string]uint64{"stranger": 12, "late": 40000, "duplicate": 12, "never": 0},

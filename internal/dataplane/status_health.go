@@ -12,7 +12,7 @@ import (
 )
 
 func (e *Engine) reportTarget(now mono.Time, at func(mono.Time) time.Time, g *group) report.Target {
-	t := report.Target{EndpointGroup: g.text, Egress: g.PoP, Reachable: !g.reach.lost, Percentage: g.percentage()}
+	t := report.Target{EndpointGroup: g.text, Egress: g.PoP, Reachable: !g.reach.lost, Percentage: g.percentage(), Allowances: append([]string(nil), g.Allowances...)}
 	for _, ep := range g.Endpoints {
 		t.Endpoints = append(t.Endpoints, e.reportHealth(now, at, g, ep))
 	}

@@ -238,6 +238,7 @@ type Target struct {
 	Reachable     bool             `json:"reachable"`          // false: there has been no way to it for 10 s
 	Percentage    int              `json:"traffic_percentage"` // of the clients that come to it
 	Endpoints     []EndpointHealth `json:"endpoints"`
+	Allowances    []string         `json:"allowances,omitempty"` // that hold what goes there, besides the listener's
 }
 
 // EndpointHealth is what a PoP knows of an endpoint.
