@@ -47,6 +47,7 @@ Contenders: ` + strings.Join(forward.Names(), ", ") + `.`,
 	f.StringSliceVar(&o.Only, "only", nil, "these contenders only (nft is always there, to compare with)")
 	f.IntVar(&o.Rounds, "rounds", 5, "rounds; medians are told")
 	f.DurationVar(&o.Length, "length", 0, "how long one measurement takes (default 500ms)")
+	f.StringVar(&o.Against, "against", "", "another build of this program, to compare with in the same rounds")
 	f.BoolVar(&o.Cables.NoSegmentation, "software-segmentation", false, "as with network cards that cannot cut joined datagrams")
 	f.StringVar(&o.json, "json", "", "write the result to this file, too")
 	f.StringVar(&o.doc, "doc", "", "renew the section of this page, too")

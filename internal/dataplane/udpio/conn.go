@@ -24,6 +24,7 @@ type Conn struct {
 	sendBuf  int
 	received ReceiveStats
 	out      queue
+	room     *SendRoom // see sendRoom
 }
 
 // Listen opens a socket bound to addr, whose port may be 0. An IPv6 socket is
@@ -45,7 +46,7 @@ func Listen(addr netip.AddrPort, o Options) (*Conn, error) {
 	if err != nil {
 		return nil, explain(addr, "socket", err)
 	}
-	c := &Conn{fd: fd, ipv6: addr.Addr().Is6()}
+	c := &Conn{fd: fd, ipv6: addr.Addr().Is6(), room: o.Room}
 	if err := c.setUp(addr, o); err != nil {
 		_ = unix.Close(fd)
 		return nil, err
@@ -163,6 +164,14 @@ func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 
 // FD is the file descriptor, which stays the Conn's own; -1 after Close.
 func (c *Conn) FD() int { return c.fd }
+
+// sendRoom is the memory for sending: the one that was given, or one of its own.
+func (c *Conn) sendRoom() *SendRoom {
+	if c.room == nil {
+		c.room = new(SendRoom)
+	}
+	return c.room
+}
 
 // Close frees the socket and forgets what was queued. A second Close returns net.ErrClosed.
 func (c *Conn) Close() error {

@@ -74,10 +74,6 @@ type message struct {
 	group        int32
 }
 
-func newQueueRoom() *queueRoom {
-	return &queueRoom{wave: newWave(queueSize), alone: newWave(maxSegments)}
-}
-
 func newWave(size int) wave {
 	w := wave{heads: make([]mmsghdr, size), messages: make([]message, size), iovecs: make([]unix.Iovec, size)}
 	for i := range w.heads {
@@ -124,13 +120,15 @@ func (c *Conn) Flush() SendStats {
 		c.out.early = SendStats{}
 		return stats
 	}
-	w := &c.out.wave
+	w, _ := c.sendRoom().waves()
 	w.reset()
 	for g := range c.out.groups {
 		c.out.write(w, g)
 	}
 	c.send(w, &stats, true)
 	c.out.clear()
+	c.room.give(c.out.queueRoom)
+	c.out.queueRoom = nil
 	return stats
 }
 

@@ -125,6 +125,7 @@ func BenchmarkQueue(b *testing.B) {
 	for _, flows := range []int{1, 64} {
 		b.Run(fmt.Sprintf("%d flows", flows), func(b *testing.B) {
 			var q queue
+			var room SendRoom
 			var to []netip.AddrPort
 			for i := range flows {
 				to = append(to, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 1}), 4500))
@@ -132,11 +133,13 @@ func BenchmarkQueue(b *testing.B) {
 			data := make([]byte, 256)
 			for b.Loop() {
 				for i := range queueSize {
+					q.take(&room)
 					q.add(data, to[i%flows], 0, true)
 				}
-				q.wave.reset()
+				w, _ := room.waves()
+				w.reset()
 				for g := range q.groups {
-					q.write(&q.wave, g)
+					q.write(w, g)
 				}
 				q.clear()
 			}

@@ -46,7 +46,7 @@ func (c *Conn) refused(m *message, errno unix.Errno, stats *SendStats) {
 	case *limit == 0 || g.size < int32(*limit):
 		*limit = uint16(g.size)
 	}
-	w := &c.out.alone
+	_, w := c.sendRoom().waves()
 	w.reset()
 	for i := g.first; i >= 0; i = c.out.items[i].next {
 		w.begin(g.to, g.tos, 0, m.group)

@@ -10,30 +10,18 @@ const (
 	queueSize = 256
 	// maxSegments is how many datagrams Linux 5.10 sends as one (UDP_MAX_SEGMENTS).
 	maxSegments = 64
-	// tableSize is twice queueSize, so that a probe ends soon.
-	tableSize = 2 * queueSize
 	// maxProbes bounds what colliding destinations can cost.
 	maxProbes = 8
 )
 
 // queue holds datagrams from Queue to Flush, in groups that can be sent as one.
 type queue struct {
-	*queueRoom              // nil until the first datagram
+	*queueRoom              // nil while nothing waits
 	n, groups  int          // in use
 	last       int          // the group that took the previous datagram
-	round      uint32       // of the table: entries of an earlier round are empty
 	early      SendStats    // of flushes that Queue made by itself, and of what never got in
 	limits     [256]uint16  // by hash of destination: size from which on joining was refused; 0 is never
 	joining    joiningState // what the device thinks of joined datagrams
-}
-
-// queueRoom is the part that is only needed once something is sent.
-type queueRoom struct {
-	items [queueSize]item
-	group [queueSize]group
-	table [tableSize]entry
-	wave  wave // a message per group
-	alone wave // the messages of a group that was refused
 }
 
 // item is one datagram.
@@ -54,10 +42,14 @@ type group struct {
 	full        bool // nothing may follow
 }
 
-// entry tells the newest group of a destination.
-type entry struct {
-	round uint32
-	group int32
+// take gives the queue room, if it has none, and lets it grow when it is full.
+func (q *queue) take(r *SendRoom) {
+	switch {
+	case q.queueRoom == nil:
+		q.queueRoom = r.take()
+	case q.n == len(q.items):
+		q.grow(q.groups)
+	}
 }
 
 // Queue adds a datagram to those that the next Flush sends. data is borrowed
@@ -76,14 +68,13 @@ func (c *Conn) Queue(data []byte, to netip.AddrPort, tos uint8) {
 		stats := c.Flush()
 		c.out.early = stats
 	}
+	c.out.take(c.sendRoom())
 	c.out.add(data, to, tos, c.features.GSO)
 }
 
 // add puts a datagram into the group it can travel with, or into one of its own.
+// There is room for it.
 func (q *queue) add(data []byte, to netip.AddrPort, tos uint8, join bool) {
-	if q.queueRoom == nil {
-		q.queueRoom, q.round = newQueueRoom(), 1 // round 0 is what the table's entries say at first
-	}
 	at := int32(q.n)
 	q.items[at] = item{data, -1}
 	q.n++
@@ -146,30 +137,11 @@ func (q *queue) append(g int, at int32) {
 	q.last = g
 }
 
-// find returns where the table has, or would have, the newest group of a
-// destination, and that group or -1. place is nil when the neighbourhood is crowded.
-func (q *queue) find(hash uint32, to netip.AddrPort) (place *entry, g int) {
-	for i := range uint32(maxProbes) {
-		e := &q.table[(hash>>8+i)%tableSize]
-		if e.round != q.round {
-			return e, -1
-		}
-		if q.group[e.group].to == to {
-			return e, int(e.group)
-		}
-	}
-	return nil, -1
-}
-
 // clear empties the queue for the next round.
 func (q *queue) clear() {
 	q.n, q.groups, q.last = 0, 0, 0
 	q.early = SendStats{}
-	q.round++
-	if q.round == 0 { // after 2^32 rounds old entries would look new
-		q.table = [tableSize]entry{}
-		q.round = 1
-	}
+	q.forget()
 }
 
 // hashOf spreads destinations. It needs no secret: whoever makes destinations

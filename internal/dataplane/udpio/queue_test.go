@@ -13,6 +13,7 @@ import (
 func TestGroupsAreWhatTheKernelTakes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var q queue
+		var room SendRoom
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			crowd := rapid.SampledFrom([]int{1, 2, 10, 256}).Draw(t, "destinations")
 			destination, size, tos := rapid.IntRange(0, crowd-1), rapid.IntRange(0, 3), rapid.IntRange(0, 7)
@@ -26,6 +27,7 @@ func TestGroupsAreWhatTheKernelTakes(t *testing.T) {
 					to = netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 15: byte(d)}), 1)
 				}
 				toses[i] = uint8(tos.Draw(t, "tos") / 7)
+				q.take(&room)
 				q.add(make([]byte, []int{0, 100, 1400, 20000}[size.Draw(t, "size")]), to, toses[i], true)
 				queued[to] = append(queued[to], i)
 			}
@@ -74,6 +76,7 @@ func TestCollidingDestinationsKeepTheirOrder(t *testing.T) {
 	}
 	var q queue
 	for i := range queueSize {
+		q.take(new(SendRoom))
 		q.add(make([]byte, 10), crowd[i%len(crowd)], 0, true)
 	}
 	last := map[netip.AddrPort]int32{}
@@ -91,6 +94,33 @@ func TestCollidingDestinationsKeepTheirOrder(t *testing.T) {
 	}
 	if joined != maxProbes {
 		t.Errorf("%d destinations were joined, want the %d that found a place", joined, maxProbes)
+	}
+}
+
+// Sockets that share memory do not mix up what they send.
+func TestSocketsShareRoom(t *testing.T) {
+	var room SendRoom
+	to := listen(t, loopback4, Options{})
+	a, b := listen(t, loopback4, Options{Room: &room}), listen(t, loopback4, Options{Room: &room})
+	for range 3 {
+		for i := range 100 { // more than a room has at first
+			a.Queue([]byte{'a', byte(i)}, to.LocalAddr(), 0)
+			b.Queue([]byte{'b', byte(i)}, to.LocalAddr(), 0)
+		}
+		if sa, sb := a.Flush(), b.Flush(); sa.Sent != 100 || sb.Sent != 100 {
+			t.Fatalf("sent %+v and %+v, want 100 of each", sa, sb)
+		}
+		next := map[netip.AddrPort]byte{}
+		for _, m := range readAll(t, to, 200) {
+			name := map[netip.AddrPort]byte{a.LocalAddr(): 'a', b.LocalAddr(): 'b'}[m.from]
+			if want := string([]byte{name, next[m.from]}); m.data != want {
+				t.Fatalf("from %v came %q, want %q", m.from, m.data, want)
+			}
+			next[m.from]++
+		}
+	}
+	if len(room.free) != 2 {
+		t.Errorf("%d rooms are left over, want the 2 that were in use at once", len(room.free))
 	}
 }
 

@@ -7,7 +7,7 @@
 // What is in the datagrams, and who may send them, is its caller's business.
 //
 // The files in the order in which to read them: conn.go opens a socket,
-// batch.go and read.go take datagrams in, queue.go and flush.go send them,
+// batch.go and read.go take datagrams in, queue.go, room.go and flush.go send them,
 // poller.go waits; sockaddr.go and cmsg.go are the kernel's formats.
 package udpio
 
@@ -28,6 +28,8 @@ type Options struct {
 	ReusePort bool
 	// NoGRO and NoGSO switch off joining by the kernel on the way in and out.
 	NoGRO, NoGSO bool
+	// Room is memory that sockets of one goroutine share; nil gives the socket its own.
+	Room *SendRoom
 	// FreeBind allows an address that the machine does not have (yet).
 	FreeBind bool
 }
