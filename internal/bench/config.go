@@ -32,6 +32,7 @@ type Config struct {
 	Codec       string        `json:"codec"`
 	Cap         float64       `json:"overhead_cap"`
 	Residual    float64       `json:"residual_target"`
+	Cross       string        `json:"cross,omitempty"` // a TCP flow beside ours: cubic or bbr
 	Step        *Step         `json:"step,omitempty"`
 
 	Tune repair.Tune `json:"-"`
@@ -183,6 +184,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Codec != "sliding" && c.Codec != "blocks" {
 		return fmt.Errorf("codec %q: want sliding or blocks", c.Codec)
+	}
+	if c.Cross != "" && c.Cross != "cubic" && c.Cross != "bbr" {
+		return fmt.Errorf("cross traffic %q: want cubic or bbr", c.Cross)
 	}
 	switch c.Pattern {
 	case CBR, OnOff, IMIX, Ping, IKE:

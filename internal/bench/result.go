@@ -43,10 +43,11 @@ type Result struct {
 	LateReplay           int     `json:"late_replay"` // came too late for a window of 32, dropped
 	Duplicates           int     `json:"duplicates"`
 
-	Goodput       float64 `json:"goodput_mbit"`        // delivered in time
-	SelfInflicted float64 `json:"self_inflicted_loss"` // share of datagrams dropped by policer or queue
-	Duration      float64 `json:"duration_s"`          // of the traffic, virtual
-	CPUPerPacket  float64 `json:"cpu_ns_per_packet"`   // of the whole simulation
+	Goodput       float64 `json:"goodput_mbit"`                 // delivered in time
+	SelfInflicted float64 `json:"self_inflicted_loss"`          // share of datagrams dropped by policer or queue
+	CrossGoodput  float64 `json:"cross_goodput_mbit,omitempty"` // of the TCP flow beside ours
+	Duration      float64 `json:"duration_s"`                   // of the traffic, virtual
+	CPUPerPacket  float64 `json:"cpu_ns_per_packet"`            // of the whole simulation
 
 	Setup       *Quantiles `json:"ike_setup_ms,omitempty"`
 	SetupFailed int        `json:"ike_setup_failed,omitempty"`

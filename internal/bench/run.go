@@ -81,6 +81,12 @@ func newRun(c Config) (*run, error) {
 		}
 	}
 	r.sim = newSim(ends[0], ends[1], forward, back, c.Wires, c.Seed)
+	if c.Cross != "" {
+		if forward.Rate == 0 && forward.Policer.Rate == 0 {
+			return nil, fmt.Errorf("cross traffic %s over loss %q: want a rate to share, as queue:20mbit,50ms", c.Cross, c.Loss)
+		}
+		r.sim.cross = newCross(c.Cross, r.sim.side[0].links[0], c.RTT, r.sim.now)
+	}
 	r.sim.side[0].deliver = r.arrived
 	r.sim.side[1].deliver = func([]byte) {}
 	r.rec.sent = make([]mono.Time, 0, c.Packets)
@@ -308,6 +314,9 @@ func (r *run) result(took time.Duration) *Result {
 		res.StepRecover = r.recovery()
 	}
 	res.Goodput = good * 8 / span / 1e6
+	if x := r.sim.cross; x != nil {
+		res.CrossGoodput = float64(x.delivered) * 8 / r.sim.now.Sub(r.rec.sent[0]).Seconds() / 1e6
+	}
 	res.CPUPerPacket = float64(took.Nanoseconds()) / float64(n)
 	res.Debug = r.debug()
 	return res

@@ -32,6 +32,7 @@ type sim struct {
 	tick [2]mono.Time
 
 	after func() // called after each event, if not nil
+	cross *cross // may be nil
 }
 
 // side is one direction's links: what end i sends goes over side i.
@@ -106,12 +107,19 @@ func (s *sim) until(t mono.Time) {
 				next, who = at, i
 			}
 		}
-		if e, ok := s.heap.top(); ok && e.at <= next && e.at < t {
+		if e, ok := s.heap.top(); ok && e.at <= next && e.at < t && (s.cross == nil || e.at <= s.cross.due()) {
 			s.arrive(s.heap.pop())
 			if s.after != nil {
 				s.after()
 			}
 			continue
+		}
+		if s.cross != nil {
+			if at := s.cross.due(); at < next {
+				s.now = max(s.now, at)
+				s.cross.run(s.now)
+				continue
+			}
 		}
 		if who < 0 {
 			s.now = t

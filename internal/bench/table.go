@@ -26,6 +26,9 @@ func (r *Result) Table(w io.Writer) error {
 	row("replay windows", "of 32: %.4f, of 64: %.4f accepted (as they came: %.4f, %.4f)", r.AcceptedW32, r.AcceptedW64, r.AcceptedW32Unordered, r.AcceptedW64Unordered)
 	row("duplicates", "%d", r.Duplicates)
 	row("goodput", "%.3f Mbit/s in time, %.4f of datagrams dropped by policer or queue", r.Goodput, r.SelfInflicted)
+	if c.Cross != "" {
+		row("beside us", "%s: %.3f Mbit/s", c.Cross, r.CrossGoodput)
+	}
 	if r.Setup != nil {
 		row("IKE set-up", "p50 %.0f  p99 %.0f  p99.9 %.0f ms, %d failed", r.Setup.P50, r.Setup.P99, r.Setup.P999, r.SetupFailed)
 	}

@@ -53,8 +53,9 @@ type govBin struct {
 }
 
 const (
-	govBins     = 64
+	govBins     = 256
 	govWindow   = 40 // bins judged at once
+	govLong     = 240
 	govLeast    = 10 // fewest bins to judge by
 	govNarrow   = 10 * time.Millisecond
 	govWide     = 50 * time.Millisecond
@@ -115,7 +116,8 @@ func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 		return
 	}
 	g.judged = g.at
-	loss, blame := g.blame()
+	loss, blame, shared := g.blame()
+	shared = shared && g.usage > govQueued
 	queue := queueing > govQueue && loss > govLoss/3
 	since := now.Sub(g.changed)
 	settled := since > 2*rtt+2*g.width
@@ -128,7 +130,7 @@ func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 			g.strikes++
 			g.hold = min(g.hold*2, govHoldMost)
 			g.set(now, govBack, 0)
-		} else if queue && g.usage > govQueued {
+		} else if queue && g.usage > govQueued || shared {
 			g.set(now, govBack, govQueued)
 		}
 	case govBack:
@@ -141,7 +143,7 @@ func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 			return
 		}
 		switch {
-		case blame || queue && g.limit > govQueued:
+		case blame || (queue || shared) && g.limit > govQueued:
 			g.hold = min(g.hold*2, govHoldMost)
 			g.set(now, govBack, 0)
 		case g.limit > 2*max(g.usage, 0.2):
@@ -157,25 +159,48 @@ func (g *governor) set(now mono.Time, s govState, limit float64) {
 	g.state, g.limit, g.changed = s, limit, now
 }
 
-// blame returns the loss within the window, and whether it is surely ours. Two signs
-// speak for it: the amount that arrives is the same all the time, steadier than
-// chance would have it if packets were lost independently; and it does not rise
-// with the amount sent.
-func (g *governor) blame() (loss float64, ours bool) {
+// blame returns the loss within the window, and whether it is surely ours, or surely
+// shared with others whom our repairs push aside.
+//
+// Ours: the amount that arrives is the same all the time, steadier than chance would
+// have it if packets were lost independently, and does not rise with the amount
+// sent. Shared: it does rise, but over a longer time clearly by less than it would
+// if the loss had nothing to do with us.
+func (g *governor) blame() (loss float64, ours, shared bool) {
+	f := g.fit(govWindow)
+	g.slope, g.slopeError, g.steady = f.slope, f.slopeError, f.steady
+	if f.bins < govLeast || f.loss < govLoss {
+		return f.loss, false, false
+	}
+	ours = f.steady < govSteady && f.slope-2*f.slopeError < 0.5*(1-f.loss)
+	if long := g.fit(govLong); long.bins >= govLong/3 {
+		shared = long.steady < 3 && long.slope+3.5*long.slopeError < 0.75*(1-long.loss)
+	}
+	return f.loss, ours, shared
+}
+
+// govFit is what a window's bins say: their number (0: too few packets), the share
+// lost, how the amount that arrived followed the amount sent, and how its variance
+// compares to what chance would make it.
+type govFit struct {
+	bins                            int
+	loss, slope, slopeError, steady float64
+}
+
+func (g *governor) fit(window int64) govFit {
 	total, packets, lostPackets, count := 0.0, 0, 0, 0
-	g.window(0, func(b *govBin) {
+	g.window(window, 0, func(b *govBin) {
 		total += b.sent
 		packets += b.packets
 		lostPackets += b.lostPacket
 		count++
 	})
-	if count < govLeast {
-		return 0, false
+	if count < govLeast || float64(packets) < govPackets*float64(count) {
+		return govFit{}
 	}
-	loss = float64(lostPackets) / float64(packets)
 	// Bins in which little was sent lie below any limit and say nothing about it.
 	var n, sx, sy, sxx, sxy, syy float64
-	g.window(0.7*total/float64(count), func(b *govBin) {
+	g.window(window, 0.7*total/float64(count), func(b *govBin) {
 		n++
 		sx += b.sent
 		sy += b.got
@@ -183,27 +208,27 @@ func (g *governor) blame() (loss float64, ours bool) {
 		sxy += b.sent * b.got
 		syy += b.got * b.got
 	})
-	if n < govLeast || float64(packets) < govPackets*float64(count) {
-		return loss, false
+	f := govFit{bins: int(n), loss: float64(lostPackets) / float64(packets), slopeError: 1}
+	if n < govLeast {
+		return govFit{loss: f.loss}
 	}
 	vx := sxx - sx*sx/n
 	vy := syy - sy*sy/n
 	cxy := sxy - sx*sy/n
 	size := total / float64(packets)
-	chance := sx / n * size * loss * (1 - loss) // variance of what arrives of a bin
-	g.steady = vy / (n - 1) / max(chance, 1)
-	g.slope, g.slopeError = 0, 1
+	chance := sx / n * size * f.loss * (1 - f.loss) // variance of what arrives of a bin
+	f.steady = vy / (n - 1) / max(chance, 1)
 	if vx > 0 {
-		g.slope = cxy / vx
-		g.slopeError = math.Sqrt(max(vy-g.slope*cxy, 0) / (n - 2) / vx)
+		f.slope = cxy / vx
+		f.slopeError = math.Sqrt(max(vy-f.slope*cxy, 0) / (n - 2) / vx)
 	}
-	return loss, g.steady < govSteady && g.slope-2*g.slopeError < 0.5*(1-loss)
+	return f
 }
 
 // window yields the full bins of the window in which at least that much was sent.
-func (g *governor) window(least float64, yield func(b *govBin)) {
+func (g *governor) window(bins int64, least float64, yield func(b *govBin)) {
 	// The newest bin may still fill, and the one before may miss a late report.
-	for i := int64(2); i < govWindow+2; i++ {
+	for i := int64(2); i < bins+2; i++ {
 		n := g.at - i
 		b := &g.bins[(n%govBins+govBins)%govBins]
 		if n > g.begun && b.number == n && b.packets > 0 && b.sent >= least {
