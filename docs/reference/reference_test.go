@@ -45,6 +45,7 @@ func TestEveryFieldHasItsRow(t *testing.T) {
 		"The file": reflect.TypeFor[snapshot.Snapshot](), "pop": reflect.TypeFor[snapshot.PoP](), "peers": reflect.TypeFor[snapshot.Peer](),
 		"routes": reflect.TypeFor[snapshot.Route](), "listeners": reflect.TypeFor[snapshot.Listener](),
 		"endpoint_groups": reflect.TypeFor[snapshot.EndpointGroup](), "limits": reflect.TypeFor[snapshot.Limits](),
+		"health": reflect.TypeFor[snapshot.HealthCheck](), "allowances": reflect.TypeFor[snapshot.Allowance](),
 	}
 	for title, typ := range sections {
 		want := map[string]bool{}
@@ -106,6 +107,12 @@ func TestTheFiguresAreTheCodes(t *testing.T) {
 		snapshot.DefaultWeight != 128 || snapshot.MaxWires != 16 || snapshot.MaxCandidates != 16 || snapshot.MaxRelays != 2 ||
 		snapshot.MinMTU != 1280 || snapshot.MaxMTU != 9000 || snapshot.MinCap != 1 || snapshot.MaxCap != 8 ||
 		snapshot.MinBudget != 5*time.Millisecond || snapshot.MaxBudget != 2*time.Second || snapshot.MaxSessions != 4_000_000 ||
+		snapshot.MaxFailover != 9 || snapshot.MaxAllowances != 8 || snapshot.MinRate != 8_000 || snapshot.MaxRate != 1e12 || snapshot.MinBurst != 2_048 || snapshot.MaxBurst != 1<<30 ||
+		snapshot.MinInterval != time.Second || snapshot.MaxInterval != 5*time.Minute || snapshot.MinIKEInterval != 5*time.Second ||
+		snapshot.MinProbeTimeout != 100*time.Millisecond || snapshot.MaxProbeTimeout != time.Minute || snapshot.MinThreshold != 1 || snapshot.MaxThreshold != 10 ||
+		snapshot.DefaultTrafficPercentage != 100 ||
+		(snapshot.HealthCheck{Probe: snapshot.ProbeICMP}).WithDefaults() != (snapshot.HealthCheck{Probe: snapshot.ProbeICMP, Interval: 2 * time.Second, Timeout: 2 * time.Second, Up: 3, Down: 3}) ||
+		(snapshot.HealthCheck{Probe: snapshot.ProbeIKE}).WithDefaults() != (snapshot.HealthCheck{Probe: snapshot.ProbeIKE, Port: 500, Interval: 5 * time.Second, Timeout: 3 * time.Second, Up: 3, Down: 3}) ||
 		snapshot.MinUnconfirmed != 16 || snapshot.MaxUnconfirmed != 1_000_000 || snapshot.MaxHandshakesPerSec != 100_000 || snapshot.MaxReplayWindow != 65536 {
 		t.Error("a figure of the code has changed: correct snapshot.md, then this test")
 	}

@@ -136,8 +136,9 @@ type Listener struct {
 
 	// Failover names further groups, in order. A new client goes to the first
 	// group that has a healthy endpoint and that takes it by its
-	// TrafficPercentage, otherwise on to the next; when none does, to
-	// EndpointGroup. At most 9; default none.
+	// TrafficPercentage; when none does, to the first that has a healthy endpoint
+	// and takes anyone, then to EndpointGroup; when nothing is healthy, to what was
+	// last. At most 9; default none.
 	Failover []string `json:"failover,omitempty" yaml:"failover,omitempty"`
 	// Allowances names those that each packet is held against, at most 8;
 	// default none.
@@ -168,8 +169,9 @@ type EndpointGroup struct {
 type Endpoint struct {
 	Address netip.Addr `json:"address" yaml:"address"`
 	Weight  *int       `json:"weight,omitempty" yaml:"weight,omitempty"` // 0–255, 0 = drain; default 128
-	// Domain says which domain name Address was looked up from, for people and
-	// for a PoP that looks it up itself; default none.
+	// Domain says which domain name Address was looked up from; default none. A
+	// PoP shows it, and sends it with HTTP health checks, but does not look it up:
+	// whoever writes the snapshot does.
 	Domain string `json:"domain,omitempty" yaml:"domain,omitempty"`
 }
 
