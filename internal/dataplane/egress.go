@@ -31,14 +31,22 @@ func (e *Engine) toEndpoint(now mono.Time, s *session.Session, tos uint8, payloa
 
 // fromEndpoint carries one packet from an endpoint into the overlay.
 func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
+	what := ipsec.Peek(m.Data, ipsec.NATT(m.From.Port()))
 	s := e.table.ByEgress(sock.addr, m.From)
+	if s != nil && e.yields(sock, s, what) {
+		e.table.Remove(s)
+		s = nil
+	}
 	if s == nil {
 		if s = e.openFromEndpoint(now, sock, m.From); s == nil {
 			return
 		}
 	}
-	what := ipsec.Peek(m.Data, ipsec.NATT(m.From.Port()))
 	e.observe(now, s, what)
+	if what.Kind == ipsec.ESP && s.Seen&session.SeenPeerESP == 0 {
+		s.Seen |= session.SeenPeerESP
+		e.remember(s)
+	}
 	if s.EgressPoP != s.IngressPoP { // else toClient does so
 		if !s.Assoc.Proven {
 			e.noteAnswer(s.Assoc, what)
@@ -50,6 +58,21 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 	}
 	e.table.Touch(now, s)
 	e.send(now, s, frame.ToClient, what, m.TOS, m.Data)
+}
+
+// yields reports whether a session must make room for an endpoint that begins an
+// IKE SA: its client, who may be anyone that was there first, has shown less than
+// the one that belongs to the endpoint.
+func (e *Engine) yields(sock *socket, s *session.Session, what ipsec.Packet) bool {
+	if !sock.fixed || what.Kind != ipsec.IKE || what.Response() || what.ResponderSPI != 0 {
+		return false
+	}
+	g := e.plan.groups[s.Group]
+	if g == nil {
+		return false
+	}
+	c, ok := g.callee(s.Endpoint.Addr())
+	return ok && c.client != s.Client.Addr() && c.claim > claimOf(s)
 }
 
 // openFromEndpoint makes a session for an endpoint that begins: towards the

@@ -126,7 +126,7 @@ type callee struct {
 	idle                time.Duration
 	mode, order         uint8
 	window              uint16
-	proven              bool // to receive at its address
+	claim               uint8
 }
 
 // lists reports whether the endpoint is in the group, draining or not.
@@ -178,14 +178,32 @@ func (g *group) percentage() int {
 	return *g.TrafficPercentage
 }
 
-// remember notes that a client's session belongs to an endpoint. A stranger who
-// has shown nothing does not take the place of a client that is proven.
+// How sure it is that a client belongs to an endpoint.
+const (
+	claimNone     = iota
+	claimProven   // the client receives at its address
+	claimESP      // the endpoint has sent it ESP, so they hold keys
+	claimSnapshot // the snapshot says so
+)
+
+func claimOf(s *session.Session) uint8 {
+	switch {
+	case s.Seen&session.SeenPeerESP != 0:
+		return claimESP
+	case s.Assoc.Proven:
+		return claimProven
+	}
+	return claimNone
+}
+
+// remember notes that a client's session belongs to an endpoint. Who has shown
+// less does not take the place of who has shown more.
 func (g *group) remember(s *session.Session) {
-	if old := g.last[s.Endpoint.Addr()]; old.proven && !s.Assoc.Proven {
+	if g.last[s.Endpoint.Addr()].claim > claimOf(s) {
 		return
 	}
 	c := callee{
-		proven: s.Assoc.Proven,
+		claim:  claimOf(s),
 		client: s.Client.Addr(), accelerated: s.Accelerated.Addr(), ingress: s.IngressPoP,
 		listener: s.Listener, idle: s.Idle, mode: s.Mode, order: s.Order, window: s.Window,
 	}
@@ -198,6 +216,7 @@ func (g *group) remember(s *session.Session) {
 func (g *group) callee(endpoint netip.Addr) (callee, bool) {
 	for _, c := range g.calls {
 		if c.endpoint == endpoint {
+			c.claim = claimSnapshot
 			return c.callee, true
 		}
 	}

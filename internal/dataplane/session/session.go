@@ -92,6 +92,7 @@ type Seen uint8
 const (
 	SeenIKE Seen = 1 << iota
 	SeenESP
+	SeenPeerESP // ESP from the endpoint: it has keys with the client
 )
 
 // Association is what one client's sessions towards one endpoint group share.
