@@ -26,7 +26,8 @@ const (
 // popOptions are the flags of `causeway pop`.
 type popOptions struct {
 	snapshot, key, stateDir, socket string
-	logFormat, logLevel             string
+	link                            popagent.LinkOptions
+	logOptions
 }
 
 func newPoPCommand() *command {
@@ -37,31 +38,47 @@ func newPoPCommand() *command {
 		Long: `Runs a PoP until it is told to stop (SIGINT, SIGTERM). All it does is in its
 snapshot file (docs/reference/snapshot.md), which is read again when it changes
 and on SIGHUP; a wrong one is refused whole, and what ran before goes on. The
-last one that worked is kept in the state folder, for a start without the file.`,
+last one that worked is kept in the state folder, for a start without the file.
+
+With --controller, a controller says what it does: the PoP enrols once, with the
+token of --token-file, and from then on starts from the snapshot on its disk,
+with the controller in reach or without.
+
+The verbs create, get, list, update, delete, describe, watch and revoke are about
+the controller's PoPs; check, status and reload are about one on this machine.`,
 		Example: `  causeway pop --snapshot /etc/causeway/pop.yaml --key /etc/causeway/pop.key
+  causeway pop --controller https://controller.example.net:4640 --token-file seoul.token
   causeway pop check /etc/causeway/pop.yaml
-  causeway pop status`,
+  causeway pop status
+  causeway pop list`,
 		Args: subcommands,
 		RunE: func(c *command, _ []string) error { return o.run(c.Context()) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.snapshot, "snapshot", "", "the snapshot file (must be given)")
+	f.StringVar(&o.snapshot, "snapshot", "", "the snapshot file (this or --controller must be given)")
+	f.StringSliceVar(&o.link.Controllers, "controller", nil, "controllers to be told by, https://HOST:PORT, with commas between")
+	f.StringVar(&o.link.TokenFile, "token-file", "", "holds the token to enrol with, at the first start")
 	f.StringVar(&o.key, "key", "", "the PoP's private key (default: pop.key in the state folder)")
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "folder for what must outlive the process; one PoP each")
 	f.StringVar(&o.socket, "socket", defaultSocket, "where 'pop status' asks")
-	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	o.logOptions.flags(c)
 	_ = c.MarkFlagFilename("snapshot", "yaml", "yml", "json")
+	_ = c.MarkFlagFilename("token-file")
 	_ = c.MarkFlagFilename("key")
 	_ = c.MarkFlagDirname("state-dir")
 	c.AddCommand(newPoPCheckCommand(), newPoPStatusCommand(), newPoPReloadCommand())
+	c.AddCommand(cli.PoPVerbs()...)
 	return c
 }
 
 func (o popOptions) run(ctx context.Context) error {
-	if o.snapshot == "" {
+	linked := len(o.link.Controllers) > 0
+	switch {
+	case o.snapshot == "" && !linked:
 		return cli.Misuse("--snapshot is missing: the file that says what this PoP does").
-			WithFix("causeway pop --snapshot FILE; docs/reference/snapshot.md says what stands in it")
+			WithFix("causeway pop --snapshot FILE; docs/reference/snapshot.md says what stands in it; or be told by a controller: --controller")
+	case o.snapshot != "" && linked:
+		return cli.Misuse("--snapshot and --controller were both given").WithFix("choose one that says what this PoP does")
 	}
 	log, err := o.logger()
 	if err != nil {
@@ -73,29 +90,18 @@ func (o popOptions) run(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	err = popagent.Run(ctx, popagent.Options{
+	options := popagent.Options{
 		SnapshotFile: o.snapshot, KeyFile: o.key, StateDir: o.stateDir, Socket: o.socket,
 		Build: build(), Log: log, Reload: hangup, NewPlane: newPlane,
-	})
-	return o.explain(err)
+	}
+	if linked {
+		return o.explain(popagent.RunLinked(ctx, options, o.link))
+	}
+	return o.explain(popagent.Run(ctx, options))
 }
 
 func newPlane(key keys.PrivateKey, stateDir string, log *slog.Logger) (popagent.Plane, error) {
 	return dataplane.New(dataplane.Config{Key: key, StateDir: stateDir, Log: log})
-}
-
-func (o popOptions) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if level.UnmarshalText([]byte(o.logLevel)) != nil {
-		return nil, cli.Misuse("--log-level is %q; allowed: debug, info, warn, error", o.logLevel)
-	}
-	switch options := (&slog.HandlerOptions{Level: level}); o.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
-	}
-	return nil, cli.Misuse("--log-format is %q; allowed: text, json", o.logFormat)
 }
 
 // explain adds a remedy to what stops a PoP, where one is known.

@@ -36,6 +36,8 @@ address changes.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLabCommand(), newBenchCommand(), newPoPCommand(), newRouteCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
+	root.AddCommand(newControllerCommand())
+	root.AddCommand(nounCommands()...)
 	root.SetFlagErrorFunc(flagError)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -114,6 +114,9 @@ func (s agents) Follow(ctx context.Context, r *connect.Request[agentv1.FollowReq
 	}()
 	err = s.send(stream, updates, ended)
 	cancel(err)
+	if errors.Is(err, context.Canceled) {
+		return connect.NewError(connect.CodeUnavailable, errors.New("the controller is stopping"))
+	}
 	return err
 }
 

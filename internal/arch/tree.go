@@ -60,10 +60,16 @@ func Read(root string) (*Tree, error) {
 		if err != nil {
 			return err
 		}
+		if strings.HasPrefix(filepath.ToSlash(relative), generated) {
+			return nil
+		}
 		return t.add(file, filepath.ToSlash(relative))
 	})
 	return t, err
 }
+
+// generated is where code that tools make stands; the rules are for what people write.
+const generated = "api/gen/"
 
 func modulePath(file string) (string, error) {
 	text, err := os.ReadFile(file)

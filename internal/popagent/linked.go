@@ -145,6 +145,7 @@ func (l *linked) runPoP(ctx context.Context, o Options) error {
 			if _, err := l.client.Status(ctx); err == nil {
 				l.refuse(nil)
 				close(running)
+				_ = l.client.Reload(ctx) // one that was delivered while it started
 				l.poke()
 				return
 			}
@@ -204,6 +205,10 @@ func (l *linked) Deliver(ctx context.Context, u agentlink.Update) {
 	select {
 	case <-running:
 		_ = l.client.Reload(ctx) // what comes of it, the report says
+		return
+	default:
+	}
+	select {
 	case l.arrived <- struct{}{}:
 	default:
 	}

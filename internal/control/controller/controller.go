@@ -42,11 +42,13 @@ type Controller struct {
 
 	mu        sync.Mutex // guards what is below
 	compiled  *service.Compiled
-	renewed   chan struct{}        // closed when compiled changes
-	followers map[string]int       // connections of each PoP's agent
-	reports   map[string]Live      // the last of each PoP
-	encoded   map[string]encoded   // snapshots in their file form, by PoP
-	known     map[string]knownPart // what is in the store about each PoP, as far as this controller wrote it
+	renewed   chan struct{}                // closed when compiled changes
+	followers map[string]int               // connections of each PoP's agent
+	reports   map[string]Live              // the last of each PoP
+	encoded   map[string]encoded           // snapshots in their file form, by PoP
+	known     map[string]service.PoPReport // what is in the store about each PoP, as far as this controller wrote it
+	leaving   map[string]*time.Timer       // will note that a PoP is away
+	closed    bool
 }
 
 // Live is what a PoP reported last, as far as this controller knows.
@@ -60,15 +62,12 @@ type encoded struct {
 	update agentlink.Update
 }
 
-type knownPart struct {
-	report service.PoPReport
-}
-
 // New returns a controller over a service. Authority signs agents' certificates.
 func New(s *service.Service, authority *pki.Authority, log *slog.Logger) *Controller {
 	return &Controller{
 		service: s, authority: authority, log: log, renewed: make(chan struct{}),
-		followers: map[string]int{}, reports: map[string]Live{}, encoded: map[string]encoded{}, known: map[string]knownPart{},
+		followers: map[string]int{}, reports: map[string]Live{}, encoded: map[string]encoded{}, known: map[string]service.PoPReport{},
+		leaving: map[string]*time.Timer{},
 	}
 }
 
@@ -192,13 +191,19 @@ func (c *Controller) join(pop string) {
 // PoP is away.
 func (c *Controller) leave(pop string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.followers[pop]--
-	c.mu.Unlock()
-	time.AfterFunc(grace, func() {
+	if c.closed {
+		return // this controller stops; its agents find another one
+	}
+	if old := c.leaving[pop]; old != nil {
+		old.Stop()
+	}
+	c.leaving[pop] = time.AfterFunc(grace, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
 		c.mu.Lock()
-		there, last := c.followers[pop] > 0, c.known[pop].report
+		there, last := c.followers[pop] > 0, c.known[pop]
 		c.mu.Unlock()
 		if there || !last.Connected {
 			return
@@ -214,7 +219,7 @@ func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report)
 	if len(r.JSON) > 0 {
 		c.reports[pop] = Live{At: time.Now(), JSON: r.JSON}
 	}
-	last := c.known[pop].report
+	last := c.known[pop]
 	c.mu.Unlock()
 	now := service.PoPReport{
 		Connected: true, Since: last.Since, Version: r.Applied.Version, Digest: r.Applied.Digest,
@@ -226,6 +231,17 @@ func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report)
 	return apiform.EncodeError(c.note(ctx, pop, now))
 }
 
+// Close stops what would still be noted later. It is called when no agent is
+// served any more.
+func (c *Controller) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, t := range c.leaving {
+		t.Stop()
+	}
+}
+
 // note keeps a PoP's report in the store.
 func (c *Controller) note(ctx context.Context, pop string, r service.PoPReport) error {
 	if err := c.service.ReportPoP(ctx, service.Call{Caller: auth.ForPoP(pop)}, r); err != nil {
@@ -234,7 +250,7 @@ func (c *Controller) note(ctx context.Context, pop string, r service.PoPReport) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known[pop] = knownPart{report: r}
+	c.known[pop] = r
 	return nil
 }
 

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"causeway/internal/apiclient"
+	"causeway/internal/cli"
+	"causeway/internal/control/resolver"
+	"causeway/internal/control/server"
+)
+
+// controllerOptions are the flags of `causeway controller`.
+type controllerOptions struct {
+	dataDir, listen, advertise string
+	storeOptions
+	logOptions
+}
+
+func newControllerCommand() *command {
+	var o controllerOptions
+	c := &command{
+		Use:   "controller",
+		Short: "Run a controller",
+		Long: `Runs a controller until it is told to stop (SIGINT, SIGTERM): the API that the
+noun commands call, and the link that PoPs are told by, on one TLS port. It keeps
+everything in etcd: its own, in the data folder, or with --etcd-endpoints a
+cluster that several controllers share.
+
+At the first start it makes the first admin's access key and leaves it in
+admin.yaml in the data folder, as a profile that the noun commands read.`,
+		Example: `  causeway controller --data-dir /var/lib/causeway-controller
+  causeway controller --listen :4640 --advertise controller.example.net
+  causeway controller --etcd-endpoints https://etcd-1:2379,https://etcd-2:2379 --etcd-ca ca.pem --etcd-cert c.pem --etcd-key k.pem`,
+		Args: noArgs,
+		RunE: func(c *command, _ []string) error { return o.run(c.Context()) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.dataDir, "data-dir", filepath.Dir(cli.LocalProfile), "folder for the store and the controller's keys")
+	f.StringVar(&o.listen, "listen", ":"+cli.DefaultPort, "address and TCP port for the API and for PoPs")
+	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says; default: this machine itself")
+	o.storeOptions.flags(c)
+	o.logOptions.flags(c)
+	_ = c.MarkFlagDirname("data-dir")
+	return c
+}
+
+func (o controllerOptions) run(ctx context.Context) error {
+	log, err := o.logger()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	context.AfterFunc(ctx, cancel) // so that a second signal ends the process at once
+	return explainController(o.serve(ctx, log))
+}
+
+// serve opens the store and runs a controller over it.
+func (o controllerOptions) serve(ctx context.Context, log *slog.Logger) (err error) {
+	if err := os.MkdirAll(o.dataDir, 0o700); err != nil {
+		return fmt.Errorf("start controller: %w", err)
+	}
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("start controller: %w", err)
+	}
+	defer listener.Close()
+	store, err := o.open(ctx, o.dataDir, log)
+	if err != nil {
+		return fmt.Errorf("start controller: %w", err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	s, err := server.New(server.Options{
+		Store: store, Dir: o.dataDir, Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := o.leaveProfile(ctx, s, listener.Addr(), log); err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// leaveProfile makes the first admin's key, if there is none, and leaves the
+// profile for it in the data folder.
+func (o controllerOptions) leaveProfile(ctx context.Context, s *server.Server, address net.Addr, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	key, err := s.FirstKey(ctx)
+	if err != nil || key == "" {
+		return err
+	}
+	file := filepath.Join(o.dataDir, filepath.Base(cli.LocalProfile))
+	profile := apiclient.Profile{Controller: "https://" + o.advertised(address), Fingerprint: s.Fingerprint(), AccessKey: key}
+	if err := cli.WriteProfile(file, profile); err != nil {
+		return err
+	}
+	log.Info("the first admin's profile was made", "file", file)
+	return nil
+}
+
+func (o controllerOptions) advertised(address net.Addr) string {
+	_, port, _ := net.SplitHostPort(address.String())
+	switch host, _, _ := net.SplitHostPort(o.listen); {
+	case strings.Contains(o.advertise, ":") && !strings.HasSuffix(o.advertise, "]"):
+		return o.advertise
+	case o.advertise != "":
+		return o.advertise + ":" + port
+	case host == "" || net.ParseIP(host).IsUnspecified():
+		return net.JoinHostPort("127.0.0.1", port)
+	default:
+		return net.JoinHostPort(host, port)
+	}
+}
+
+// explainController adds a remedy to what stops a controller, where one is known.
+func explainController(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &cli.Error{Err: err, Code: cli.Conflict, Fix: "stop whoever has the port, or use another --listen"}
+	case errors.Is(err, os.ErrPermission):
+		return &cli.Error{Err: err, Code: cli.Denied, Fix: "run it as the data folder's owner, or choose another --data-dir"}
+	}
+	return err
+}
