@@ -13,11 +13,11 @@ import (
 
 // gilbert loses packets in bursts of mean length bad, a share loss of the time.
 type gilbert struct {
-	r         *rand.Rand
-	loss      float64
-	bad       time.Duration
-	losing    bool
-	until, at mono.Time
+	r      *rand.Rand
+	loss   float64
+	bad    time.Duration
+	losing bool
+	until  mono.Time
 }
 
 func (g *gilbert) lost(at mono.Time) bool {

@@ -114,15 +114,6 @@ func (p *plainIK) run(initiatorStatic, responderStatic, initiatorEphemeral, resp
 	return msg1, msg2, k1, k2
 }
 
-func unhex(t *testing.T, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // A published vector (the one with payloads in flynn/noise's vectors.txt) holds
 // the judge itself to account.
 func TestThePlainImplementationMeetsThePublishedVector(t *testing.T) {

@@ -67,7 +67,7 @@ func TestPool(t *testing.T) {
 	if b := p.Get(70); &a[0] != &b[0] {
 		t.Error("a buffer was not used again")
 	}
-	p.Put(make([]byte, 100, 100)) // not one of its own
+	p.Put(make([]byte, 100)) // not one of its own
 	for range 2 * spare / 9216 {
 		p.Put(make([]byte, 9216))
 	}
