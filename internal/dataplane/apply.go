@@ -218,7 +218,7 @@ func (b *builder) groups() {
 	for _, sg := range b.plan.snap.EndpointGroups {
 		g := &group{
 			EndpointGroup: sg, text: sg.Name, name: session.NameOf(sg.Name),
-			pop: b.labelOf(sg.PoP), egress: sg.EgressIP.Bind, last: map[netip.Addr]callee{}, health: map[netip.Addr]endpointHealth{},
+			pop: b.labelOf(sg.PoP), egress: sg.EgressIP.Bind, last: map[netip.Addr]callee{}, health: map[netip.Addr]endpointHealth{}, wasLost: map[netip.Addr]bool{},
 		}
 		for _, c := range sg.Initiate {
 			g.calls = append(g.calls, call{c.Endpoint, callee{
@@ -306,6 +306,7 @@ func (b *builder) commit() {
 	}
 	b.sessions()
 	e.countAllowances()
+	e.replanned, e.healthAt = true, b.now
 	for _, s := range e.sockets {
 		if !b.want[s] && s.egress <= 0 {
 			e.closeSocket(s)

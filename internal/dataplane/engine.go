@@ -102,6 +102,7 @@ type Engine struct {
 	healthAt                   mono.Time
 	healthBase                 int64 // what makes an instant a Health frame's sequence number
 	healthBuf                  []byte
+	replanned                  bool // failover has not looked at the plan yet
 	linksBuf                   []byte
 	predictor                  *route.Predictor
 	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first

@@ -111,13 +111,16 @@ func (e *Engine) lastLost(now mono.Time, l *listener, client netip.Addr) (*group
 	return nil, netip.Addr{}, false
 }
 
-// failover acts on what is known of endpoints: it closes the sessions of clients
-// that have a better place, and notes where nothing is left.
+// failover acts on what is known of endpoints, when that has changed: it closes
+// the sessions of clients that have a better place, and notes where nothing is left.
 func (e *Engine) failover(now mono.Time) {
-	any := false
+	if !e.lossChanged(now) {
+		return
+	}
+	move := false
 	for _, l := range e.plan.listeners {
 		some, all := e.lostOf(now, l)
-		any = any || some
+		move = move || some && !all
 		switch {
 		case !all:
 			if l.lostSince != 0 {
@@ -129,9 +132,23 @@ func (e *Engine) failover(now mono.Time) {
 			e.cfg.Log.Warn("every endpoint is lost; traffic goes on to the last", "listener", l.text)
 		}
 	}
-	if any {
+	if move {
 		e.moveClients(now)
 	}
+}
+
+// lossChanged reports whether an endpoint was lost, or is no longer, or the plan
+// has changed, since it was last asked.
+func (e *Engine) lossChanged(now mono.Time) (changed bool) {
+	changed, e.replanned = e.replanned, false
+	for _, g := range e.plan.groups {
+		for _, ep := range g.Endpoints {
+			if lost := e.lost(now, g, ep.Address); lost != g.wasLost[ep.Address] {
+				g.wasLost[ep.Address], changed = lost, true
+			}
+		}
+	}
+	return changed
 }
 
 // lostOf reports whether any of a listener's endpoints is lost, and whether all

@@ -48,17 +48,14 @@ func (e *Engine) SetEndpointHealth(now mono.Time, groupName string, endpoint net
 	if e.plan == nil {
 		return fmt.Errorf("health of %v: no snapshot was applied yet", endpoint)
 	}
-	for _, g := range e.plan.groups {
-		if g.text != groupName || g.pop != e.plan.self || !g.lists(endpoint) {
-			continue
-		}
-		if g.learn(now, endpoint, endpointHealth{up: up, rtt: rtt}) {
-			e.cfg.Log.Info("endpoint health changed", "endpoint_group", g.text, "endpoint", endpoint, "up", up)
-			e.dueHealth(now)
-		}
-		return nil
+	g := e.plan.groups[session.NameOf(groupName)]
+	if g == nil || g.pop != e.plan.self || !g.lists(endpoint) {
+		return fmt.Errorf("health of %v: endpoint group %q does not leave here, or does not have it", endpoint, groupName)
 	}
-	return fmt.Errorf("health of %v: endpoint group %q does not leave here, or does not have it", endpoint, groupName)
+	if g.learn(now, endpoint, endpointHealth{up: up, rtt: rtt}) {
+		e.dueHealth(now)
+	}
+	return nil
 }
 
 // learn takes in what was said of an endpoint and reports whether it is news.
@@ -170,16 +167,15 @@ func (e *Engine) hearHealth(now mono.Time, h *frame.Header, b []byte) {
 			break
 		}
 		b = rest
-		for _, g := range e.plan.groups {
-			if uint64(g.name) != one.Group || g.pop != h.Origin || g.pop == e.plan.self || !g.lists(one.Address) {
-				continue
-			}
-			if old, known := g.health[one.Address]; known && h.Session <= old.seq && now.Sub(old.at) <= healthAge {
-				continue // overtaken by a newer one
-			}
-			if g.learn(now, one.Address, endpointHealth{up: one.Up, rtt: one.RTT, seq: h.Session}) {
-				news = true
-			}
+		g := e.plan.groups[session.Name(one.Group)]
+		if g == nil || g.pop != h.Origin || g.pop == e.plan.self || !g.lists(one.Address) {
+			continue
+		}
+		if old, known := g.health[one.Address]; known && h.Session <= old.seq && now.Sub(old.at) <= healthAge {
+			continue // overtaken by a newer one
+		}
+		if g.learn(now, one.Address, endpointHealth{up: one.Up, rtt: one.RTT, seq: h.Session}) {
+			news = true
 		}
 	}
 	if news {

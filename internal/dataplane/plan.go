@@ -108,8 +108,9 @@ type group struct {
 	calls  []call
 	last   map[netip.Addr]callee // by endpoint: the client that last belonged to it
 
-	health map[netip.Addr]endpointHealth // what is known of the endpoints; health.go
-	reach  reach
+	health  map[netip.Addr]endpointHealth // what is known of the endpoints; health.go
+	reach   reach
+	wasLost map[netip.Addr]bool // when failover was last thought of
 }
 
 // call is a configured right of an endpoint to begin.

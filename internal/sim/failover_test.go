@@ -247,6 +247,39 @@ func TestWhenEverythingIsDownTrafficGoesOnToTheLastEndpoint(t *testing.T) {
 	}
 }
 
+func TestANewEndpointEndsTheAlarmAndGetsTheClients(t *testing.T) {
+	w := newChoice(t)
+	first := w.only(time.Second)
+	for _, a := range []netip.Addr{addrSpare, w.other(first), first} {
+		w.tell(a, false)
+	}
+	if len(w.alarms()) != 1 {
+		t.Fatalf("alarms %+v", w.alarms())
+	}
+	fresh := netip.MustParseAddr("198.19.1.9")
+	h := w.Host(netip.AddrPortFrom(fresh, 500), netip.AddrPortFrom(fresh, 4500))
+	h.Receive = func(from, to netip.AddrPort, data []byte) {
+		w.got = append(w.got, to)
+		h.Send(to, from, data)
+	}
+	for _, p := range w.pops {
+		s := p.Snapshot
+		s.EndpointGroups = slices.Clone(s.EndpointGroups)
+		g := &s.EndpointGroups[0]
+		g.Endpoints = append(slices.Clone(g.Endpoints), snapshot.Endpoint{Address: fresh})
+		if err := p.Apply(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Run(200 * time.Millisecond)
+	if len(w.alarms()) != 0 {
+		t.Errorf("alarms %+v with an endpoint nobody has spoken ill of", w.alarms())
+	}
+	if now := w.only(time.Second); now != fresh {
+		t.Errorf("the client is at %v", now)
+	}
+}
+
 func TestWhatAnEgressSaidIsForgottenWhenItFallsSilent(t *testing.T) {
 	w := newChoice(t)
 	w.tell(addrEndpoint, false)
