@@ -168,7 +168,7 @@ func (b *builder) segments() error {
 		} else {
 			s, err := segment.New(segment.Config{
 				Name: p.Name, Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label,
-				Incarnation: b.e.incarnation, Capabilities: capabilities, Repair: p.Repair, Log: b.e.cfg.Log,
+				Incarnation: b.e.cfg.Random(), Capabilities: capabilities, Repair: p.Repair, Log: b.e.cfg.Log,
 			}, b.e)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("peers[%d]: %w", i, err))
@@ -285,6 +285,7 @@ func (b *builder) commit() {
 			Label: uint16(b.plan.self), Incarnation: e.incarnation,
 		}, e.isNeighbour, e.newIndex, segment.Entropy)
 	}
+	e.responder.SetIncarnations(func(k keys.PublicKey) uint64 { return e.plan.byKey[k].segment.Incarnation() })
 	e.responder.SetRate(b.plan.snap.Limits.HandshakesPerSec)
 	for _, s := range e.sockets {
 		s.listener, s.fixed = b.listening[s], b.fixed[s]

@@ -81,7 +81,7 @@ type Config struct {
 	Peer         keys.PublicKey
 	Label        snapshot.Label // ours
 	PeerLabel    snapshot.Label
-	Incarnation  uint64 // of this process
+	Incarnation  uint64 // of this Segment: what it knows begins with it
 	Capabilities uint32
 	Repair       snapshot.Repair
 	Log          *slog.Logger
@@ -186,6 +186,9 @@ func (s *Segment) PeerLabel() snapshot.Label { return s.cfg.PeerLabel }
 
 // Peer is the peer's static key.
 func (s *Segment) Peer() keys.PublicKey { return s.cfg.Peer }
+
+// Incarnation is the one it was made with, which the Responder must tell the peer, too.
+func (s *Segment) Incarnation() uint64 { return s.cfg.Incarnation }
 
 // Ready reports whether frames can be sent: there are keys and a wire.
 func (s *Segment) Ready() bool { return s.sending != nil && len(s.wires) > 0 }

@@ -73,8 +73,8 @@ type Hello struct {
 	Capabilities uint32
 	// Label names this PoP in overlay headers.
 	Label uint16
-	// Incarnation is a number drawn at random by each start of the process, so
-	// that a peer can tell a restart.
+	// Incarnation is a number drawn at random by each start of the process, or of
+	// what it keeps for this peer, so that a peer can tell a restart.
 	Incarnation uint64
 	// Sequence grows with each initiation of one incarnation, whichever
 	// segment it is for (the process's monotonic clock does); by it the

@@ -50,6 +50,8 @@ type Responder struct {
 	allow    func(keys.PublicKey) bool
 	newIndex func() uint32
 	rng      io.Reader
+	// incarnation tells each peer's segment's; nil: all have hello's.
+	incarnation func(keys.PublicKey) uint64
 
 	mac1      *mac // of datagrams to us
 	sealer    cipher.AEAD
@@ -78,6 +80,11 @@ func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey)
 		lives: make(lives),
 	}
 }
+
+// SetIncarnations lets each peer be told an incarnation of its own instead of the
+// hello's, for when what is kept for one peer begins anew without the process.
+// It must be the one that our Initiations to that peer carry. of is asked for listed peers.
+func (r *Responder) SetIncarnations(of func(peer keys.PublicKey) uint64) { r.incarnation = of }
 
 // SetRate sets how many handshakes a second anybody may ask for before a cookie
 // is demanded; 0 means 50.
@@ -178,13 +185,17 @@ func (r *Responder) answer(body []byte) (reply []byte, k *Keys, reason Reason) {
 	}
 	k = &Keys{Peer: peer, PeerHello: said.hello, PeerIndex: indexOf(body)}
 	var ok bool
-	if k.Version, k.Capabilities, ok = agree(r.hello, said.hello); !ok {
-		reply, _, _ := r.write(state, peer, k.PeerIndex, payload{hello: r.hello})
+	hello := r.hello
+	if r.incarnation != nil {
+		hello.Incarnation = r.incarnation(peer)
+	}
+	if k.Version, k.Capabilities, ok = agree(hello, said.hello); !ok {
+		reply, _, _ := r.write(state, peer, k.PeerIndex, payload{hello: hello})
 		return reply, nil, WrongVersion
 	}
 	r.handedOut++
 	k.LocalIndex, k.order = r.newIndex(), r.handedOut
-	reply, receive, send := r.write(state, peer, k.PeerIndex, payload{hello: r.hello, index: k.LocalIndex, hasIndex: true})
+	reply, receive, send := r.write(state, peer, k.PeerIndex, payload{hello: hello, index: k.LocalIndex, hasIndex: true})
 	if reply == nil {
 		return nil, nil, Failed
 	}
