@@ -89,6 +89,7 @@ divides by what the source packets alone would have cost so.`,
 	f.Float64Var(&o.Residual, "residual", o.Residual, "share of packets that may stay lost: what is aimed at, and the bound is for")
 	f.Float64Var(&o.stepTo, "step", 0, "change the random loss to this in the middle of the run")
 	f.DurationVar(&o.stepAt, "step-at", 0, "when (default: half-way)")
+	f.StringVar(&o.Cross, "cross", "", "a TCP flow beside ours on the first wire: cubic or bbr")
 	f.BoolVar(&o.grid, "grid", false, "run the whole grid beside the baselines")
 	f.StringVar(&o.gridOnly, "only", "", "with --grid: only cells whose name contains this")
 	f.Float64Var(&o.gridScale, "scale", 1, "with --grid: times the usual number of packets")

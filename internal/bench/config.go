@@ -33,6 +33,7 @@ type Config struct {
 	Cap         float64       `json:"overhead_cap"`
 	Residual    float64       `json:"residual_target"`
 	Cross       string        `json:"cross,omitempty"` // a TCP flow beside ours: cubic or bbr
+	Outage      *Outage       `json:"outage,omitempty"`
 	Step        *Step         `json:"step,omitempty"`
 
 	Tune repair.Tune `json:"-"`
@@ -42,6 +43,12 @@ type Config struct {
 type Step struct {
 	At   time.Duration `json:"at_ns"`
 	Loss float64       `json:"loss"`
+}
+
+// Outage takes the first wire down, both ways, in the middle of a run.
+type Outage struct {
+	At  time.Duration `json:"at_ns"`
+	For time.Duration `json:"for_ns"`
 }
 
 // Scheme is what repairs: the real code, or a baseline.

@@ -28,6 +28,7 @@ func RunContext(ctx context.Context, c Config, progress func(share float64)) (*R
 		return nil, err
 	}
 	c.ModeName = c.Mode.String()
+	c.Budget = Budget{Extra: c.budget(), Factor: 0}
 	started := time.Now()
 	r, err := newRun(c)
 	if err != nil {
@@ -151,6 +152,11 @@ func codecOf(name string) (code.Codec, error) {
 func (r *run) traffic() error {
 	gap := time.Duration(float64(time.Second) / r.cfg.Rate)
 	begin := r.sim.now.Add(10 * time.Millisecond)
+	if o := r.cfg.Outage; o != nil {
+		for i := range r.sim.side {
+			r.sim.side[i].links[0].Follow(weather.Schedule{Steps: []weather.Step{{At: begin.Sub(r.sim.now) + o.At, Outage: o.For}}})
+		}
+	}
 	if s := r.cfg.Step; s != nil {
 		r.step = begin.Add(s.At)
 	}

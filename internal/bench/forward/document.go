@@ -31,17 +31,87 @@ func replaceSection(page, text string) string {
 			return before + section + after
 		}
 	}
-	if page != "" && !strings.HasSuffix(page, "\n") {
-		page += "\n"
-	}
 	if page != "" {
-		page += "\n"
+		page = strings.TrimRight(page, "\n") + "\n\n"
 	}
 	return page + section + "\n"
 }
 
+const aboutBegin = `## Forwarding: CPU time per packet
+
+What it costs a machine to pass a packet on: beside the kernel's own NAT, nginx and
+a proxy written with plain Go sockets, in the same minutes on the same core. Renew it with
+` + "`make bench`" + ` (as root; it takes about two minutes), or look closer with ` + "`causeway bench forward --help`" + `.
+
+`
+
+const aboutMethod = `
+**The rows.** *nft*: DNAT and SNAT with connection tracking. *go-sockets*: one socket and one
+goroutine per client, a packet per system call. *nginx*: the stream module, one process.
+*one-box*: a PoP that is ingress and egress at once, nothing sealed. *sealed-ingress*, *-egress*: the two
+PoPs of a crossing, each by itself, with repair on as by default; *-crossing*: both together. *sealed-relay*: the PoP
+in the middle of three; *sealed-over-relay*: all three. PoPs are real ` + "`causeway pop`" + ` processes.
+
+**How it is measured.** Each contender has a line of its own: a generator, one to three boxes, a sink, in network
+namespaces joined by veth cables. Packets are ESP in UDP, every client with an address and a tunnel of its own,
+the clients taking turns packet by packet; checksums are left to the device, as a network card does. Nothing joins
+packets before the first box. All of a line runs on one core, generator and sink as well, with up to
+2,048 packets on their way: so the boxes always have work, nothing is woken across cores (in a virtual machine
+that costs more than a packet), and nothing is lost.
+
+**What is counted.** The scheduler's own nanoseconds (schedstat) of the box's processes and of the kernel
+threads that receive on its devices (threaded NAPI: all that would be softirq), divided by the
+packets that reached the sink. Sending is paid by who sends, in both. The generator's thread, which also empties the
+sink, is accounted apart. What is left to chance: timer interrupts and the machine's other programs
+disturb caches and are charged to whom they hit, alike for all; a round trip through all contenders takes seconds, so that each
+ratio compares neighbours in time. The spread of the ratios over the rounds, in the table, is the error.
+Absolute numbers vary by a third with what else the machine does; the ratios by some 5 %.
+
+**The generator is not the bottleneck**: boxes are measured by CPU time, not by rate, and while a packet waits
+for the generator's turn it costs nobody anything. The rate column is that of the whole line on one core.
+
+Egress sockets are one per port of the egress IP. Here all clients have the same port and the same
+endpoint, so each has a socket of its own on the way out, which is the worst case for *one-box* and
+*sealed-egress*: a batch is cut into as many system calls as there are clients in it.
+`
+
 func (r *Result) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "TODO")
+	b.WriteString(aboutBegin)
+	fmt.Fprintf(&b, "Measured %s: %s, %d cores, Linux %s, %s; %d rounds of %s each, medians; other programs used %.0f %% of the machine meanwhile.\n",
+		r.Measured, r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Go, r.Rounds, r.Length, 100*r.Machine.Elsewhere)
+	if r.Software {
+		b.WriteString("Devices do not cut joined datagrams; the kernel does.\n")
+	} else {
+		b.WriteString("Devices cut joined datagrams themselves (UDP segmentation offload), as many cards and virtio do; `--software-segmentation` measures those that do not.\n")
+	}
+	for _, m := range r.Missing {
+		fmt.Fprintf(&b, "Left out: %s.\n", m)
+	}
+	for _, size := range r.sizes() {
+		r.markdownTable(&b, size)
+	}
+	b.WriteString(aboutMethod)
 	return b.String()
+}
+
+func (r *Result) sizes() (list []int) {
+	seen := map[int]bool{}
+	for _, row := range r.Rows {
+		if !seen[row.Size] {
+			seen[row.Size] = true
+			list = append(list, row.Size)
+		}
+	}
+	return list
+}
+
+func (r *Result) markdownTable(b *strings.Builder, size int) {
+	fmt.Fprintf(b, "\n| %d bytes | flows | CPU ns per packet | of it program | receiving | × nft (lowest–highest) | kpps |\n|---|--:|--:|--:|--:|--:|--:|\n", size)
+	for _, row := range r.Rows {
+		if row.Size == size {
+			fmt.Fprintf(b, "| %s | %d | %.0f | %.0f | %.0f | **%.2f** (%.2f–%.2f) | %.0f |\n",
+				row.Name, row.Flows, row.CPU, row.Process, row.NAPI, row.Ratio, row.Lowest, row.Highest, row.Rate/1000)
+		}
+	}
 }

@@ -42,3 +42,16 @@ func TestCountsOutsideTheBoundsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkMemory(b *testing.B) {
+	for b.Loop() {
+		results, err := Measure(100_000)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range results {
+			b.ReportMetric(r.PerEach, r.Role+"-bytes/session")
+			b.ReportMetric(float64(r.Heap)/1e6, r.Role+"-MB/100k")
+		}
+	}
+}

@@ -243,7 +243,7 @@ func (e *Endpoint) sendSpread(now mono.Time, s *sender, p *spread, out Out) bool
 	}
 	p.coded = true
 	p.turn++
-	return e.sendSpan(now, s, span, e.usableAt(p.turn), out)
+	return e.sendSpan(now, s, span, e.repairWire(p.turn), out)
 }
 
 // spreadDue is when tickSpreads has something to do.

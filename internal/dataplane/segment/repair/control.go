@@ -22,6 +22,7 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 	s.lastRounds -= s.lastRounds * lastRoundsDecay
 	e.purse.source(len(symbol))
 
+	e.probe(now, s, out)
 	wire := e.nextWire()
 	b := append(e.beginStamped(now, byte(kindSource+int(s.id))), byte(seq>>16), byte(seq>>8), byte(seq))
 	n := e.transmit(now, wire, append(b, symbol...), out)
@@ -120,7 +121,7 @@ func (e *Endpoint) sendRepair(now mono.Time, s *sender, out Out) bool {
 		from = s.next - code.MaxSpan
 	}
 	e.turn++
-	wire := e.usableAt(e.turn)
+	wire := e.repairWire(e.turn)
 	if !e.sendSpan(now, s, code.Range(from, int(s.next-from)), wire, out) {
 		return false
 	}
@@ -396,7 +397,7 @@ const (
 // that what a lost packet costs altogether decides, and where loss is rare more may
 // be spent on each.
 func burstPrice(loss float64) float64 {
-	return min(max(34*math.Pow(0.2/max(loss, 1e-3), 1.7), 8), 1500)
+	return min(max(45*math.Pow(0.2/max(loss, 1e-3), 1.7), 8), 1500)
 }
 
 // delayPrice is how many symbols it is worth that a round succeeds which is not the last.
@@ -442,7 +443,7 @@ func (e *Endpoint) sendClosing(now mono.Time, s *sender, from, upTo uint32, m in
 	}
 	for ; m > 0 && e.purse.afford(0); m-- {
 		e.turn++
-		if !e.sendSpan(now, s, span, e.usableAt(e.turn), out) {
+		if !e.sendSpan(now, s, span, e.repairWire(e.turn), out) {
 			return
 		}
 	}
@@ -455,7 +456,7 @@ func (e *Endpoint) resend(now mono.Time, s *sender, seq uint32, out Out) {
 		return
 	}
 	e.turn++
-	wire := e.usableAt(e.turn)
+	wire := e.repairWire(e.turn)
 	e.purse.spend(len(symbol))
 	s.resent++
 	e.stats.Sent.Repairs++

@@ -55,6 +55,11 @@ type wireState struct {
 	loss   lossMeter
 	heard  arrivals // what came over the peer's wire of this number
 
+	suspect   bool      // it seems dead
+	doubt     bool      // it may be
+	suspectAt uint64    // number of the next datagram then
+	probed    mono.Time // when something was last sent over it all the same
+
 	packets, bytes uint64
 }
 

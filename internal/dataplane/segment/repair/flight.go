@@ -141,3 +141,26 @@ func (f *flight) forget(t mono.Time) {
 		f.open++
 	}
 }
+
+// overdue returns how many datagrams after the newest that arrived were sent before
+// made, counted up to most, and over what time.
+func (f *flight) overdue(made mono.Time, most int) (run int, span time.Duration) {
+	first := max(f.high, f.open)
+	var last mono.Time
+	for n := first; n < f.next; n++ {
+		at := f.ring[n&f.mask()].at
+		if at >= made {
+			break
+		}
+		run++
+		last = at
+		if run >= most {
+			last = max(last, made)
+			break
+		}
+	}
+	if run == 0 {
+		return 0, 0
+	}
+	return run, last.Sub(f.ring[first&f.mask()].at)
+}

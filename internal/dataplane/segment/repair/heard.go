@@ -8,10 +8,11 @@ import (
 
 // arrivals is what came over one of the peer's wires, by wire number.
 type arrivals struct {
-	any  bool
-	high uint64
-	bits [arrivalWindow / 64]uint64 // by number
-	at64 [64]mono.Time              // when the newest 64 came, by number
+	any    bool
+	high   uint64
+	bits   [arrivalWindow / 64]uint64 // by number
+	latest mono.Time                  // when the latest datagram came
+	at64   [64]mono.Time              // when the newest 64 came, by number
 
 	reorder   time.Duration // how late packets have come out of order, lately
 	reorderAt mono.Time
@@ -27,6 +28,7 @@ const arrivalWindow = 1024
 
 // take notes number low.
 func (a *arrivals) take(now mono.Time, low uint16) {
+	a.latest = now
 	if !a.any {
 		a.any, a.high = true, uint64(low)
 		a.set(a.high)

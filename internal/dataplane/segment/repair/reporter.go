@@ -148,7 +148,7 @@ func (e *Endpoint) sendReport(now mono.Time, out Out) {
 	}
 	b := e.appendReport(now, e.begin(kindReport))
 	e.stats.Sent.Reports++
-	e.transmit(now, e.quietWire(), b, out)
+	e.transmit(now, e.reportWire(now), b, out)
 }
 
 // appendReport writes a report and notes that it is on its way.
@@ -271,6 +271,7 @@ func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
 	for id := range e.wires {
 		e.wires[id].flight.forget(now.Add(-2*e.rtt.smooth - time.Second))
 	}
+	e.suspect(now)
 	e.purse.gov.pace(e.rtt.smooth)
 	e.purse.gov.judge(now, e.rtt.smooth, e.rtt.queueThere)
 	for id := range r.streams {

@@ -3,20 +3,71 @@ package repair
 import (
 	"math"
 	"time"
+
+	"causeway/internal/mono"
 )
 
-// rank lists the wires to send on, best first: those that are up, or all that are
-// known when none is.
+// rank lists the wires to send on: those that are up and not suspected, else those
+// that are up, else all that are known.
 func (e *Endpoint) rank() {
-	e.usable = e.usable[:0]
-	for pass := range 2 {
+	for pass := range 3 {
+		e.usable = e.usable[:0]
 		for id := range e.wires {
-			if w := &e.wires[id]; w.known && (w.up || pass == 1) {
+			if w := &e.wires[id]; w.known && (pass == 2 || w.up && (pass == 1 || !w.suspect)) {
 				e.usable = append(e.usable, uint8(id))
 			}
 		}
 		if len(e.usable) > 0 {
 			return
+		}
+	}
+}
+
+// A wire is suspected of being dead when this many datagrams in a row, sent over
+// that long at least, ought to have arrived and have not. Nothing is lost by doing
+// without it until one of the probes sent over it arrives.
+const (
+	suspectRun   = 8
+	suspectAfter = 100 * time.Millisecond
+	suspectLater = 180 * time.Millisecond // where bad spells last
+	probeEvery   = 20 * time.Millisecond
+
+	// A wire is in doubt before that, and gets no repairs while there are others.
+	doubtRun   = 5
+	doubtAfter = 12 * time.Millisecond
+)
+
+// suspect looks for wires that have fallen silent.
+func (e *Endpoint) suspect(now mono.Time) {
+	made := now.Add(-e.rtt.smooth - 4*e.rtt.variance - 2*time.Millisecond - e.reorderGuard())
+	changed := false
+	for id := range e.wires {
+		w := &e.wires[id]
+		if !w.known {
+			continue
+		}
+		run, span := w.flight.overdue(made, suspectRun)
+		w.doubt = w.suspect || run >= doubtRun && span >= max(3*w.loss.burstiness().lasting, doubtAfter)
+		patience := min(max(6*w.loss.burstiness().lasting, suspectAfter), suspectLater)
+		dead := run >= suspectRun && span >= patience || w.suspect && w.flight.high <= w.suspectAt
+		if dead != w.suspect {
+			w.suspect, w.suspectAt, changed = dead, w.flight.next, true
+		}
+	}
+	if changed {
+		e.rank()
+	}
+}
+
+// probe sends something over suspected wires from time to time.
+func (e *Endpoint) probe(now mono.Time, s *sender, out Out) {
+	for id := range e.wires {
+		w := &e.wires[id]
+		if w.suspect && w.known && now.Sub(w.probed) >= probeEvery {
+			w.probed = now
+			b := appendBeat(e.begin(kindBeat), []streamNext{{s.id, s.next}})
+			e.stats.Sent.Beats++
+			e.transmit(now, uint8(id), b, out)
 		}
 	}
 }
@@ -29,6 +80,16 @@ func (e *Endpoint) nextWire() uint8 {
 	}
 	e.turn++
 	return e.usable[e.turn%len(e.usable)]
+}
+
+// repairWire is the i-th wire in turn of those that repairs are sent over.
+func (e *Endpoint) repairWire(i int) uint8 {
+	for k := range e.usable {
+		if id := e.usableAt(i + k); !e.wires[id].doubt {
+			return id
+		}
+	}
+	return e.usableAt(i)
 }
 
 // otherWire is the wire for something that repairs what went over wire.
@@ -44,16 +105,27 @@ func (e *Endpoint) otherWire(wire uint8) uint8 {
 	return e.usable[0]
 }
 
-// quietWire is the wire with the least loss: for reports.
-func (e *Endpoint) quietWire() uint8 {
-	best, bestLoss := e.usable[0], 2.0
-	for _, id := range e.usable {
-		if p, _ := e.wires[id].loss.mean(); p < bestLoss {
-			best, bestLoss = id, p
+// reportWire is the wire for the next report: in turn, so that a wire that died
+// unnoticed takes every other one only, but none over which nothing has been heard
+// lately while something has over another.
+func (e *Endpoint) reportWire(now mono.Time) uint8 {
+	heard := func(id uint8) bool {
+		a := &e.wires[id].heard
+		return a.any && now.Sub(a.latest) < heardWithin
+	}
+	for range e.usable {
+		e.turn++
+		if id := e.usableAt(e.turn); heard(id) {
+			return id
 		}
 	}
-	return best
+	e.turn++
+	return e.usableAt(e.turn)
 }
+
+// heardWithin is how long ago something must have come over a wire for it to count
+// as working.
+const heardWithin = 100 * time.Millisecond
 
 // lossOf is the loss expected on a wire.
 func (e *Endpoint) lossOf(wire uint8) float64 {
@@ -142,7 +214,7 @@ func repeats(loss float64) int {
 
 // burstAge is which part of what the budget has beyond a round trip may pass before
 // a burst is told: the rest is for spreading repairs.
-const burstAge = 0.3
+const burstAge = 0.4
 
 // shareEnough is how many symbols should share a round if the budget allows.
 const shareEnough = 40
