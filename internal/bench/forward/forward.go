@@ -35,8 +35,8 @@ type Options struct {
 	Sizes  []int         // UDP payloads, bytes; 64, 256, 1400
 	Flows  []int         // clients that send in turn; 1, 64
 	Only   []string      // names of contenders; all that this machine has
-	Rounds int           // 5
-	Length time.Duration // of one measurement; 500 ms
+	Rounds int           // 9
+	Length time.Duration // of one measurement; 250 ms
 	Exe    string        // the causeway program that runs as PoP and as mirror; this one
 	// Against is another build of it to run beside: rows with "/against" are its.
 	Against string
@@ -55,10 +55,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.Flows = []int{1, 64}
 	}
 	if o.Rounds == 0 {
-		o.Rounds = 5
+		o.Rounds = 9
 	}
 	if o.Length == 0 {
-		o.Length = 500 * time.Millisecond
+		o.Length = 250 * time.Millisecond
 	}
 	if o.Window == (netbench.Window{}) {
 		o.Window = netbench.DefaultWindow
