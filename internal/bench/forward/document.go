@@ -31,10 +31,10 @@ func replaceSection(page, text string) string {
 			return before + section + after
 		}
 	}
-	if page != "" {
-		page = strings.TrimRight(page, "\n") + "\n\n"
+	if page == "" {
+		page = "# Benchmarks"
 	}
-	return page + section + "\n"
+	return strings.TrimRight(page, "\n") + "\n\n" + section + "\n"
 }
 
 const aboutBegin = `## Forwarding: CPU time per packet

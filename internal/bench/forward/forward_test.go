@@ -57,7 +57,7 @@ func TestTheJSONHasWhatReadersLookFor(t *testing.T) {
 
 func TestOnlyTheOwnSectionOfThePageIsRenewed(t *testing.T) {
 	for _, c := range []struct{ name, page, want string }{
-		{"an empty page", "", docBegin + "\nnew\n" + docEnd + "\n"},
+		{"an empty page", "", "# Benchmarks\n\n" + docBegin + "\nnew\n" + docEnd + "\n"},
 		{"a page without the section", "# Title\n", "# Title\n\n" + docBegin + "\nnew\n" + docEnd + "\n"},
 		{"a page with it", "a\n" + docBegin + "\nold\n" + docEnd + "\nb\n", "a\n" + docBegin + "\nnew\n" + docEnd + "\nb\n"},
 		{"a section without an end", "a\n" + docBegin + "\nold\n", "a\n" + docBegin + "\nold\n\n" + docBegin + "\nnew\n" + docEnd + "\n"},
