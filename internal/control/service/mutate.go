@@ -19,7 +19,8 @@ const (
 	tokenLife    = 24 * time.Hour   // an idempotency token is remembered
 	maxToken     = 64               // characters
 	attempts     = 12               // at a transaction that others come between
-	storeTimeout = 15 * time.Second // for one attempt
+	storeTimeout = 3 * time.Second  // for one attempt: a leader that died answers never
+	patience     = 15 * time.Second // for all of them
 )
 
 // remembered is what is kept under an idempotency token.
@@ -44,6 +45,8 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 	digest := requestDigest(call, method, request)
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	resolved := map[string]resolution{}
 	for attempt := range attempts {
 		answer, revision, err := once(ctx, s, call, digest, resolved, do)
@@ -53,6 +56,9 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 			continue
 		case errors.Is(err, store.ErrConflict):
 			pause(ctx, attempt)
+			continue
+		case call.Token != "" && resource.CodeOf(err) == resource.CodeUnavailable && ctx.Err() == nil:
+			pause(ctx, attempt) // by its token it is known whether it was done
 			continue
 		case err != nil:
 			return none, s.refusal(method, err)

@@ -38,6 +38,19 @@ func (s *Service) Changes(ctx context.Context, each func(revision int64) error) 
 	return s.changes(ctx, each)
 }
 
+// Restored makes a difference that every controller and agent notices, after
+// the store was restored from a snapshot: revisions that PoPs have seen before
+// are about to be made a second time. It asks no permission.
+func (s *Service) Restored(ctx context.Context) error {
+	t, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	t.touched = true
+	_, err = t.commit()
+	return storeError(err)
+}
+
 func (s *Service) compiled(ctx context.Context) (*Compiled, error) {
 	c, _, err := s.compiledAt(ctx)
 	return c, err

@@ -67,11 +67,13 @@ func OpenEmbedded(ctx context.Context, e Embedded) (_ *Store, err error) {
 		return nil, errors.Join(err, cleanUp())
 	}
 	client := v3client.New(server.Server)
-	return newStore(client, e.Prefix, func() error {
+	s := newStore(client, e.Prefix, func() error {
 		err := client.Close()
 		server.Close()
 		return errors.Join(err, cleanUp())
-	}), nil
+	})
+	s.copy = copyOf(server.Server.Backend())
+	return s, nil
 }
 
 // privateFolder makes folder, or sees that it is its owner's alone.

@@ -14,6 +14,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -37,7 +38,8 @@ type Store struct {
 	prefix string
 	ctx    context.Context // ends with Close
 	end    context.CancelFunc
-	stop   func() error // of what was started with it
+	stop   func() error          // of what was started with it
+	copy   func(io.Writer) error // writes a snapshot; nil: the client does
 	once   sync.Once
 	err    error // of closing
 }
