@@ -145,7 +145,7 @@ var provocations = map[string]struct {
 	"stranger": {nil, func(r *rig) *rigPoP { r.send(stranger, port(r.se.addr, 500), []byte("hello")); return r.se }},
 	"duplicate": {nil,
 		func(r *rig) *rigPoP {
-			for _, seq := range []uint32{1, 2, 2} {
+			for _, seq := range []uint32{1, 2, 3, 4, 5, 6, 6} {
 				r.send(port(clientIP, 4500), port(r.sh.addr, 4500), espPacket(700, seq, 100))
 			}
 			return r.se

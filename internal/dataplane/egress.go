@@ -21,7 +21,7 @@ func (e *Engine) toEndpoint(now mono.Time, s *session.Session, tos uint8, payloa
 	what := ipsec.Peek(payload, ipsec.NATT(s.Endpoint.Port()))
 	e.table.Touch(now, s)
 	if s.IngressPoP != s.EgressPoP { // else fromClient has done so
-		e.observe(now, s, what)
+		what = observe(s, what, &s.GuessToEndpoint)
 		e.prove(now, s, what)
 		s.ToEndpoint.Add(len(payload))
 	}
@@ -42,7 +42,9 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 			return
 		}
 	}
-	e.observe(now, s, what)
+	if s.EgressPoP != s.IngressPoP { // else toClient does so
+		what = observe(s, what, &s.GuessToClient)
+	}
 	if what.Kind == ipsec.ESP && s.Seen&session.SeenPeerESP == 0 {
 		s.Seen |= session.SeenPeerESP
 		e.remember(s)

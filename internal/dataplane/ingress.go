@@ -25,7 +25,7 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 	if !e.admit(now, sock.listener, s, limit.ToEndpoint, what, len(m.Data)) {
 		return
 	}
-	e.observe(now, s, what)
+	what = observe(s, what, &s.GuessToEndpoint)
 	e.prove(now, s, what)
 	e.table.Touch(now, s)
 	s.ToEndpoint.Add(len(m.Data))
@@ -80,7 +80,7 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 		return
 	}
 	what := ipsec.Peek(payload, ipsec.NATT(s.Accelerated.Port()))
-	e.observe(now, s, what)
+	what = observe(s, what, &s.GuessToClient)
 	a := s.Assoc
 	if !a.Proven {
 		e.noteAnswer(a, what)
@@ -159,14 +159,23 @@ func (e *Engine) remember(s *session.Session) {
 	}
 }
 
-// observe notes what kind of traffic a session carries.
-func (e *Engine) observe(_ mono.Time, s *session.Session, what ipsec.Packet) {
+// observe notes what kind of traffic a session carries, and returns the packet as
+// what it is to be taken for. On ports like 4500 any payload has the shape of
+// ESP; it is taken for ESP where there is IKE, or where it is numbered as ESP is.
+// Other UDP would lose packets that seem to come twice.
+func observe(s *session.Session, what ipsec.Packet, guess *session.Guess) ipsec.Packet {
 	switch what.Kind {
 	case ipsec.IKE:
 		s.Seen |= session.SeenIKE
+		s.Assoc.IKE = true
 	case ipsec.ESP:
+		if !s.Assoc.IKE && !guess.ESP(what.SPI, what.Seq) {
+			what.Kind = ipsec.Other
+			break
+		}
 		s.Seen |= session.SeenESP
 	}
+	return what
 }
 
 // send puts one packet of a session on its way to the session's other end.

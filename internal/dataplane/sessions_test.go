@@ -553,3 +553,20 @@ func TestNobodyCanMakeAPoPSendElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// Not everything on a port but 500 is ESP, though anything has the shape of it.
+func TestUDPThatIsNotESPLosesNothing(t *testing.T) {
+	r := newRig(t, nil)
+	client, acc := port(clientIP, 45000), port(r.sh.addr, 4500)
+	same := []byte("E123456789, all of them alike and numbered by nobody")
+	for n := range 200 {
+		out := r.send(client, acc, same)
+		if len(out) != 1 {
+			t.Fatalf("number %d: %d arrived; drops %v %v", n, len(out), r.sh.engine.drops.Map(), r.se.engine.drops.Map())
+		}
+		if out := r.send(out[0].to, out[0].from, same); len(out) != 1 {
+			t.Fatalf("answer %d: %d arrived; drops %v %v", n, len(out), r.sh.engine.drops.Map(), r.se.engine.drops.Map())
+		}
+		r.run(10 * time.Millisecond)
+	}
+}

@@ -68,6 +68,9 @@ type Session struct {
 	LastActive mono.Time
 	Saved      mono.Time // when last written to the store; zero: never
 
+	// What tells ESP from other UDP where there is no IKE, each way.
+	GuessToEndpoint, GuessToClient Guess
+
 	TOS        uint8 // of the newest packet that left here
 	Seen       Seen
 	ToEndpoint Count // packets of this session that this PoP carried, each way
@@ -95,11 +98,36 @@ const (
 	SeenPeerESP // ESP from the endpoint: it has keys with the client
 )
 
+// Guess finds out whether packets that have the shape of ESP are numbered like
+// ESP: most often one more than the one before, never the same for long.
+type Guess struct {
+	spi, seq uint32
+	run      uint8
+}
+
+// guessRun is after how many packets that are numbered so it is believed, guessMost
+// how many count; one that is not takes back as many as are needed.
+const guessRun, guessMost = 4, 32
+
+// ESP takes in the next packet and reports whether it is likely to be ESP.
+func (g *Guess) ESP(spi, seq uint32) bool {
+	const near = 64
+	switch step := int32(seq - g.seq); {
+	case spi != g.spi || step <= -near || step >= near: // a new SPI, or something else
+		g.run -= min(g.run, guessRun)
+	case step != 0: // a packet that comes twice says nothing
+		g.run = min(g.run+1, guessMost)
+	}
+	g.spi, g.seq = spi, seq
+	return g.run >= guessRun
+}
+
 // Association is what one client's sessions towards one endpoint group share.
 type Association struct {
 	Endpoint netip.Addr
 	Proof    ipsec.Proof
 	Proven   bool // the client receives at its address; kept on disk
+	IKE      bool // one of the sessions has carried IKE
 
 	// Until it is proven: exchanges seen (a client's packet after one to it),
 	// since when, and whether one has gone to the client since its last.

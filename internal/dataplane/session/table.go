@@ -404,6 +404,7 @@ func (t *Table) associate(now mono.Time, s *Session) *Association {
 	}
 	a.sessions++
 	a.LastActive = max(a.LastActive, now)
+	a.IKE = a.IKE || s.Seen&SeenIKE != 0
 	return a
 }
 

@@ -260,3 +260,33 @@ func BenchmarkAddAndRemove(b *testing.B) {
 		add(b, table, now, s, false)
 	}
 }
+
+func TestTrafficThatIsNotNumberedLikeESPIsNotTakenForIt(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		packet func(n uint32) (spi, seq uint32)
+		want   bool
+	}{
+		{"ESP", func(n uint32) (uint32, uint32) { return 0xc0ffee, n }, true},
+		{"ESP with gaps and disorder", func(n uint32) (uint32, uint32) { return 0xc0ffee, 3*n ^ 5 }, true},
+		{"ESP whose packets come twice", func(n uint32) (uint32, uint32) { return 0xc0ffee, n / 2 }, true},
+		{"ESP that is rekeyed", func(n uint32) (uint32, uint32) { return 0xc0ffee + n/50, n % 50 }, true},
+		{"QUIC: the connection's name stands where the number would", func(uint32) (uint32, uint32) { return 0x45aabbcc, 0xddeeff00 }, false},
+		{"DNS: the first bytes are random", func(n uint32) (uint32, uint32) { return n * 2654435761, 0x00010000 }, false},
+		{"RTP: both words change", func(n uint32) (uint32, uint32) { return 0x80600000 + n, 160 * n }, false},
+		{"noise", func(n uint32) (uint32, uint32) { return n * 2654435761, n * 2246822519 }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var g Guess
+			hits := 0
+			for n := range uint32(1000) {
+				if g.ESP(c.packet(n)) {
+					hits++
+				}
+			}
+			if c.want && hits < 980 || !c.want && hits > 0 {
+				t.Errorf("%d of 1000 packets were taken for ESP", hits)
+			}
+		})
+	}
+}
