@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"causeway/internal/control/auth"
+	"causeway/internal/control/store"
 	"causeway/internal/control/store/memstore"
 	"causeway/internal/resource"
 )
@@ -147,3 +149,16 @@ func group(name, listener, region string, endpoints ...string) resource.Endpoint
 	}
 	return g
 }
+
+// day is a day of a test's clock.
+const day = 24 * time.Hour
+
+var everything = store.Range{}
+
+func cancelled() (context.Context, context.CancelFunc) {
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	return over, cancel
+}
+
+func containsSecret(value []byte, secret string) bool { return bytes.Contains(value, []byte(secret)) }
