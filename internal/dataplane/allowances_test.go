@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/udpio"
 	"causeway/internal/snapshot"
 )
@@ -37,6 +38,30 @@ func TestAllowancesAllocateNothing(t *testing.T) {
 				t.Errorf("drops %v", p.ingress.drops.Map())
 			}
 		})
+	}
+}
+
+// While a way changes, ESP comes over two. What the client does not get twice is
+// not charged twice.
+func TestASecondCopyIsNotCharged(t *testing.T) {
+	p := newPair(t, snapshot.Balanced)
+	p.held(t, snapshot.Allowance{Rate: 1_000_000}, snapshot.Allowance{Rate: 1_000_000})
+	batch, seq := clientBatch(p, 32, 1000), uint32(0)
+	p.cross(batch, &seq)
+	s := p.ingress.table.ByFlow(1, p.client, netip.MustParseAddrPort("203.0.113.10:4500"))
+	for i := range uint32(10) {
+		packet := make([]byte, 1000)
+		binary.BigEndian.PutUint32(packet, 4711)
+		binary.BigEndian.PutUint32(packet[4:], i+1)
+		for range 3 {
+			p.ingress.toClient(p.now, s, 0, packet, false)
+		}
+		p.ingress.Flush(p.now)
+	}
+	lane := &p.ingress.plan.allowances["basic"].Lanes[limit.ToClient]
+	copies := p.ingress.drops[DropDuplicate] // those of the first packets pass: an SPI must be believed first
+	if copies < 10 || lane.Passed.Packets != 30-copies || lane.Passed.Bytes != 1000*(30-copies) {
+		t.Errorf("%+v passed, drops %v", lane.Passed, p.ingress.drops.Map())
 	}
 }
 

@@ -95,7 +95,11 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 	e.table.Touch(now, s)
 	s.ToClient.Add(len(payload))
 	s.TOS = tos
+	copies := e.drops[DropDuplicate]
 	e.leave(now, s, sock, s.Client, what, payload, stable)
+	if e.drops[DropDuplicate] != copies { // came over a second way, and did not leave: costs the customer nothing
+		limit.Refund(sock.listener.heldTo(s.Group), limit.ToClient, len(payload))
+	}
 }
 
 // confirm marks that the endpoint has answered. What anyone can make it do under

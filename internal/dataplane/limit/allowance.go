@@ -65,6 +65,17 @@ func Admit(now mono.Time, all []*Allowance, d Direction, n int, urgent bool) boo
 	return true
 }
 
+// Refund undoes an Admit that has just let a packet pass which then did not leave.
+func Refund(all []*Allowance, d Direction, n int) {
+	for _, a := range all {
+		l := &a.Lanes[d]
+		l.Give(n)
+		l.Meter.Take(n)
+		l.Passed.Packets--
+		l.Passed.Bytes -= uint64(n)
+	}
+}
+
 // FirstFull returns the first allowance that has no room for another session, nil
 // when all have.
 func FirstFull(all []*Allowance) *Allowance {

@@ -64,6 +64,13 @@ func (b *Bucket) Take(n int) {
 	}
 }
 
+// Give gives n bytes back that were taken for a packet which did not pass after all.
+func (b *Bucket) Give(n int) {
+	if b.rate != 0 {
+		b.level = min(b.burst, b.level+float64(n))
+	}
+}
+
 // fill adds what has come in since the last look. Time that goes back adds nothing.
 func (b *Bucket) fill(now mono.Time) {
 	if now <= b.at {

@@ -198,6 +198,23 @@ func TestAdmitChargesAllOrNone(t *testing.T) {
 	}
 }
 
+func TestARefundLeavesNoTrace(t *testing.T) {
+	a := &Allowance{}
+	a.Set(start, 1_000_000, 64<<10, 0)
+	all := []*Allowance{a, {}}
+	Admit(start, all, ToClient, 1000, false)
+	before := *a
+	for range 1000 {
+		if !Admit(start, all, ToClient, 1400, false) {
+			t.Fatal("refunds do not fill the bucket up again")
+		}
+		Refund(all, ToClient, 1400)
+	}
+	if *a != before {
+		t.Errorf("%+v became %+v", before, *a)
+	}
+}
+
 func TestSessionsFillAnAllowance(t *testing.T) {
 	a := &Allowance{Sessions: 2}
 	if a.Open = 1; FirstFull([]*Allowance{{}, a}) != nil {

@@ -22,6 +22,9 @@ func (m *Meter) Add(now mono.Time, n int) {
 	m.now += float64(n)
 }
 
+// Take takes n bytes back that did not pass after all.
+func (m *Meter) Take(n int) { m.now = max(0, m.now-float64(n)) }
+
 // Rate returns bit/s.
 func (m *Meter) Rate(now mono.Time) float64 {
 	m.roll(now)
