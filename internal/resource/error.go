@@ -208,7 +208,11 @@ func Refuse(subject Ref, found problem.List) *Error {
 		if p.Found == "" {
 			message = fmt.Sprintf("%s lacks %s", subject, p.Path)
 		}
-		return Error{Code: CodeInvalidField, Message: message, Subject: subject, Field: p.Path, Found: p.Found, Allowed: p.Allowed, Fix: p.Fix}
+		code := CodeInvalidField
+		if subject.Kind == KindListener && p.Path == "protocol" && p.Found == "tcp" {
+			code = CodeUnsupported // it means something, but not here yet
+		}
+		return Error{Code: code, Message: message, Subject: subject, Field: p.Path, Found: p.Found, Allowed: p.Allowed, Fix: p.Fix}
 	}
 	e := each(found[0])
 	for _, p := range found[1:] {
