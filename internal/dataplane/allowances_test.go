@@ -91,6 +91,7 @@ func BenchmarkFailover(b *testing.B) {
 		before, _ := p.ingress.table.Len()
 		b.StartTimer()
 		p.word(10, false, 2, endpoints[0].Address)
+		p.ingress.dueHealth(p.now)
 		b.StopTimer()
 		after, _ := p.ingress.table.Len()
 		b.ReportMetric(float64(before-after), "sessions")

@@ -99,7 +99,7 @@ type Engine struct {
 	arrivedDirect bool
 
 	sweepAt, routesAt, linksAt mono.Time
-	healthAt                   mono.Time
+	healthAt, healthAllAt      mono.Time
 	healthBase                 int64 // what makes an instant a Health frame's sequence number
 	healthBuf                  []byte
 	replanned                  bool // failover has not looked at the plan yet

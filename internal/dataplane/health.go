@@ -16,6 +16,9 @@ import (
 
 const (
 	healthEvery = time.Second
+	// healthSoon is how long a change waits for others: a PoP that loses its
+	// uplink finds all of its endpoints down together.
+	healthSoon = 10 * time.Millisecond
 	// healthAge is how old what an egress said may be; an endpoint of which
 	// nothing newer is known counts as well.
 	healthAge = 10 * time.Second
@@ -34,6 +37,7 @@ type endpointHealth struct {
 	since mono.Time     // when this PoP learnt that it is up, or down
 	at    mono.Time     // when it was last said
 	seq   uint64        // of the frame that said it; 0 for an endpoint of our own
+	told  bool          // the other PoPs were told since it changed; of an endpoint of our own
 }
 
 // reach is whether a group's egress PoP can be sent to.
@@ -43,7 +47,7 @@ type reach struct {
 }
 
 // SetEndpointHealth takes in what asking an endpoint has shown: one of a group
-// that leaves here. A change is told to the other PoPs at once.
+// that leaves here. A change is acted on, and told to the other PoPs, within healthSoon.
 func (e *Engine) SetEndpointHealth(now mono.Time, groupName string, endpoint netip.Addr, up bool, rtt time.Duration) error {
 	if e.plan == nil {
 		return fmt.Errorf("health of %v: no snapshot was applied yet", endpoint)
@@ -53,7 +57,7 @@ func (e *Engine) SetEndpointHealth(now mono.Time, groupName string, endpoint net
 		return fmt.Errorf("health of %v: endpoint group %q does not leave here, or does not have it", endpoint, groupName)
 	}
 	if g.learn(now, endpoint, endpointHealth{up: up, rtt: rtt}) {
-		e.dueHealth(now)
+		e.healthAt = mono.Earliest(e.healthAt, now.Add(healthSoon))
 	}
 	return nil
 }
@@ -61,9 +65,9 @@ func (e *Engine) SetEndpointHealth(now mono.Time, groupName string, endpoint net
 // learn takes in what was said of an endpoint and reports whether it is news.
 func (g *group) learn(now mono.Time, a netip.Addr, h endpointHealth) (news bool) {
 	old, known := g.health[a]
-	h.at, h.since = now, old.since
+	h.at, h.since, h.told = now, old.since, old.told
 	if news = !known || old.up != h.up; news {
-		h.since = now
+		h.since, h.told = now, false
 	}
 	g.health[a] = h
 	return news
@@ -86,14 +90,18 @@ func (g *group) keepHealth(old *group, self snapshot.Label) {
 	}
 }
 
-// dueHealth tells the other PoPs how our endpoints are, and acts on what is
-// known here.
+// dueHealth tells the other PoPs how our endpoints are, all of them once a second
+// and those that have changed in between, and acts on what is known here.
 func (e *Engine) dueHealth(now mono.Time) {
-	e.healthAt = now.Add(healthEvery)
+	all := now >= e.healthAllAt
+	if all {
+		e.healthAllAt = now.Add(healthEvery)
+	}
+	e.healthAt = e.healthAllAt
 	for _, g := range e.plan.groups {
 		e.lookForWay(now, g)
 	}
-	e.tellHealth(now)
+	e.tellHealth(now, all)
 	e.failover(now)
 }
 
@@ -108,8 +116,9 @@ func (e *Engine) lookForWay(now mono.Time, g *group) {
 	g.reach.lost = now.Sub(g.reach.missing) >= reachPatience
 }
 
-// tellHealth sends Health frames to every PoP that we have a way to.
-func (e *Engine) tellHealth(now mono.Time) {
+// tellHealth sends Health frames to every PoP that we have a way to: of all our
+// endpoints, or of those that have changed.
+func (e *Engine) tellHealth(now mono.Time, all bool) {
 	buf, n := e.healthBuf[:0], 0
 	for _, sg := range e.plan.snap.EndpointGroups {
 		g := e.plan.groups[session.NameOf(sg.Name)]
@@ -118,9 +127,11 @@ func (e *Engine) tellHealth(now mono.Time) {
 		}
 		for _, ep := range g.Endpoints {
 			h, known := g.health[ep.Address]
-			if !known {
+			if !known || h.told && !all {
 				continue
 			}
+			h.told = true
+			g.health[ep.Address] = h
 			one := frame.EndpointHealth{Group: uint64(g.name), Address: ep.Address, Up: h.up, RTT: h.rtt}
 			buf = one.Append(buf)
 			if n++; n == healthPerFrame {
@@ -159,7 +170,6 @@ func (e *Engine) healthSeq(now mono.Time) uint64 {
 // says of others' endpoints, or of endpoints that our snapshot does not have, is
 // passed over.
 func (e *Engine) hearHealth(now mono.Time, h *frame.Header, b []byte) {
-	news := false
 	for len(b) > 0 {
 		one, rest, ok := frame.ParseEndpointHealth(b)
 		if !ok {
@@ -175,11 +185,8 @@ func (e *Engine) hearHealth(now mono.Time, h *frame.Header, b []byte) {
 			continue // overtaken by a newer one
 		}
 		if g.learn(now, one.Address, endpointHealth{up: one.Up, rtt: one.RTT, seq: h.Session}) {
-			news = true
+			e.healthAt = mono.Earliest(e.healthAt, now.Add(healthSoon))
 		}
-	}
-	if news {
-		e.failover(now)
 	}
 }
 
