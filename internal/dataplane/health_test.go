@@ -61,6 +61,53 @@ func TestTheNewestWordOfTheRightPoPHolds(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatChangedIsToldBetweenTheSeconds(t *testing.T) {
+	p := newPair(t, snapshot.Balanced)
+	s := p.egress.plan.snap
+	var endpoints []snapshot.Endpoint
+	for i := range byte(20) {
+		endpoints = append(endpoints, snapshot.Endpoint{Address: netip.AddrFrom4([4]byte{198, 19, 1, 2 + i})})
+	}
+	s.EndpointGroups[0].Endpoints, s.EndpointGroups[0].Health = endpoints, &snapshot.HealthCheck{Probe: snapshot.ProbeICMP}
+	if err := p.egress.Apply(p.now, s); err != nil {
+		t.Fatal(err)
+	}
+	told := func(wait time.Duration) int {
+		p.egress.healthBuf = p.egress.healthBuf[:0]
+		for range wait / time.Millisecond {
+			p.now = p.now.Add(time.Millisecond)
+			p.egress.Due(p.now)
+			p.egress.Flush(p.now)
+			p.atEgress.reset()
+		}
+		n := 0
+		for b := p.egress.healthBuf; len(b) > 0; n++ {
+			_, b, _ = frame.ParseEndpointHealth(b)
+		}
+		return n
+	}
+	say := func(up bool, list ...snapshot.Endpoint) {
+		for _, e := range list {
+			if err := p.egress.SetEndpointHealth(p.now, "seoul", e.Address, up, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	told(10 * time.Millisecond)
+	say(true, endpoints...)
+	if n := told(healthSoon); n != 20 {
+		t.Errorf("%d of 20 changes were told in one go", n)
+	}
+	say(false, endpoints[:3]...)
+	say(true, endpoints[5:]...) // what they are already
+	if n := told(healthSoon); n != 3 {
+		t.Errorf("%d endpoints were told of, 3 have changed", n)
+	}
+	if n := told(healthEvery); n != 20 {
+		t.Errorf("%d endpoints were told of over a second, want all 20", n)
+	}
+}
+
 func TestADamagedHealthFrameIsCounted(t *testing.T) {
 	p := newPair(t, snapshot.Balanced)
 	p.ingress.hearHealth(p.now, &frame.Header{Kind: frame.Health, Origin: 2, Session: 1}, []byte{1, 2, 3})
