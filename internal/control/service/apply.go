@@ -203,7 +203,7 @@ func applyAs[T any, P object[T]](t *tx, caller auth.Caller, in P, check func(*tx
 	if err != nil {
 		return Applied{}, err
 	}
-	after, err := updateIn(t, ref.Name, 0, func(o P) error {
+	after, changed, err := changeIn(t, ref.Name, 0, func(o P) error {
 		o.Head().Title, o.Head().Description = in.Head().Title, in.Head().Description
 		setSpec(o)
 		return nil
@@ -211,7 +211,7 @@ func applyAs[T any, P object[T]](t *tx, caller auth.Caller, in P, check func(*tx
 	if err != nil {
 		return Applied{}, err
 	}
-	if *before.Head() == *P(&after).Head() { // a change leaves its time there
+	if !changed {
 		return Applied{ref, Kept, before, before}, nil
 	}
 	return Applied{ref, Updated, before, P(&after)}, auth.Authorize(caller, "Update"+noun)

@@ -45,36 +45,42 @@ func create[T any, P object[T]](ctx context.Context, s *Service, call Call, in T
 // resource to alter; check judges the old one and the new. A resource that
 // comes out as it was is not written.
 func updateIn[T any, P object[T]](t *tx, ref string, expect int64, change func(P) error, check func(t *tx, old, new P) error) (T, error) {
+	after, _, err := changeIn(t, ref, expect, change, check)
+	return after, err
+}
+
+// changeIn is updateIn, and says whether anything changed.
+func changeIn[T any, P object[T]](t *tx, ref string, expect int64, change func(P) error, check func(t *tx, old, new P) error) (after T, changed bool, err error) {
 	var none T
 	old, err := find[T, P](t, ref, "")
 	if err != nil {
-		return none, err
+		return none, false, err
 	}
 	o, err := find[T, P](t, ref, "") // a copy
 	if err != nil {
-		return none, err
+		return none, false, err
 	}
 	name := resource.RefOf(old)
 	if err := expected(name, old.Head().Revision, expect); err != nil {
-		return none, err
+		return none, false, err
 	}
 	if err := change(o); err != nil {
-		return none, on(name, err)
+		return none, false, on(name, err)
 	}
 	if err := unchanged("name", old.Head().Name, o.Head().Name); err != nil {
-		return none, on(name, err)
+		return none, false, on(name, err)
 	}
 	o.FillDefaults()
 	if e := resource.Refuse(name, o.Validate()); e != nil {
-		return none, e
+		return none, false, e
 	}
 	if err := check(t, old, o); err != nil {
-		return none, on(name, err)
+		return none, false, on(name, err)
 	}
 	if same(old, o) {
-		return *old, nil
+		return *old, false, nil
 	}
-	return *o, t.replace(old, o)
+	return *o, true, t.replace(old, o)
 }
 
 func update[T any, P object[T]](ctx context.Context, s *Service, call Call, ref string, change func(P) error, check func(t *tx, old, new P) error) (T, error) {

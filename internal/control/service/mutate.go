@@ -43,8 +43,6 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 		return none, err
 	}
 	digest := requestDigest(call, method, request)
-	s.writing.Lock()
-	defer s.writing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	resolved := map[string]resolution{}
@@ -71,6 +69,8 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 
 // once is one attempt. The revision is 0 for a dry run.
 func once[R any](ctx context.Context, s *Service, call Call, digest []byte, resolved map[string]resolution, do func(*tx) (R, error)) (answer R, revision int64, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	t, err := s.begin(ctx)
