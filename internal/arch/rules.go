@@ -90,7 +90,7 @@ var Ours = Rules{
 	},
 	Leaves: []string{
 		"internal/problem", "internal/snapshot", "internal/report", "internal/route", "internal/ipsec", "internal/weather",
-		"internal/dataplane/frame", "internal/dataplane/packet", "internal/dataplane/resequence",
+		"internal/dataplane/frame", "internal/dataplane/packet", "internal/dataplane/resequence", "internal/dataplane/limit",
 		"internal/dataplane/segment/code", "internal/dataplane/segment/repair", "internal/dataplane/segment/seal",
 		"internal/dataplane/segment/pack", "internal/dataplane/segment/handshake",
 	},
