@@ -113,8 +113,8 @@ func SplitToken(text string) (secret, fingerprint string, err error) {
 	return text[:at], text[at+1:], nil
 }
 
-// tokenMark tells tokens apart without giving them away.
-func tokenMark(secret string) string {
+// TokenMark tells tokens apart without giving them away.
+func TokenMark(secret string) string {
 	sum := sha256.Sum256([]byte("causeway enrolment " + secret))
 	return hex.EncodeToString(sum[:8])
 }

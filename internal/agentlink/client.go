@@ -2,7 +2,6 @@ package agentlink
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -155,15 +154,13 @@ func (c *Client) renew(ctx context.Context, client agentv1connect.AgentServiceCl
 }
 
 func (c *Client) renewNow(ctx context.Context, client agentv1connect.AgentServiceClient) error {
-	current := c.Credentials.Certificate()
-	key := current.PrivateKey.(*ecdsa.PrivateKey)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := client.Renew(ctx, connect.NewRequest(&agentv1.RenewRequest{}))
 	if err != nil {
 		return err
 	}
-	return c.Credentials.replace(key, answer.Msg.GetCertificate())
+	return c.Credentials.Replace(answer.Msg.GetCertificate())
 }
 
 // newTransport is HTTP/2 that bears bad paths.

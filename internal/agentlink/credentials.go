@@ -150,7 +150,7 @@ func enrolAt(ctx context.Context, address, fingerprint string, m *agentv1.EnrolR
 // token, if there was one.
 func (e Enrolment) key(secret string) (*ecdsa.PrivateKey, error) {
 	file := filepath.Join(e.Dir, "enrolling.pem")
-	mark := []byte("# " + tokenMark(secret) + "\n")
+	mark := []byte("# " + TokenMark(secret) + "\n")
 	if text, err := os.ReadFile(file); err == nil && len(text) > len(mark) && string(text[:len(mark)]) == string(mark) {
 		if key, err := pki.ParseKey(text); err == nil {
 			return key, nil
@@ -176,6 +176,12 @@ func (c *Credentials) Have() Have {
 	defer c.mu.Unlock()
 	return c.have
 }
+
+// Key returns the agent's private key.
+func (c *Credentials) Key() *ecdsa.PrivateKey { return c.Certificate().PrivateKey.(*ecdsa.PrivateKey) }
+
+// Replace keeps another certificate, in DER, for the same key.
+func (c *Credentials) Replace(certificate []byte) error { return c.replace(c.Key(), certificate) }
 
 func (c *Credentials) replace(key *ecdsa.PrivateKey, certificate []byte) error {
 	text := append(pki.EncodeKey(key), pki.EncodeCertificate(certificate)...)

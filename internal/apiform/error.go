@@ -29,8 +29,8 @@ func EncodeError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.Canceled):
-		return connect.NewError(connect.CodeCanceled, errors.New("the caller went away"))
+	case errors.Is(err, context.Canceled): // a caller that went away does not hear it
+		return connect.NewError(connect.CodeUnavailable, errors.New("the controller is stopping"))
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the time the caller gave is over"))
 	}

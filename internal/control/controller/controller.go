@@ -24,12 +24,14 @@ import (
 )
 
 const (
-	// recheck is how often the certificate of an agent that follows is looked at,
-	// should no change of the store have told of its end.
-	recheck = 3 * time.Second
+	// recheck is how often the store is asked whether the certificate of an agent
+	// that follows is good, should no change have told of its end.
+	recheck = 8 * time.Second
 	// grace is how long an agent may be gone before it is noted: one that lost its
 	// connection comes back within seconds.
 	grace = 5 * time.Second
+	// settle is how long after the start of a controller agents may take to come.
+	settle = time.Minute
 	// again is how long to wait after the store failed.
 	again = time.Second
 )
@@ -42,6 +44,7 @@ type Controller struct {
 
 	mu        sync.Mutex // guards what is below
 	compiled  *service.Compiled
+	enrolled  map[string]*resource.Enrolment // as compiled has it, by PoP
 	renewed   chan struct{}                // closed when compiled changes
 	followers map[string]int               // connections of each PoP's agent
 	reports   map[string]Live              // the last of each PoP
@@ -74,6 +77,8 @@ func New(s *service.Service, authority *pki.Authority, log *slog.Logger) *Contro
 // Run compiles what changes until ctx ends. A store that cannot be reached is
 // waited for; agents go on with what they have.
 func (c *Controller) Run(ctx context.Context) error {
+	missing := time.AfterFunc(settle, func() { c.noteMissing(ctx) })
+	defer missing.Stop()
 	for ctx.Err() == nil {
 		err := c.service.Changes(ctx, func(int64) error { return c.compile(ctx) })
 		if ctx.Err() != nil {
@@ -98,6 +103,12 @@ func (c *Controller) compile(ctx context.Context) error {
 	defer c.mu.Unlock()
 	if c.compiled == nil || c.compiled.World.Revision != compiled.World.Revision {
 		c.log.Debug("compiled", "revision", compiled.World.Revision, "pops", len(compiled.Plan.Snapshots), "problems", len(compiled.Problems), "took", time.Since(started))
+	}
+	if c.compiled == nil || c.compiled.Serial != compiled.Serial {
+		c.enrolled = make(map[string]*resource.Enrolment, len(compiled.World.PoPs))
+		for i := range compiled.World.PoPs {
+			c.enrolled[compiled.World.PoPs[i].Name] = compiled.World.PoPs[i].Given.Enrolment
+		}
 	}
 	c.compiled = compiled
 	close(c.renewed)
@@ -139,21 +150,31 @@ func (c *Controller) Follow(ctx context.Context, pop, serial string, have agentl
 				have = agentlink.Have{Version: update.Version, Digest: update.Digest}
 			}
 		}
+		suspicious := false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+			suspicious = !c.shows(pop, serial)
 		case <-ticker.C:
+			suspicious = true
 		}
-		if err := c.service.CertificateGood(ctx, pop, serial); err != nil && resource.CodeOf(err).Class() != resource.Unavailable && ctx.Err() == nil {
-			if resource.CodeOf(err).Class() == resource.Internal {
-				c.log.Warn("whether a certificate is good cannot be told", "pop", pop, "reason", err)
-				continue
-			}
+		if !suspicious {
+			continue
+		}
+		if err := c.service.CertificateGood(ctx, pop, serial); resource.CodeOf(err).Class() == resource.Unauthenticated {
 			c.log.Warn("an agent's certificate is good no more", "pop", pop, "certificate", serial)
 			return apiform.EncodeError(err)
 		}
 	}
+}
+
+// shows reports whether, by what was compiled last, a PoP's certificate is good.
+func (c *Controller) shows(pop, serial string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.enrolled[pop]
+	return e != nil && !e.Revoked && e.Certificate == serial
 }
 
 // update is a PoP's snapshot in its file form, made once for all its followers.
@@ -213,6 +234,28 @@ func (c *Controller) leave(pop string) {
 	})
 }
 
+// noteMissing notes that PoPs are away which the store says are connected, and
+// which have not come since this controller started: the one they were
+// connected to may have been killed. A PoP that is connected to another
+// controller says so with its next report.
+func (c *Controller) noteMissing(ctx context.Context) {
+	compiled, _ := c.current()
+	if compiled == nil {
+		return
+	}
+	for i := range compiled.World.PoPs {
+		name := compiled.World.PoPs[i].Name
+		p, err := c.service.GetPoP(ctx, service.Call{Caller: auth.Local}, name)
+		c.mu.Lock()
+		here := c.followers[name] > 0
+		c.mu.Unlock()
+		if err != nil || here || p.Status.State == resource.Away || p.Status.State == resource.NotEnrolled {
+			continue
+		}
+		_ = c.note(ctx, name, service.PoPReport{Since: time.Now(), Version: p.Status.Applied, Refusal: p.Status.Refusal, Build: p.Status.Build})
+	}
+}
+
 // Report takes what an agent tells.
 func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report) error {
 	c.mu.Lock()
@@ -252,6 +295,13 @@ func (c *Controller) note(ctx context.Context, pop string, r service.PoPReport) 
 	defer c.mu.Unlock()
 	c.known[pop] = r
 	return nil
+}
+
+// Connections is how many connections a PoP's agent has to this controller.
+func (c *Controller) Connections(pop string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.followers[pop]
 }
 
 // LastReport returns what a PoP reported last to this controller.

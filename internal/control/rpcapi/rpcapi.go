@@ -63,14 +63,32 @@ func callerOf(ctx context.Context) auth.Caller {
 	return caller
 }
 
-// WrapUnary identifies the caller, and encodes errors.
+// admit says who calls a procedure, when they may: before anything of the
+// request is looked at. The service judges once more.
+func (a *api) admit(ctx context.Context, procedure string, h http.Header) (context.Context, error) {
+	caller, err := a.identify(ctx, h)
+	if err != nil {
+		return ctx, err
+	}
+	method := procedure[strings.LastIndexByte(procedure, '/')+1:]
+	switch method {
+	case "WhoAmI": // whoever is known may ask
+	case "GetPoPReport":
+		err = auth.Authorize(caller, "GetPoP")
+	default:
+		err = auth.Authorize(caller, method)
+	}
+	return context.WithValue(ctx, callerKey{}, caller), err
+}
+
+// WrapUnary admits the caller, and encodes errors.
 func (a *api) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
-		caller, err := a.identify(ctx, r.Header())
+		ctx, err := a.admit(ctx, r.Spec().Procedure, r.Header())
 		if err != nil {
 			return nil, apiform.EncodeError(err)
 		}
-		answer, err := next(context.WithValue(ctx, callerKey{}, caller), r)
+		answer, err := next(ctx, r)
 		if err != nil {
 			return nil, apiform.EncodeError(err)
 		}
@@ -81,11 +99,11 @@ func (a *api) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 // WrapStreamingHandler does the same for streams.
 func (a *api) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, c connect.StreamingHandlerConn) error {
-		caller, err := a.identify(ctx, c.RequestHeader())
+		ctx, err := a.admit(ctx, c.Spec().Procedure, c.RequestHeader())
 		if err != nil {
 			return apiform.EncodeError(err)
 		}
-		return apiform.EncodeError(next(context.WithValue(ctx, callerKey{}, caller), c))
+		return apiform.EncodeError(next(ctx, c))
 	}
 }
 
