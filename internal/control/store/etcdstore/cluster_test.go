@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"causeway/internal/control/store"
@@ -22,103 +26,131 @@ import (
 
 var rounds = flag.Int("rounds", 1, "how often the cluster tests kill the leader")
 
-// cluster is three real members that speak over loopback.
+// cluster is three real members, each a process of its own, that speak over
+// loopback.
 type cluster struct {
 	t       testing.TB
-	configs [3]func() *embed.Config
-	members [3]*embed.Etcd // nil while dead
-	clients []string
+	dir     string
+	initial string
+	peers   [3]string
+	clients [3]string
+	members [3]*exec.Cmd // nil while dead
+}
+
+// memberVariable, when it is set, makes the test's own binary run as a member.
+const memberVariable = "CAUSEWAY_TEST_ETCD_MEMBER"
+
+func TestMain(m *testing.M) {
+	if settings := os.Getenv(memberVariable); settings != "" {
+		runMember(strings.Split(settings, " "))
+	}
+	os.Exit(m.Run())
+}
+
+// runMember serves until it is killed.
+func runMember(settings []string) {
+	cfg := embed.NewConfig()
+	cfg.Name, cfg.Dir, cfg.InitialCluster = settings[0], settings[1], settings[4]
+	peer, err1 := url.Parse(settings[2])
+	client, err2 := url.Parse(settings[3])
+	if err := errors.Join(err1, err2); err != nil {
+		panic(err)
+	}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(nil))
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
+	cfg.EnableGRPCGateway = false
+	cfg.TickMs, cfg.ElectionMs = 100, 1000
+	member, err := embed.StartEtcd(cfg)
+	if err != nil {
+		panic(err)
+	}
+	panic(<-member.Err())
 }
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
-	var peers, clients [3]url.URL
+	c := &cluster{t: t, dir: t.TempDir()}
 	var initial []string
 	for i := range 3 {
-		peers[i], clients[i] = freeURL(t), freeURL(t)
-		initial = append(initial, fmt.Sprintf("m%d=%s", i, &peers[i]))
-		c.clients = append(c.clients, clients[i].String())
+		c.peers[i], c.clients[i] = freeURL(t), freeURL(t)
+		initial = append(initial, fmt.Sprintf("m%d=%s", i, c.peers[i]))
 	}
-	dir := t.TempDir()
-	for i := range 3 {
-		c.configs[i] = func() *embed.Config {
-			cfg := embed.NewConfig()
-			cfg.Name, cfg.Dir = fmt.Sprint("m", i), filepath.Join(dir, fmt.Sprint("m", i))
-			cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(nil))
-			cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peers[i]}, []url.URL{peers[i]}
-			cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{clients[i]}, []url.URL{clients[i]}
-			cfg.InitialCluster, cfg.EnableGRPCGateway = strings.Join(initial, ","), false
-			cfg.TickMs, cfg.ElectionMs = 100, 1000
-			return cfg
-		}
-	}
-	var group sync.WaitGroup
-	for i := range 3 {
-		group.Go(func() { c.start(i) })
-	}
-	group.Wait()
+	c.initial = strings.Join(initial, ",")
 	t.Cleanup(func() {
 		for i := range 3 {
 			c.kill(i)
 		}
 	})
+	for i := range 3 {
+		c.start(i)
+	}
 	return c
 }
 
-func freeURL(t testing.TB) url.URL {
+func freeURL(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return url.URL{Scheme: "http", Host: l.Addr().String()}
+	return "http://" + l.Addr().String()
 }
 
 func (c *cluster) start(i int) {
-	member, err := embed.StartEtcd(c.configs[i]())
-	if err != nil {
-		c.t.Errorf("start member %d: %v", i, err)
-		return
+	c.t.Helper()
+	name := fmt.Sprint("m", i)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), memberVariable+"="+strings.Join([]string{name, filepath.Join(c.dir, name), c.peers[i], c.clients[i], c.initial}, " "))
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive the test
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
 	}
-	c.members[i] = member
-	select {
-	case <-member.Server.ReadyNotify():
-	case <-time.After(startTimeout):
-		c.t.Errorf("member %d is not ready", i)
-	}
+	c.members[i] = cmd
 }
 
-// kill ends a member without letting it hand over its leadership.
+// kill ends a member as kill -9 does.
 func (c *cluster) kill(i int) {
 	if m := c.members[i]; m != nil {
-		m.Server.HardStop()
-		m.Close()
+		_ = m.Process.Kill()
+		_ = m.Wait() // says that it was killed
 		c.members[i] = nil
 	}
 }
 
-// killLeader kills the member that leads, and returns which it was.
+// killLeader kills the member that leads, and returns which it was; -1 when
+// nobody does for long.
 func (c *cluster) killLeader() int {
-	c.t.Helper()
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		for i, m := range c.members {
-			if m != nil && m.Server.Leader() == m.Server.MemberID() {
+		for i := range c.members {
+			if c.members[i] != nil && c.leads(i) {
 				c.kill(i)
 				return i
 			}
 		}
 	}
-	c.t.Fatal("the cluster has no leader")
-	return 0
+	return -1
+}
+
+func (c *cluster) leads(i int) bool {
+	client, err := clientv3.New(clientv3.Config{Endpoints: c.clients[i : i+1], DialTimeout: time.Second, Logger: quiet(nil)})
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	within, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	r, err := client.Status(within, c.clients[i])
+	return err == nil && r.Leader == r.Header.MemberId
 }
 
 func (c *cluster) dial() *Store {
 	c.t.Helper()
 	within, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	s, err := Dial(within, External{Endpoints: c.clients})
+	s, err := Dial(within, External{Endpoints: c.clients[:]})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -172,6 +204,9 @@ func TestNoAcknowledgedWriteIsLostWhenTheLeaderDies(t *testing.T) {
 			}
 		}
 		dead := <-killed
+		if dead < 0 {
+			t.Fatal("the cluster has no leader")
+		}
 		for range 200 {
 			n++
 			if revision, ok := writeOnce(t, s, fmt.Sprintf("w/%06d", n)); ok {
@@ -322,7 +357,11 @@ func TestTheClusterIsLinearizableWhileLeadersDie(t *testing.T) {
 	}
 	for range *rounds {
 		time.Sleep(time.Second)
-		c.start(c.killLeader())
+		dead := c.killLeader()
+		if dead < 0 {
+			t.Fatal("the cluster has no leader")
+		}
+		c.start(dead)
 	}
 	time.Sleep(time.Second)
 	close(done)
