@@ -60,9 +60,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Length == 0 {
 		o.Length = 250 * time.Millisecond
 	}
-	if o.Window == (netbench.Window{}) {
-		o.Window = netbench.DefaultWindow
-	}
+	o.Window.Ring = cmp.Or(o.Window.Ring, netbench.DefaultWindow.Ring)
+	o.Window.Total = cmp.Or(o.Window.Total, netbench.DefaultWindow.Total)
 	if o.Say == nil {
 		o.Say = func(string, ...any) {}
 	}
@@ -101,6 +100,9 @@ func (o *Options) check() error {
 	}
 	if o.Rounds < 1 || o.Rounds > 1000 {
 		return fmt.Errorf("%d rounds: want 1 to 1000", o.Rounds)
+	}
+	if o.Window.Ring < netbench.Burst || o.Window.Total < 2*netbench.Burst || o.Window.Total > 8192 {
+		return fmt.Errorf("%d packets on their way: want %d to 8192", o.Window.Total, 2*netbench.Burst)
 	}
 	if o.Length < minLength || o.Length > maxLength {
 		return fmt.Errorf("length %v: want %v to %v", o.Length, minLength, maxLength)

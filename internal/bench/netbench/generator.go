@@ -35,8 +35,8 @@ type Window struct {
 // DefaultWindow keeps forwarders busy with room to spare in every queue.
 var DefaultWindow = Window{Ring: 192, Total: 2048}
 
-// burst is how many packets one system call sends.
-const burst = 64
+// Burst is how many packets one system call of the generator sends.
+const Burst = 64
 
 // Generator sends a Stream from a port, packet by packet, with the checksum left
 // to the device as a network card's driver would: the receiver need not compute it.
@@ -143,7 +143,7 @@ func (g *Generator) Run(s *Stream, stop *atomic.Bool) (sent, lost uint64, err er
 			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 			continue
 		}
-		for i := range burst {
+		for i := range Burst {
 			frame := g.frames[i*(headLen+s.Size):]
 			copy(frame, heads[at][:])
 			g.number(frame, at)
@@ -151,7 +151,7 @@ func (g *Generator) Run(s *Stream, stop *atomic.Bool) (sent, lost uint64, err er
 				at = 0
 			}
 		}
-		if err := g.send(burst); err != nil {
+		if err := g.send(Burst); err != nil {
 			return g.sent, 0, err
 		}
 	}
@@ -165,8 +165,8 @@ func (g *Generator) Run(s *Stream, stop *atomic.Bool) (sent, lost uint64, err er
 // while Run runs.
 func (g *Generator) Greet(s *Stream) error {
 	g.prepare(s)
-	for first := 0; first < len(s.Clients); first += burst {
-		n := min(burst, len(s.Clients)-first)
+	for first := 0; first < len(s.Clients); first += Burst {
+		n := min(Burst, len(s.Clients)-first)
 		for i := range n {
 			frame := g.frames[i*(headLen+s.Size):]
 			g.head((*[headLen]byte)(frame), s.Clients[first+i], s.To, s.Size)
@@ -190,8 +190,8 @@ func (g *Generator) number(frame []byte, client int) {
 // prepare lays out memory for bursts.
 func (g *Generator) prepare(s *Stream) {
 	size := headLen + s.Size
-	g.frames = make([]byte, burst*size)
-	g.heads, g.iovecs = make([]mmsghdr, burst), make([]unix.Iovec, burst)
+	g.frames = make([]byte, Burst*size)
+	g.heads, g.iovecs = make([]mmsghdr, Burst), make([]unix.Iovec, Burst)
 	if len(g.sequence) < len(s.Clients) { // numbers go on from run to run, as the forwarders' windows do
 		g.sequence = append(g.sequence, make([]uint32, len(s.Clients)-len(g.sequence))...)
 	}
@@ -296,10 +296,10 @@ func (f *flow) underway() (ring, total uint64, err error) {
 // ready reports whether another burst may be sent.
 func (f *flow) ready() (bool, error) {
 	ring, total, err := f.underway()
-	if err != nil || ring+burst > uint64(f.g.window.Ring) {
+	if err != nil || ring+Burst > uint64(f.g.window.Ring) {
 		return false, err
 	}
-	if total+burst <= uint64(f.g.window.Total) {
+	if total+Burst <= uint64(f.g.window.Total) {
 		return true, nil
 	}
 	if time.Since(f.moved) > stallAfter {
