@@ -4,8 +4,11 @@ package docs
 
 import (
 	"encoding/base64"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,13 +73,21 @@ func exampleKey(placeholder []byte) []byte {
 // Links between pages lead somewhere, and so do their anchors.
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	for _, page := range []string{"../README.md", "../CHANGELOG.md", "glossary.md", "how-it-works.md", "quick-start.md"} {
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("*/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range slices.Concat([]string{"../README.md", "../CHANGELOG.md", "../changes/README.md"}, pages, more) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		dir := page[:strings.LastIndex(page, "/")+1]
-		for _, m := range link.FindAllSubmatch(text, -1) {
+		for _, m := range link.FindAllSubmatch(withoutBlocks(text), -1) {
 			target, anchor, _ := strings.Cut(string(m[1]), "#")
 			if strings.Contains(target, "://") {
 				continue
@@ -109,4 +120,85 @@ func anchors(page []byte) map[string]bool {
 		out[strings.ReplaceAll(s, " ", "-")] = true
 	}
 	return out
+}
+
+// Whatever path, file, package or name of the code the map of the code gives, it exists.
+func TestTheMapNamesWhatIsThere(t *testing.T) {
+	text, err := os.ReadFile("architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := readSource(t)
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllSubmatch(withoutBlocks(text), -1) {
+		name := string(m[1])
+		switch {
+		case regexp.MustCompile(`^[\w./-]+(\.go|\.md|\.proto|/)$|^internal/[\w/]+$`).MatchString(strings.ReplaceAll(name, "<noun>", "listener")):
+			if !source.has(strings.ReplaceAll(name, "<noun>", "listener")) {
+				t.Errorf("architecture.md names %s, which is not there", name)
+			}
+		case regexp.MustCompile(`^[a-z]+[A-Z]\w*$|^[A-Z][a-z]+[A-Z]\w*$|^[a-z]\w*\.[A-Z]\w*$`).MatchString(name):
+			if base := name[strings.LastIndex(name, ".")+1:]; !regexp.MustCompile(`\b` + base + `\b`).Match(source.text) {
+				t.Errorf("architecture.md names %s, which the code does not have", name)
+			}
+		}
+	}
+	tree := regexp.MustCompile("(?s)```\ncmd/causeway/.*?```").Find(text)
+	if tree == nil {
+		t.Fatal("architecture.md shows no tree of packages")
+	}
+	for _, dir := range regexp.MustCompile(`[\w/]+/`).FindAllSubmatch(regexp.MustCompile(`(?m)(/) {2,}[^/\n]*[a-zA-Z].*$`).ReplaceAll(tree, []byte("$1")), -1) {
+		if name := string(dir[0]); !source.has(name) {
+			t.Errorf("the tree in architecture.md has %s, which is not there", name)
+		}
+	}
+}
+
+// source is the project's files and its Go text.
+type source struct {
+	files map[string]bool // below the root; folders end with a slash
+	text  []byte
+}
+
+func readSource(t *testing.T) source {
+	s := source{files: map[string]bool{}}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+		if d.IsDir() {
+			if name == ".git" || name == ".cache" || name == "out" {
+				return filepath.SkipDir
+			}
+			s.files[name+"/"] = true
+			return nil
+		}
+		s.files[name] = true
+		if strings.HasSuffix(name, ".go") && !strings.HasPrefix(name, "docs/") {
+			text, err := os.ReadFile(path)
+			s.text = append(s.text, text...)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// has reports whether there is a file or folder of that name: its path, or, as the page
+// names them for short, the end of a path.
+func (s source) has(name string) bool {
+	for f := range s.files {
+		if f == name || f == name+"/" || strings.HasSuffix(f, "/"+name) {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutBlocks is a page less its code blocks.
+func withoutBlocks(page []byte) []byte {
+	return regexp.MustCompile("(?s)```.*?```").ReplaceAll(page, nil)
 }
