@@ -4,6 +4,7 @@ package docs
 
 import (
 	"encoding/base64"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
+	"causeway/internal/cli"
 	"causeway/internal/snapshot"
 	"causeway/internal/strictyaml"
 )
@@ -60,6 +64,29 @@ func TestSnapshotsInTheDocumentationAreConsistent(t *testing.T) {
 				t.Errorf("%s: %s has label %d, others know it by %d", page, name, s.PoP.Label, was.label)
 			}
 		}
+	}
+}
+
+// What the quick start has users apply is what causeway validate has nothing against.
+func TestTheFileInTheQuickStartIsValid(t *testing.T) {
+	text, err := os.ReadFile("quick-start.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n# world\n(.*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("quick-start.md shows nothing to apply")
+	}
+	file := filepath.Join(t.TempDir(), "office.yaml")
+	if err := os.WriteFile(file, block[1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root := &cobra.Command{SilenceUsage: true, SilenceErrors: true}
+	root.AddCommand(cli.FileCommands()...)
+	root.SetArgs([]string{"validate", "-f", file})
+	root.SetOut(io.Discard)
+	if err := root.Execute(); err != nil {
+		t.Error(err)
 	}
 }
 
