@@ -36,6 +36,7 @@ type Plane struct {
 	conns  map[uint64]*udpio.Conn
 	file   *session.File
 	clock  mono.Clock
+	room   udpio.SendRoom // all sockets share it
 	calls  chan func(now mono.Time)
 	done   chan struct{}
 	log    *slog.Logger
@@ -93,7 +94,7 @@ func newRandom() (func() uint64, error) {
 
 // Listen implements Network for the Engine.
 func (p *Plane) Listen(addr netip.AddrPort, use Use, token uint64) (Socket, error) {
-	c, err := udpio.Listen(addr, udpio.Options{MayFragment: use == Edge})
+	c, err := udpio.Listen(addr, udpio.Options{MayFragment: use == Edge, Room: &p.room})
 	if err != nil {
 		return nil, err
 	}
@@ -198,6 +199,10 @@ func (p *Plane) call(f func(mono.Time)) {
 // readBatch is how many receives one system call takes.
 const readBatch = 64
 
+// holdBytes is how much may wait before it is written: it ought to stay in the
+// processor's cache.
+const holdBytes = 128 << 10
+
 // Reading this many rounds from one socket before the next keeps one busy
 // socket from starving the others.
 const readRounds = 4
@@ -207,7 +212,10 @@ func (p *Plane) Run(ctx context.Context) error {
 	defer p.close()
 	stop := context.AfterFunc(ctx, p.poller.Wake)
 	defer stop()
-	batch := udpio.NewBatch(readBatch)
+	var batches [readRounds]*udpio.Batch
+	for i := range batches {
+		batches[i] = udpio.NewBatch(readBatch)
+	}
 	ready := make([]uint64, 256)
 	for ctx.Err() == nil {
 		n, err := p.poller.Wait(p.patience(), ready)
@@ -216,7 +224,7 @@ func (p *Plane) Run(ctx context.Context) error {
 		}
 		now := p.clock.Now()
 		for _, token := range ready[:n] {
-			now = p.drain(now, token, batch)
+			now = p.drain(now, token, &batches)
 		}
 		p.engine.Due(now)
 		p.engine.Flush(now)
@@ -225,27 +233,35 @@ func (p *Plane) Run(ctx context.Context) error {
 	return nil
 }
 
-// drain carries what has arrived on one socket.
-func (p *Plane) drain(now mono.Time, token uint64, batch *udpio.Batch) mono.Time {
-	for range readRounds {
+// drain carries what has arrived on one socket. It writes when some has gathered:
+// then each of many sockets on the way out has several packets to send at once.
+func (p *Plane) drain(now mono.Time, token uint64, batches *[readRounds]*udpio.Batch) mono.Time {
+	held := 0 // bytes that wait for Flush, and with it the batches they are in
+	for _, batch := range batches {
 		conn := p.conns[token]
 		if conn == nil {
-			return now // closed by what came before
+			break // closed by what came before
 		}
 		n, err := conn.Read(batch)
 		if err != nil || n == 0 {
-			return now
+			break
 		}
 		p.batches++
 		p.packets += uint64(n)
 		p.engine.Receive(now, token, batch.Messages[:n])
-		p.engine.Flush(now)
-		now = p.clock.Now()
+		for i := range batch.Messages[:n] {
+			held += len(batch.Messages[i].Data)
+		}
+		if held >= holdBytes {
+			p.engine.Flush(now)
+			now, held = p.clock.Now(), 0
+		}
 		if n < readBatch { // the socket is empty
-			return now
+			break
 		}
 	}
-	return now
+	p.engine.Flush(now)
+	return p.clock.Now()
 }
 
 // answer runs a call that waits, if there is one.
