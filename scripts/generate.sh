@@ -14,8 +14,8 @@ if [ ! -x "$tools/bin/protoc-gen-connect-openapi" ]; then
   # versions, which `go install module@version` asks for.
   dir=$(mktemp -d)
   trap 'rm -rf "$dir"' EXIT
-  (cd "$dir" && go mod init tool >/dev/null 2>&1 && go mod edit -require "github.com/sudorandom/protoc-gen-connect-openapi@$openapi" &&
-    printf 'package tool\n\nimport _ "github.com/sudorandom/protoc-gen-connect-openapi"\n' >tool.go && GOFLAGS= go mod tidy 2>/dev/null;
+  (cd "$dir" && go mod init causeway-tool >/dev/null 2>&1 && go mod edit -require "github.com/sudorandom/protoc-gen-connect-openapi@$openapi" &&
+    printf 'package tool\n\nimport _ "github.com/sudorandom/protoc-gen-connect-openapi"\n' >tool.go && GOFLAGS= go mod tidy >/dev/null 2>&1 &&
     GOFLAGS= go build -o "$tools/bin/protoc-gen-connect-openapi" github.com/sudorandom/protoc-gen-connect-openapi)
 fi
 export PATH=$tools/bin:$tools/node_modules/.bin:$PATH

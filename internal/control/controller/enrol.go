@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"math/big"
+	"strings"
 	"time"
 
 	"causeway/internal/agentlink"
@@ -36,6 +37,12 @@ func (c *Controller) Enrol(ctx context.Context, m agentlink.Machine) (string, []
 	pop, err := c.service.Enrol(ctx, call, service.Enrolment{
 		Secret: m.Token, PublicKey: m.PublicKey, Certificate: agentlink.SerialText(serial.Bytes()), NotAfter: notAfter,
 	})
+	if resource.CodeOf(err) == resource.CodeTokenReused { // this machine, a moment ago
+		pop, err = c.enrolledBefore(ctx, m, agentlink.SerialText(serial.Bytes()))
+		if err == nil {
+			notAfter = pop.Given.Enrolment.NotAfter
+		}
+	}
 	if err != nil {
 		c.log.Warn("a machine was refused", "reason", err)
 		return "", nil, apiform.EncodeError(err)
@@ -46,6 +53,27 @@ func (c *Controller) Enrol(ctx context.Context, m agentlink.Machine) (string, []
 	}
 	c.log.Info("a machine was enrolled", "pop", pop.Name, "certificate", agentlink.SerialText(serial.Bytes()))
 	return pop.Name, certificate, nil
+}
+
+// enrolledBefore returns the PoP that a machine became by the same token and key.
+func (c *Controller) enrolledBefore(ctx context.Context, m agentlink.Machine, serial string) (resource.PoP, error) {
+	id, _, _ := strings.Cut(m.Token, ".")
+	call := service.Call{Caller: auth.Local}
+	token, err := c.service.GetToken(ctx, call, id)
+	if err != nil {
+		return resource.PoP{}, err
+	}
+	pop, err := c.service.GetPoP(ctx, call, token.PoP)
+	if err != nil {
+		return pop, err
+	}
+	if err := c.service.CertificateGood(ctx, pop.Name, serial); err != nil {
+		return pop, err
+	}
+	if pop.PublicKey != m.PublicKey {
+		return pop, resource.Errorf(resource.CodeTokenInvalid, "the enrolment token was used with another overlay key").WithFix("make a new one: causeway token create --pop %s", pop.Name)
+	}
+	return pop, nil
 }
 
 // serialOf makes a serial number of a digest: positive, at most 20 bytes (RFC

@@ -239,7 +239,7 @@ func (x *AcceleratorStatus) GetCrossDomainPackage() string {
 	return ""
 }
 
-// CreateAcceleratorRequest is a accelerator to make.
+// CreateAcceleratorRequest is an accelerator to make.
 type CreateAcceleratorRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Accelerator *Accelerator           `protobuf:"bytes,1,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
@@ -374,7 +374,7 @@ func (x *ListAcceleratorsResponse) GetTotal() int32 {
 	return 0
 }
 
-// UpdateAcceleratorRequest is a accelerator as it shall be, whole.
+// UpdateAcceleratorRequest is an accelerator as it shall be, whole.
 type UpdateAcceleratorRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Accelerator *Accelerator           `protobuf:"bytes,1,opt,name=accelerator,proto3" json:"accelerator,omitempty"`

@@ -320,7 +320,7 @@ func (x *EgressIPStatus) GetEndpointGroup() string {
 	return ""
 }
 
-// CreateEgressIPRequest is a egress IP to make.
+// CreateEgressIPRequest is an egress IP to make.
 type CreateEgressIPRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	EgressIp *EgressIP              `protobuf:"bytes,1,opt,name=egress_ip,json=egressIp,proto3" json:"egress_ip,omitempty"`
@@ -455,7 +455,7 @@ func (x *ListEgressIPsResponse) GetTotal() int32 {
 	return 0
 }
 
-// UpdateEgressIPRequest is a egress IP as it shall be, whole.
+// UpdateEgressIPRequest is an egress IP as it shall be, whole.
 type UpdateEgressIPRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	EgressIp *EgressIP              `protobuf:"bytes,1,opt,name=egress_ip,json=egressIp,proto3" json:"egress_ip,omitempty"`

@@ -259,7 +259,7 @@ func (x *IPSetGiven) GetAcceleratedIp() string {
 	return ""
 }
 
-// CreateIPSetRequest is a IP set to make.
+// CreateIPSetRequest is an IP set to make.
 type CreateIPSetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	IpSet *IPSet                 `protobuf:"bytes,1,opt,name=ip_set,json=ipSet,proto3" json:"ip_set,omitempty"`
@@ -394,7 +394,7 @@ func (x *ListIPSetsResponse) GetTotal() int32 {
 	return 0
 }
 
-// UpdateIPSetRequest is a IP set as it shall be, whole.
+// UpdateIPSetRequest is an IP set as it shall be, whole.
 type UpdateIPSetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	IpSet *IPSet                 `protobuf:"bytes,1,opt,name=ip_set,json=ipSet,proto3" json:"ip_set,omitempty"`

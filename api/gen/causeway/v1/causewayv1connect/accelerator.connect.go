@@ -54,15 +54,15 @@ const (
 
 // AcceleratorServiceClient is a client for the causeway.v1.AcceleratorService service.
 type AcceleratorServiceClient interface {
-	// Creates a accelerator.
+	// Creates an accelerator.
 	CreateAccelerator(context.Context, *connect.Request[v1.CreateAcceleratorRequest]) (*connect.Response[v1.Accelerator], error)
 	// Returns one accelerator.
 	GetAccelerator(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.Accelerator], error)
 	// Returns accelerators, in pages, in the order of names.
 	ListAccelerators(context.Context, *connect.Request[v1.ListRequest]) (*connect.Response[v1.ListAcceleratorsResponse], error)
-	// Replaces what users say of a accelerator; what was given out stays.
+	// Replaces what users say of an accelerator; what was given out stays.
 	UpdateAccelerator(context.Context, *connect.Request[v1.UpdateAcceleratorRequest]) (*connect.Response[v1.Accelerator], error)
-	// Deletes a accelerator that nothing hangs on.
+	// Deletes an accelerator that nothing hangs on.
 	DeleteAccelerator(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
 
@@ -148,15 +148,15 @@ func (c *acceleratorServiceClient) DeleteAccelerator(ctx context.Context, req *c
 
 // AcceleratorServiceHandler is an implementation of the causeway.v1.AcceleratorService service.
 type AcceleratorServiceHandler interface {
-	// Creates a accelerator.
+	// Creates an accelerator.
 	CreateAccelerator(context.Context, *connect.Request[v1.CreateAcceleratorRequest]) (*connect.Response[v1.Accelerator], error)
 	// Returns one accelerator.
 	GetAccelerator(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.Accelerator], error)
 	// Returns accelerators, in pages, in the order of names.
 	ListAccelerators(context.Context, *connect.Request[v1.ListRequest]) (*connect.Response[v1.ListAcceleratorsResponse], error)
-	// Replaces what users say of a accelerator; what was given out stays.
+	// Replaces what users say of an accelerator; what was given out stays.
 	UpdateAccelerator(context.Context, *connect.Request[v1.UpdateAcceleratorRequest]) (*connect.Response[v1.Accelerator], error)
-	// Deletes a accelerator that nothing hangs on.
+	// Deletes an accelerator that nothing hangs on.
 	DeleteAccelerator(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
 

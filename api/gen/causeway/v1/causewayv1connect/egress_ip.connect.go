@@ -54,15 +54,15 @@ const (
 
 // EgressIPServiceClient is a client for the causeway.v1.EgressIPService service.
 type EgressIPServiceClient interface {
-	// Creates a egress IP.
+	// Creates an egress IP.
 	CreateEgressIP(context.Context, *connect.Request[v1.CreateEgressIPRequest]) (*connect.Response[v1.EgressIP], error)
 	// Returns one egress IP.
 	GetEgressIP(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.EgressIP], error)
 	// Returns egress IPs, in pages, in the order of names.
 	ListEgressIPs(context.Context, *connect.Request[v1.ListRequest]) (*connect.Response[v1.ListEgressIPsResponse], error)
-	// Replaces what users say of a egress IP; what was given out stays.
+	// Replaces what users say of an egress IP; what was given out stays.
 	UpdateEgressIP(context.Context, *connect.Request[v1.UpdateEgressIPRequest]) (*connect.Response[v1.EgressIP], error)
-	// Deletes a egress IP that nothing hangs on.
+	// Deletes an egress IP that nothing hangs on.
 	DeleteEgressIP(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
 
@@ -148,15 +148,15 @@ func (c *egressIPServiceClient) DeleteEgressIP(ctx context.Context, req *connect
 
 // EgressIPServiceHandler is an implementation of the causeway.v1.EgressIPService service.
 type EgressIPServiceHandler interface {
-	// Creates a egress IP.
+	// Creates an egress IP.
 	CreateEgressIP(context.Context, *connect.Request[v1.CreateEgressIPRequest]) (*connect.Response[v1.EgressIP], error)
 	// Returns one egress IP.
 	GetEgressIP(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.EgressIP], error)
 	// Returns egress IPs, in pages, in the order of names.
 	ListEgressIPs(context.Context, *connect.Request[v1.ListRequest]) (*connect.Response[v1.ListEgressIPsResponse], error)
-	// Replaces what users say of a egress IP; what was given out stays.
+	// Replaces what users say of an egress IP; what was given out stays.
 	UpdateEgressIP(context.Context, *connect.Request[v1.UpdateEgressIPRequest]) (*connect.Response[v1.EgressIP], error)
-	// Deletes a egress IP that nothing hangs on.
+	// Deletes an egress IP that nothing hangs on.
 	DeleteEgressIP(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
 

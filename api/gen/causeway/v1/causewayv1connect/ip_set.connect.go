@@ -52,15 +52,15 @@ const (
 
 // IPSetServiceClient is a client for the causeway.v1.IPSetService service.
 type IPSetServiceClient interface {
-	// Creates a IP set.
+	// Creates an IP set.
 	CreateIPSet(context.Context, *connect.Request[v1.CreateIPSetRequest]) (*connect.Response[v1.IPSet], error)
 	// Returns one IP set.
 	GetIPSet(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.IPSet], error)
 	// Returns IP sets, in pages, in the order of names.
 	ListIPSets(context.Context, *connect.Request[v1.ListRequest]) (*connect.Response[v1.ListIPSetsResponse], error)
-	// Replaces what users say of a IP set; what was given out stays.
+	// Replaces what users say of an IP set; what was given out stays.
 	UpdateIPSet(context.Context, *connect.Request[v1.UpdateIPSetRequest]) (*connect.Response[v1.IPSet], error)
-	// Deletes a IP set that nothing hangs on.
+	// Deletes an IP set that nothing hangs on.
 	DeleteIPSet(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
 
@@ -146,15 +146,15 @@ func (c *iPSetServiceClient) DeleteIPSet(ctx context.Context, req *connect.Reque
 
 // IPSetServiceHandler is an implementation of the causeway.v1.IPSetService service.
 type IPSetServiceHandler interface {
-	// Creates a IP set.
+	// Creates an IP set.
 	CreateIPSet(context.Context, *connect.Request[v1.CreateIPSetRequest]) (*connect.Response[v1.IPSet], error)
 	// Returns one IP set.
 	GetIPSet(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.IPSet], error)
 	// Returns IP sets, in pages, in the order of names.
 	ListIPSets(context.Context, *connect.Request[v1.ListRequest]) (*connect.Response[v1.ListIPSetsResponse], error)
-	// Replaces what users say of a IP set; what was given out stays.
+	// Replaces what users say of an IP set; what was given out stays.
 	UpdateIPSet(context.Context, *connect.Request[v1.UpdateIPSetRequest]) (*connect.Response[v1.IPSet], error)
-	// Deletes a IP set that nothing hangs on.
+	// Deletes an IP set that nothing hangs on.
 	DeleteIPSet(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
 }
 
