@@ -85,6 +85,7 @@ func newCluster(t testing.TB) *cluster {
 	for i := range 3 {
 		c.start(i)
 	}
+	c.whole()
 	return c
 }
 
@@ -134,16 +135,42 @@ func (c *cluster) killLeader() int {
 	return -1
 }
 
+// whole waits until all members serve: only then does losing one cost no quorum.
+func (c *cluster) whole() {
+	c.t.Helper()
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		serving := 0
+		for i := range c.members {
+			if leader, _ := c.ask(i); leader != 0 {
+				serving++
+			}
+		}
+		if serving == len(c.members) {
+			return
+		}
+	}
+	c.t.Fatal("the cluster does not become whole")
+}
+
 func (c *cluster) leads(i int) bool {
+	leader, self := c.ask(i)
+	return leader != 0 && leader == self
+}
+
+// ask asks a member whom it follows, 0 being nobody, and who it is.
+func (c *cluster) ask(i int) (leader, self uint64) {
 	client, err := clientv3.New(clientv3.Config{Endpoints: c.clients[i : i+1], DialTimeout: time.Second, Logger: quiet(nil)})
 	if err != nil {
-		return false
+		return 0, 0
 	}
 	defer client.Close()
 	within, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	r, err := client.Status(within, c.clients[i])
-	return err == nil && r.Leader == r.Header.MemberId
+	if err != nil {
+		return 0, 0
+	}
+	return r.Leader, r.Header.MemberId
 }
 
 func (c *cluster) dial() *Store {
@@ -216,6 +243,7 @@ func TestNoAcknowledgedWriteIsLostWhenTheLeaderDies(t *testing.T) {
 		}
 		t.Logf("round %d: member %d led and was killed; the longest time without an acknowledged write was %v", round+1, dead, gap.Round(time.Millisecond))
 		c.start(dead)
+		c.whole()
 	}
 	items, revision, err := s.List(ctx, store.Range{Prefix: "w/"}, 0)
 	if err != nil {
