@@ -106,7 +106,7 @@ func (e *Endpoint) waste(m Mode) float64 {
 		alpha = [...]float64{Balanced: 1.45, Latency: 1.8, Economy: 1.02}[m]
 	}
 	if e.cfg.Tune.Alpha == 0 && e.burstiness().matters() {
-		alpha = 1 + (alpha-1)/3 // most would be sent in good spells
+		alpha = 1 + (alpha-1)/8 // most would be sent in good spells
 	}
 	return max(1-1/alpha, 0)
 }
@@ -176,7 +176,7 @@ func (e *Endpoint) presume(now mono.Time, s *sender) {
 		return
 	}
 	made := now.Add(-e.rtt.smooth - 2*e.rtt.variance - 2*time.Millisecond - e.reorderGuard())
-	old := made.Add(-e.timing(s.mode).age * 7 / 10)
+	old := made.Add(-e.timing(s.mode).age / 10)
 	for s.known != s.next && s.sentAt(s.known) < made {
 		s.missing = append(s.missing, code.Unknown{Seq: s.known})
 		if s.told == s.known && s.sentAt(s.known) <= old {
@@ -187,6 +187,10 @@ func (e *Endpoint) presume(now mono.Time, s *sender) {
 	}
 }
 
+// knownEnough is how likely nothing must be wanting after repairs have been sent for
+// what is known to be missing.
+const knownEnough = 0.6
+
 // react does what the newest report makes necessary for a stream.
 func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
 	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
@@ -194,7 +198,7 @@ func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
 	e.act(now, s, out)
 	e.believe(now, s)
 	if d, _ := s.deficit(s.openStart(), s.known-s.presumed); d > 0 {
-		for s.belief.none() < envf("WREP", 0.6) && e.purse.afford(e.reserve()) && e.sendRepair(now, s, out) {
+		for s.belief.none() < knownEnough && e.purse.afford(e.reserve()) && e.sendRepair(now, s, out) {
 		}
 	}
 	e.pump(now, s, out)
@@ -378,7 +382,7 @@ func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool,
 // rounds that are sized by it leave lost, of all packets, about half their number
 // per packet divided by the price and by what arrives of them.
 func (e *Endpoint) price(s *sender, loss float64) float64 {
-	return envf("PRICE", 0.5) * max(s.lastRounds, leastLastRounds) / ((1 - loss) * e.cfg.Residual * safety)
+	return 0.5 * max(s.lastRounds, leastLastRounds) / ((1 - loss) * e.cfg.Residual * safety)
 }
 
 // safety is the share of the residual that is planned for: what breaks the
@@ -397,12 +401,12 @@ const (
 // that what a lost packet costs altogether decides, and where loss is rare more may
 // be spent on each.
 func burstPrice(loss float64) float64 {
-	return min(max(45*math.Pow(0.2/max(loss, 1e-3), 1.7), 8), 1500)
+	return min(max(48*math.Pow(0.2/max(loss, 1e-3), 2.2), 8), 1500)
 }
 
 // delayPrice is how many symbols it is worth that a round succeeds which is not the last.
 func (e *Endpoint) delayPrice(m Mode) float64 {
-	return [...]float64{Balanced: envf("DELAY", 80), Latency: 300, Economy: 12}[m]
+	return [...]float64{Balanced: 80, Latency: 300, Economy: 12}[m]
 }
 
 // healing computes the chance that what is under way makes up for a deficit at upTo.

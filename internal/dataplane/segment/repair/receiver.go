@@ -46,6 +46,7 @@ func newReceiver(mode Mode, c code.Codec, cfg code.Config) *receiver {
 // timing is how the sender of a mode wants its reports; see stamp.
 type timing struct {
 	age     time.Duration // report what has been missing for this long
+	ripe    time.Duration // and with it what has been missing for this long; set at the receiving end
 	every   time.Duration // at most this often
 	answer  time.Duration // how long an answer takes; known at the receiving end only
 	repeats int           // how often to say things again, since reports get lost; likewise
@@ -197,8 +198,8 @@ func (r *receiver) retell(now mono.Time, t timing) {
 	}
 }
 
-// report fills in the stream's part of a report, and takes all that has been
-// missing for half of t.age or more as told.
+// report fills in the stream's part of a report, and takes all that has been missing
+// for t.ripe or more as told.
 func (r *receiver) report(now mono.Time, t timing, s *streamReport) {
 	r.look(now, t)
 	s.present = true
@@ -211,7 +212,7 @@ func (r *receiver) report(now mono.Time, t timing, s *streamReport) {
 	s.count = min(int(r.dec.Next()-s.base), maxStreamCount)
 	told := s.base + uint32(s.count)
 	for _, u := range r.list {
-		if r.since(now, u.Seq) < time.Duration(envf("TOLD", .7)*float64(t.age)) {
+		if r.since(now, u.Seq) < t.ripe {
 			told = u.Seq
 			break
 		}

@@ -133,6 +133,12 @@ func (e *Endpoint) reportDue(now mono.Time) bool {
 func (e *Endpoint) adviceFor(m Mode) timing {
 	t := e.advice[m]
 	t.answer = e.chance()
+	t.ripe = t.age * 7 / 10
+	if e.reporter.minds {
+		// In bursts sharing rounds and time to spread them count for more than
+		// waiting for what may mend by itself.
+		t.ripe = t.age / 10
+	}
 	t.repeats = repeats(e.rtt.lossThere)
 	return t
 }

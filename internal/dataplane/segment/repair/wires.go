@@ -187,7 +187,7 @@ func (e *Endpoint) timing(m Mode) timing {
 		age = age * 9 / 10
 	}
 	if e.burstiness().matters() {
-		age = time.Duration(float64(spare-e.rtt.smooth) * burstAge)
+		age = burstAge(spare - e.rtt.smooth)
 	}
 	age = min(age, patientAge)
 	t.every = age / 2
@@ -212,9 +212,13 @@ func repeats(loss float64) int {
 	return min(int(math.Ceil(math.Log(reportMiss)/math.Log(min(loss, 0.9))))-1, 20)
 }
 
-// burstAge is which part of what the budget has beyond a round trip may pass before
-// a burst is told: the rest is for spreading repairs.
-const burstAge = 0.4
+// burstAge is how much of the time that the budget has beyond a round trip may pass
+// before a burst is told; the rest is for spreading repairs. The more there is, the
+// larger may be the part that spares reports.
+func burstAge(slack time.Duration) time.Duration {
+	slack = max(slack, 0)
+	return slack/8 + slack*min(slack, 150*time.Millisecond)/time.Second
+}
 
 // shareEnough is how many symbols should share a round if the budget allows.
 const shareEnough = 40
