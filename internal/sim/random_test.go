@@ -313,7 +313,7 @@ func seeds(normal int) (first, last uint64) {
 }
 
 func TestWhateverHappensNothingWrongArrivesAndTrafficComesBack(t *testing.T) {
-	first, last := seeds(8)
+	first, last := seeds(4)
 	goroutines := runtime.NumGoroutine()
 	for seed := first; seed < last; seed++ {
 		if wrong := stormyWorld(t, seed); len(wrong) > 0 {

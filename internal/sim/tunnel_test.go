@@ -146,7 +146,7 @@ func TestAStrangerAtTheEgressIsNotCarried(t *testing.T) {
 
 func TestSegmentsComeUpAtHalfTheDatagramsLostEachWay(t *testing.T) {
 	late := 0
-	const rounds = 200
+	const rounds = 20 // segment's own test makes thousands
 	for seed := range uint64(rounds) {
 		w := newWorld3(t, seed, weather.Profile{Delay: 40 * time.Millisecond, Loss: weather.Loss{Random: 0.5}})
 		w.Run(3 * time.Second)
@@ -156,7 +156,7 @@ func TestSegmentsComeUpAtHalfTheDatagramsLostEachWay(t *testing.T) {
 			}
 		}
 	}
-	if late > rounds*2/100 {
+	if late > 1 {
 		t.Errorf("%d of %d segments were not up after 3 s, want at most 1 %%", late, 2*rounds)
 	}
 }
