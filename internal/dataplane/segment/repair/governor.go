@@ -64,8 +64,6 @@ const (
 	govUsage    = 0.03 // less redundancy than this is never to blame
 	govHold     = time.Second
 	govHoldMost = 16 * time.Second
-	// govSteady is how much less the amounts that arrive must vary than by chance.
-	govSteady = 0.35
 	// govQueue is how much packets may be delayed by a queue before loss is put down to it.
 	govQueue = 12 * time.Millisecond
 	// govQueued is how much redundancy stays allowed where a queue is shared.
@@ -172,11 +170,20 @@ func (g *governor) blame() (loss float64, ours, shared bool) {
 	if f.bins < govLeast || f.loss < govLoss {
 		return f.loss, false, false
 	}
-	ours = f.steady < govSteady && f.slope-2*f.slopeError < 0.5*(1-f.loss)
+	ours = f.steady < steadyLimit(f.bins-1) && f.slope-2*f.slopeError < 0.5*(1-f.loss)
 	if long := g.fit(govLong); long.bins >= govLong/3 {
 		shared = long.steady < 3 && long.slope+3.5*long.slopeError < 0.75*(1-long.loss)
 	}
 	return f.loss, ours, shared
+}
+
+// steadyLimit is how little the amounts that arrive may vary, as a share of what
+// chance makes them vary, before chance is out of the question: five standard
+// deviations, by Wilson and Hilferty's approximation of the chi-squared distribution.
+func steadyLimit(degrees int) float64 {
+	k := 2 / (9 * float64(max(degrees, 1)))
+	x := max(1-k-5*math.Sqrt(k), 0)
+	return min(x*x*x, 0.35)
 }
 
 // govFit is what a window's bins say: their number (0: too few packets), the share

@@ -25,7 +25,8 @@ type receiver struct {
 	toldAt  mono.Time // when a report last went out
 	tells   [8]tell   // ring: the newest tells
 	nTells  int
-	again   int // times to tell again without waiting for an answer
+	pausing bool // the sender has said that nothing follows for now
+	again   int  // times to tell again without waiting for an answer
 	trimmed mono.Time
 	mark    uint32 // dec.Next() at the time of trimming; older symbols go next time
 
@@ -55,7 +56,7 @@ type timing struct {
 
 // source takes a symbol as it was sent.
 func (r *receiver) source(now mono.Time, seq uint32, symbol []byte, t timing, deliver Deliver) {
-	r.deliver = deliver
+	r.deliver, r.pausing = deliver, false
 	verdict := r.dec.Source(seq, symbol)
 	r.notice(now, t, true)
 	switch verdict {
@@ -84,6 +85,7 @@ func (r *receiver) repair(now mono.Time, span code.Span, id uint16, payload []by
 // advance takes in that the symbols before next have been sent.
 func (r *receiver) advance(now mono.Time, next uint32, t timing) {
 	r.dec.Advance(next)
+	r.pausing = true
 	r.notice(now, t, false)
 }
 
@@ -212,7 +214,7 @@ func (r *receiver) report(now mono.Time, t timing, s *streamReport) {
 	s.count = min(int(r.dec.Next()-s.base), maxStreamCount)
 	told := s.base + uint32(s.count)
 	for _, u := range r.list {
-		if r.since(now, u.Seq) < t.ripe {
+		if !r.pausing && r.since(now, u.Seq) < t.ripe {
 			told = u.Seq
 			break
 		}
