@@ -44,14 +44,19 @@ admin.yaml in the data folder, as a profile that the noun commands read.`,
 		Args: noArgs,
 		RunE: func(c *command, _ []string) error { return o.run(c.Context()) },
 	}
+	o.flags(c, ":"+cli.DefaultPort)
+	return c
+}
+
+// flags adds them to c.
+func (o *controllerOptions) flags(c *command, listen string) {
 	f := c.Flags()
 	f.StringVar(&o.dataDir, "data-dir", filepath.Dir(cli.LocalProfile), "folder for the store and the controller's keys")
-	f.StringVar(&o.listen, "listen", ":"+cli.DefaultPort, "address and TCP port for the API and for PoPs")
+	f.StringVar(&o.listen, "listen", listen, "address and TCP port for the API and for PoPs")
 	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says; default: this machine itself")
 	o.storeOptions.flags(c)
 	o.logOptions.flags(c)
 	_ = c.MarkFlagDirname("data-dir")
-	return c
 }
 
 func (o controllerOptions) run(ctx context.Context) error {
@@ -62,11 +67,12 @@ func (o controllerOptions) run(ctx context.Context) error {
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	context.AfterFunc(ctx, cancel) // so that a second signal ends the process at once
-	return explainController(o.serve(ctx, log))
+	return explainController(o.serve(ctx, log, nil))
 }
 
-// serve opens the store and runs a controller over it.
-func (o controllerOptions) serve(ctx context.Context, log *slog.Logger) (err error) {
+// serve opens the store and runs a controller over it. Ready, which may be nil,
+// is closed when the profile is there.
+func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready chan<- struct{}) (err error) {
 	if err := os.MkdirAll(o.dataDir, 0o700); err != nil {
 		return fmt.Errorf("start controller: %w", err)
 	}
@@ -88,6 +94,9 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger) (err err
 	}
 	if err := o.leaveProfile(ctx, s, listener.Addr(), log); err != nil {
 		return err
+	}
+	if ready != nil {
+		close(ready)
 	}
 	return s.Run(ctx)
 }

@@ -81,3 +81,26 @@ func firstLine(texts ...string) string {
 	}
 	return ""
 }
+
+// NewPoP is the PoP that flags like those of `causeway pop create` describe.
+func NewPoP(name, region string, overlay, addresses []string) (*resource.PoP, error) {
+	p := &resource.PoP{Meta: resource.Meta{Name: name}, PoPSpec: resource.PoPSpec{Region: region}}
+	for _, text := range overlay {
+		a, err := parseOverlay(text)
+		if err != nil {
+			return nil, Misuse("--overlay: %w", err)
+		}
+		p.Overlay = append(p.Overlay, a)
+	}
+	for _, text := range addresses {
+		var a resource.PoolAddress
+		if err := parseFields(text, "bind", &a); err != nil {
+			return nil, Misuse("--address: %w", err)
+		}
+		p.Addresses = append(p.Addresses, a)
+	}
+	if len(p.Overlay) == 0 {
+		return nil, Misuse("--overlay is missing: the address that other PoPs send to").WithFix("give it, such as --overlay 203.0.113.10:4600")
+	}
+	return p, nil
+}
