@@ -12,7 +12,7 @@ type Accelerator struct {
 // AcceleratorSpec is what users say of an accelerator.
 type AcceleratorSpec struct {
 	Spec             string `json:"spec,omitempty" yaml:"spec,omitempty"`                           // a name from InstanceSpecs; default custom
-	SourceConsistent *bool  `json:"source_consistent,omitempty" yaml:"source_consistent,omitempty"` // its listeners' flows leave from one egress IP; default true
+	SourceConsistent *bool  `json:"source_consistent,omitempty" yaml:"source_consistent,omitempty"` // its listeners' flows leave from one egress IP; default true. They always do; false is only remembered
 	Enabled          *bool  `json:"enabled,omitempty" yaml:"enabled,omitempty"`                     // false takes its listeners off the PoPs and keeps everything given out; default true
 }
 

@@ -22,9 +22,9 @@ type ListenerSpec struct {
 	Accelerator      string         `json:"accelerator" yaml:"accelerator"`                                 // never changes
 	Protocol         string         `json:"protocol,omitempty" yaml:"protocol,omitempty"`                   // udp; default udp. tcp is not there yet. Never changes
 	Ports            []PortRange    `json:"ports" yaml:"ports"`                                             // at most 30 ports in all, 1–65499; IPsec needs 500 and 4500
-	Affinity         Affinity       `json:"affinity,omitempty" yaml:"affinity,omitempty"`                   // default source-ip
+	Affinity         Affinity       `json:"affinity,omitempty" yaml:"affinity,omitempty"`                   // default source-ip; none is taken, and flows stay together all the same
 	IdleTimeout      time.Duration  `json:"idle_timeout,omitempty" yaml:"idle_timeout,omitempty"`           // 10 s–24 h; default 300 s
-	SourceConsistent *bool          `json:"source_consistent,omitempty" yaml:"source_consistent,omitempty"` // default: the accelerator's
+	SourceConsistent *bool          `json:"source_consistent,omitempty" yaml:"source_consistent,omitempty"` // default: the accelerator's; with false, too, flows leave from their group's one egress IP
 	Repair           string         `json:"repair,omitempty" yaml:"repair,omitempty"`                       // latency, balanced, economy, off; default balanced
 	Order            string         `json:"order,omitempty" yaml:"order,omitempty"`                         // ordered, windowed, off; default ordered
 	ReplayWindow     int            `json:"replay_window,omitempty" yaml:"replay_window,omitempty"`         // of the VPN devices, packets; 32–65,536; default 32

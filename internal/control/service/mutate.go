@@ -55,7 +55,7 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 		case errors.Is(err, store.ErrConflict):
 			pause(ctx, attempt)
 			continue
-		case call.Token != "" && resource.CodeOf(err) == resource.CodeUnavailable && ctx.Err() == nil:
+		case call.Token != "" && unanswered(err) && ctx.Err() == nil:
 			pause(ctx, attempt) // by its token it is known whether it was done
 			continue
 		case err != nil:
@@ -65,6 +65,11 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 		return answer, nil
 	}
 	return none, resource.Errorf(resource.CodeBusy, "others kept changing things while this was tried %d times", attempts).WithFix("try again")
+}
+
+// unanswered reports that the store did not say whether it did what it was asked.
+func unanswered(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // once is one attempt. The revision is 0 for a dry run.

@@ -27,6 +27,7 @@ type Service struct {
 
 	reading sync.Mutex // guards what is below
 	current *Compiled
+	floor   int64 // the revision at the last Housekeep
 
 	domains domainClock
 }

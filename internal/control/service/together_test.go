@@ -360,6 +360,9 @@ func TestOldTokensAreForgotten(t *testing.T) {
 	if n := must(b.Housekeep(ctx))(t); n != 250 {
 		t.Errorf("%d tokens were forgotten, want 250", n)
 	}
+	if _, _, _, err := b.store.Get(ctx, serialKey, 2); !errors.Is(err, store.ErrCompacted) {
+		t.Errorf("revision 2 is still kept: %v", err)
+	}
 }
 
 // TestNoAnswerFromTheStoreIsNotDoneTwice breaks the store's answers off after

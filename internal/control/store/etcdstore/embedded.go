@@ -72,7 +72,8 @@ func OpenEmbedded(ctx context.Context, e Embedded) (_ *Store, err error) {
 		server.Close()
 		return errors.Join(err, cleanUp())
 	})
-	s.copy = copyOf(server.Server.Backend())
+	be := server.Server.Backend() // the in-memory client can neither copy nor defragment it
+	s.copy, s.tidy = copyOf(be), be.Defrag
 	return s, nil
 }
 

@@ -40,6 +40,7 @@ type Store struct {
 	end    context.CancelFunc
 	stop   func() error          // of what was started with it
 	copy   func(io.Writer) error // writes a snapshot; nil: the client does
+	tidy   func() error          // defragments; nil: the client does
 	once   sync.Once
 	err    error // of closing
 }

@@ -102,7 +102,7 @@ func TestTooMuchAtOnceIsRefusedAndNothingIsDone(t *testing.T) {
 	}
 }
 
-func TestAFullStoreSaysSo(t *testing.T) {
+func TestAFullStoreSaysSoAndTakesMoreWhenItWasTidied(t *testing.T) {
 	s, err := OpenEmbedded(ctx, Embedded{Folder: filepath.Join(t.TempDir(), "data"), Quota: 1 << 20, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +114,13 @@ func TestAFullStoreSaysSo(t *testing.T) {
 		}
 	}
 	if !errors.Is(err, store.ErrFull) {
-		t.Errorf("have %v", err)
+		t.Fatalf("have %v", err)
+	}
+	_, _, revision, err := s.Get(ctx, "a", 0)
+	if err = errors.Join(err, s.Compact(ctx, revision), s.Defragment(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(ctx, store.Txn{Do: []store.Write{{Key: "b"}}}); err != nil {
+		t.Errorf("after it was compacted and defragmented: %v", err)
 	}
 }
