@@ -231,7 +231,7 @@ func (s *Store) batches(events []*clientv3.Event) []store.Batch {
 func (s *Store) Compact(ctx context.Context, revision int64) error {
 	within, done := s.call(ctx)
 	defer done()
-	if _, err := s.client.Compact(within, revision); err != nil {
+	if _, err := s.client.Compact(within, revision, clientv3.WithCompactPhysical()); err != nil {
 		return fmt.Errorf("compact to revision %d: %w", revision, reason(within, err))
 	}
 	return nil
