@@ -151,13 +151,20 @@ func (f file) refused(err error) error {
 		if !ok {
 			return err
 		}
-		what := one.Message
-		if one.Found != "" {
-			what += fmt.Sprintf(" (found %q)", one.Found)
+		p := problem.Problem{Path: path, Found: one.Found, Allowed: one.Allowed, Fix: one.Message}
+		if one.Fix != "" {
+			p.Fix += "; " + one.Fix
 		}
-		found = append(found, problem.Problem{Path: path, Found: what, Allowed: one.Allowed, Fix: one.Fix})
+		if p.Found == "" { // it is about the whole resource
+			p.Found, p.Fix = one.Message, one.Fix
+		}
+		found = append(found, p)
 	}
-	return &Error{What: "the controller refuses " + f.name, Err: f.located(found), Code: codeOfClass(e.Code)}
+	code := codeOfClass(e.Code)
+	if code == Usage { // of a command; a file that is wrong ends it with Failed
+		code = Failed
+	}
+	return &Error{What: "the controller refuses " + f.name, Err: f.located(found), Code: code}
 }
 
 var objectIndex = regexp.MustCompile(`^objects\[(\d+)\]\.?`)
