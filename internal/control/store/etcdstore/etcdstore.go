@@ -85,6 +85,9 @@ func newStore(client *clientv3.Client, prefix string, stop func() error) *Store 
 // call returns a context that also ends with the store.
 func (s *Store) call(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if s.ctx.Err() != nil {
+		cancel(store.ErrClosed)
+	}
 	stop := context.AfterFunc(s.ctx, func() { cancel(store.ErrClosed) })
 	return ctx, func() { stop(); cancel(nil) }
 }
