@@ -61,35 +61,6 @@ const (
 	CodeInternal         Code = "internal"
 )
 
-// Class returns what sort of refusal c is.
-func (c Code) Class() Class {
-	switch c {
-	case CodeInvalidField, CodeUnsupported, CodeImmutable, CodeEndpointRefused, CodePortReserved, CodeDowngrade:
-		return Invalid
-	case CodeNotFound:
-		return Missing
-	case CodeExists, CodeRevisionMoved, CodeTokenReused, CodeBusy, CodePortTaken, CodeAddressTaken, CodeRegionTaken, CodeAlreadyBound:
-		return Conflict
-	case CodeInUse, CodeNoBasicPackage, CodeNotBound, CodeNoPoP, CodeDomainUnresolved, CodeLastAdmin, CodeCompacted:
-		return Precondition
-	case CodeBandwidth, CodeSpecLimit, CodeQuota, CodeNoAddress:
-		return Quota
-	case CodeDenied:
-		return Forbidden
-	case CodeUnauthenticated, CodeTokenInvalid:
-		return Unauthenticated
-	case CodeUnavailable:
-		return Unavailable
-	}
-	return Internal
-}
-
-// Codes are all codes there are, for documents and for tests of mappings.
-var Codes = []Code{CodeInvalidField, CodeUnsupported, CodeImmutable, CodeNotFound, CodeExists, CodeRevisionMoved, CodeTokenReused, CodeBusy, CodeInUse,
-	CodeNoBasicPackage, CodeAlreadyBound, CodeNotBound, CodeBandwidth, CodeSpecLimit, CodeQuota, CodePortTaken, CodePortReserved, CodeNoAddress, CodeAddressTaken,
-	CodeNoPoP, CodeRegionTaken, CodeEndpointRefused, CodeDomainUnresolved, CodeDowngrade, CodeDenied, CodeUnauthenticated, CodeTokenInvalid, CodeLastAdmin,
-	CodeUnavailable, CodeCompacted, CodeInternal}
-
 // Error is what every refusal of the control plane is.
 type Error struct {
 	Code    Code    `json:"code"`
