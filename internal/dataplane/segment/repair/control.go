@@ -271,11 +271,21 @@ func (e *Endpoint) act(now mono.Time, s *sender, out Out) {
 	}
 	again := s.answered(now.Add(-e.rtt.smooth - time.Millisecond))
 	from := s.windowStart()
+	// What was acted on in vain and is too late itself still stands in equations for
+	// what is not: each of its unknowns that no equation has for a pivot will cost one.
+	dead := from
+	if code.Before(again, dead) {
+		dead = again
+	}
+	spent, _ := s.deficit(s.base, dead)
 	if code.Before(from, again) {
-		e.actOn(now, s, from, again, out)
+		if _, n := s.deficit(from, again); n > 0 {
+			e.actOn(now, s, from, again, spent, out)
+			spent = 0
+		}
 	}
 	if from = s.openStart(); code.Before(from, s.told) {
-		e.actOn(now, s, from, s.told, out)
+		e.actOn(now, s, from, s.told, spent, out)
 		s.acted = s.told
 		at := now
 		if len(s.spreads) > 0 {
@@ -286,8 +296,9 @@ func (e *Endpoint) act(now mono.Time, s *sender, out Out) {
 	}
 }
 
-// actOn sends the rounds for what is missing of [from, upTo).
-func (e *Endpoint) actOn(now mono.Time, s *sender, from, upTo uint32, out Out) {
+// actOn sends the rounds for what is missing of [from, upTo), where spent equations
+// are worth nothing.
+func (e *Endpoint) actOn(now mono.Time, s *sender, from, upTo uint32, spent int, out Out) {
 	t := e.timing(s.mode)
 	for code.Before(from, upTo) && s.sentAt(from).Add(t.budget-deadlineMargin/2) <= now {
 		from++ // too late
@@ -298,8 +309,14 @@ func (e *Endpoint) actOn(now mono.Time, s *sender, from, upTo uint32, out Out) {
 	for code.Before(split, upTo) && s.sentAt(split).Add(t.budget) < next {
 		split++
 	}
-	e.pieces(s, from, split, func(a, b uint32) { e.round(now, s, a, b, true, out) })
-	e.pieces(s, split, upTo, func(a, b uint32) { e.round(now, s, a, b, false, out) })
+	round := func(last bool) func(a, b uint32) {
+		return func(a, b uint32) {
+			e.round(now, s, a, b, spent, last, out)
+			spent = 0
+		}
+	}
+	e.pieces(s, from, split, round(true))
+	e.pieces(s, split, upTo, round(false))
 }
 
 // pieces cuts [from, upTo) into pieces that one repair can cover and one plan can
@@ -330,8 +347,9 @@ func (e *Endpoint) pieces(s *sender, from, upTo uint32, do func(from, upTo uint3
 const mostWanting = 32
 
 // round sends the symbols of one round for what is missing of [from, upTo).
-func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, last bool, out Out) {
+func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, spent int, last bool, out Out) {
 	d, n := s.deficit(from, upTo)
+	d = min(d+spent, n)
 	if d == 0 {
 		return
 	}

@@ -85,7 +85,7 @@ func New(cfg Config) (*Endpoint, error) {
 	e.purse.init(cfg.OverheadCap)
 	e.copies.init()
 	for m := range e.advice {
-		e.advice[m] = timing{age: 20 * time.Millisecond, every: 20 * time.Millisecond, budget: time.Second}
+		e.advice[m] = timing{age: 20 * time.Millisecond, every: 20 * time.Millisecond, answer: cfg.RTT + 5*time.Millisecond, budget: time.Second}
 	}
 	return e, nil
 }

@@ -49,7 +49,7 @@ type timing struct {
 	age     time.Duration // report what has been missing for this long
 	ripe    time.Duration // and with it what has been missing for this long; set at the receiving end
 	every   time.Duration // at most this often
-	answer  time.Duration // how long an answer takes; known at the receiving end only
+	answer  time.Duration // after this an answer to a report shows
 	repeats int           // how often to say things again, since reports get lost; likewise
 	budget  time.Duration // give up on what has been missing for this long
 }

@@ -13,7 +13,8 @@ import (
 //	0      parts that follow, a bit each
 //	1..2   number of the report, to tell old from new
 //	part 0, stamp: what the other end should know about this one's sending
-//	       clock 4 (µs) · loss towards the sender 1 (1/255) · mode 1 · age 1 (ms) · every 1 (ms) · budget 1 (4 ms)
+//	       clock 4 (µs) · loss towards the sender 1 (1/255) · mode 1 · age 1 (ms) · every 1 (ms) ·
+//	       budget 1 (4 ms) · answer 2 (64 µs)
 //	part 1, echo: clock of the newest stamp seen 4 · held since then 2 (64 µs) · queueing 2 (64 µs) · reordering 1 (256 µs)
 //	part 2, wires: count 1, each: id 1 · highest number 2 · n 1 · n bytes of bits, bit i: highest-1-i arrived
 //	part 3, streams: count 1, each: id 1 · base 4 · count 2 · told 2 (those up to base+told have had their time) · count bits: base+i is missing ·
@@ -47,6 +48,7 @@ type stamp struct {
 	age      uint8  // report what has been missing for this long, ms
 	every    uint8  // but not more often than this, ms
 	budget   uint8  // give up on what has been missing for this long, 4 ms
+	answer   uint16 // an answer to a report shows after this, 64 µs
 	silence  bool   // report when nothing comes any more, too (the mode's highest bit)
 }
 
@@ -83,7 +85,7 @@ const silenceBit = 0x80
 
 const (
 	reportHeader   = 3
-	stampSize      = 9
+	stampSize      = 11
 	echoSize       = 9
 	maxWireBits    = 96 // bytes
 	maxStreamCount = 4096
@@ -101,6 +103,7 @@ func (r *report) append(b []byte, lists *[streams][]code.Unknown) []byte {
 			mode |= silenceBit
 		}
 		b = append(b, s.lossBack, mode, s.age, s.every, s.budget)
+		b = binary.BigEndian.AppendUint16(b, s.answer)
 	}
 	if r.has&hasEcho != 0 {
 		b = binary.BigEndian.AppendUint32(b, r.echo.clock)
@@ -218,7 +221,7 @@ func (r *report) parse(b []byte) bool {
 		return false
 	}
 	if r.has&hasStamp != 0 {
-		r.stamp = stamp{in.u32(), in.u8(), Mode(in.u8()), in.u8(), in.u8(), in.u8(), false}
+		r.stamp = stamp{in.u32(), in.u8(), Mode(in.u8()), in.u8(), in.u8(), in.u8(), in.u16(), false}
 		r.stamp.silence = r.stamp.mode&silenceBit != 0
 		r.stamp.mode &^= silenceBit
 		if r.stamp.mode >= Off {

@@ -132,7 +132,6 @@ func (e *Endpoint) reportDue(now mono.Time) bool {
 // knows.
 func (e *Endpoint) adviceFor(m Mode) timing {
 	t := e.advice[m]
-	t.answer = e.chance()
 	t.ripe = t.age * 7 / 10
 	if e.reporter.minds {
 		// In bursts sharing rounds and time to spread them count for more than
@@ -217,6 +216,7 @@ func (e *Endpoint) fillStamp(now mono.Time, r *report) {
 		age:      ms(t.age, time.Millisecond),
 		every:    ms(t.every, time.Millisecond),
 		budget:   ms(t.budget+4*time.Millisecond, 4*time.Millisecond),
+		answer:   uint16(min(e.chance()/(64*time.Microsecond), 65535)),
 		silence:  sending && e.burstiness().matters(),
 	}
 	e.stampAt = now
@@ -227,6 +227,7 @@ func (e *Endpoint) takeStamp(now mono.Time, s *stamp) {
 		age:    time.Duration(max(s.age, 1)) * time.Millisecond,
 		every:  time.Duration(max(s.every, 1)) * time.Millisecond,
 		budget: time.Duration(max(s.budget, 2)) * 4 * time.Millisecond,
+		answer: max(time.Duration(s.answer)*64*time.Microsecond, 2*time.Millisecond),
 	}
 	e.reporter.minds = s.silence
 	e.rtt.stamp(now, s.clock)
