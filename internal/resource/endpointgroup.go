@@ -151,7 +151,7 @@ func (j *judge) endpoints(list []Endpoint) {
 	case len(list) == 0:
 		j.missing("endpoints", "at least one VPN device", "give its address or domain; a temporary one may be replaced later")
 	case len(list) > MaxEndpoints:
-		j.refuse("endpoints", len(list), fmt.Sprintf("at most %d", MaxEndpoints), "make another endpoint group")
+		j.refuse("endpoints", len(list), allowedEndpoints, "make another endpoint group")
 	}
 	for i, e := range list {
 		path := fmt.Sprintf("endpoints[%d]", i)
@@ -164,7 +164,7 @@ func (j *judge) endpoints(list []Endpoint) {
 			j.missing(path+".address", "the IP address or the domain of a VPN device", "")
 		default:
 			if why := snapshot.NoEndpoint(e.Address, nil); why != "" {
-				j.refuse(path+".address", e.Address, "the address of a machine of its own, that is no PoP", "%s", why)
+				j.refuse(path+".address", e.Address, allowedEndpoint, "%s", why)
 			}
 		}
 		if e.Weight != nil {

@@ -179,11 +179,7 @@ func Refuse(subject Ref, found problem.List) *Error {
 		if p.Found == "" {
 			message = fmt.Sprintf("%s lacks %s", subject, p.Path)
 		}
-		code := CodeInvalidField
-		if subject.Kind == KindListener && p.Path == "protocol" && p.Found == "tcp" {
-			code = CodeUnsupported // it means something, but not here yet
-		}
-		return Error{Code: code, Message: message, Subject: subject, Field: p.Path, Found: p.Found, Allowed: p.Allowed, Fix: p.Fix}
+		return Error{Code: codeOf(p), Message: message, Subject: subject, Field: p.Path, Found: p.Found, Allowed: p.Allowed, Fix: p.Fix}
 	}
 	e := each(found[0])
 	for _, p := range found[1:] {

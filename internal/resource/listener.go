@@ -108,7 +108,7 @@ func (l *Listener) Validate() problem.List {
 	j.meta(&l.Meta)
 	j.reference("accelerator", l.Accelerator)
 	if l.Protocol == "tcp" {
-		j.refuse("protocol", l.Protocol, "udp", "TCP listeners are not there yet; IPsec needs udp on ports 500 and 4500")
+		j.refuse("protocol", l.Protocol, allowedProtocol, "TCP listeners are not there yet; IPsec needs udp on ports 500 and 4500")
 	} else {
 		j.choice("protocol", l.Protocol, "udp")
 	}
@@ -139,17 +139,17 @@ func (j *judge) ports(list []PortRange) {
 			j.refuse(path+".to", r.To, fmt.Sprintf("%d to %d", r.From, MaxPort), "write the smaller port first")
 			continue
 		case r.To > MaxPort:
-			j.refuse(path, r, fmt.Sprintf("1 to %d", MaxPort), "ports above are the system's; choose another")
+			j.refuse(path, r, allowedPort, "ports above are the system's; choose another")
 			continue
 		}
 		total += int(r.To-r.From) + 1
 		if total > MaxListenerPorts {
-			j.refuse("ports", fmt.Sprintf("%d ports and more", total), fmt.Sprintf("at most %d ports", MaxListenerPorts), "make another listener for the rest")
+			j.refuse("ports", fmt.Sprintf("%d ports and more", total), allowedPorts, "make another listener for the rest")
 			return
 		}
 		for p := r.From; p <= r.To; p++ {
 			if slices.Contains(ReservedUDP, p) {
-				j.refuse(path, p, fmt.Sprintf("ports other than %v", ReservedUDP), "this one is the system's; choose another")
+				j.refuse(path, p, allowedPort, "this port is the system's; choose another")
 			}
 			if seen[p] {
 				j.refuse(path, p, "each port once", "remove the repetition")

@@ -184,3 +184,27 @@ func defaultTo[T any](given *T, value T) *T {
 	}
 	return &value
 }
+
+// What is allowed where a code of its own says that it is not.
+var (
+	allowedProtocol  = "udp"
+	allowedPort      = fmt.Sprintf("1 to %d, other than %v", MaxPort, ReservedUDP)
+	allowedPorts     = fmt.Sprintf("at most %d ports", MaxListenerPorts)
+	allowedEndpoint  = "the address of a machine of its own, that is no PoP"
+	allowedEndpoints = fmt.Sprintf("at most %d", MaxEndpoints)
+)
+
+// codeOf is the code of something that is wrong with one resource alone.
+func codeOf(p problem.Problem) Code {
+	switch p.Allowed {
+	case allowedProtocol:
+		return CodeUnsupported // it means something, but not here yet
+	case allowedPort:
+		return CodePortReserved
+	case allowedPorts, allowedEndpoints:
+		return CodeQuota
+	case allowedEndpoint:
+		return CodeEndpointRefused
+	}
+	return CodeInvalidField
+}

@@ -155,14 +155,14 @@ func TestWhatRulesForbid(t *testing.T) {
 			func(b *bench) error {
 				_, err := b.CreateListener(ctx, operator, listener("vxlan", "sha-sel", 4789))
 				return err
-			}, resource.CodeInvalidField, "ports[0]", "system's"},
+			}, resource.CodePortReserved, "ports[0]", "system's"},
 		"a listener has thirty ports at most": {
 			func(b *bench) error {
 				l := listener("many", "sha-sel")
 				l.Ports = []resource.PortRange{{From: 1000, To: 1030}}
 				_, err := b.CreateListener(ctx, operator, l)
 				return err
-			}, resource.CodeInvalidField, "ports", "at most 30"},
+			}, resource.CodeQuota, "ports", "at most 30"},
 		"a name that is taken": {
 			func(b *bench) error {
 				_, err := b.CreateListener(ctx, operator, listener("ipsec", "sha-sel", 1701))
