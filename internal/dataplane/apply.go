@@ -314,6 +314,7 @@ func (b *builder) commit() {
 		}
 	}
 	e.chooseWays(b.now)
+	e.linksAt = b.now // neighbours route over us by what we said
 }
 
 func (e *Engine) isNeighbour(k keys.PublicKey) bool {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"causeway/internal/snapshot"
 	"causeway/internal/weather"
 )
 
@@ -44,6 +45,7 @@ type vpns struct {
 	rng     *rand.Rand
 	list    []*vpn
 	byHost  map[netip.AddrPort]*vpn
+	parted  bool // a PoP has done without a segment
 	moved   bool // ports may have changed hands: both ends lost their memory
 	wrong   []string
 	restart time.Duration // when a PoP last lost what it knows of order
@@ -238,7 +240,7 @@ func (w *vpns) storm() {
 	if b >= a {
 		b++
 	}
-	switch r.IntN(6) {
+	switch r.IntN(8) {
 	case 0: // a partition
 		w.Cut(addrs[a], addrs[b], true)
 		w.After(time.Duration(r.IntN(6000))*time.Millisecond, func() { w.Cut(addrs[a], addrs[b], false) })
@@ -260,6 +262,44 @@ func (w *vpns) storm() {
 		}
 	case 5: // other weather
 		w.Link(addrs[a], addrs[b], sky(r))
+	case 6: // another snapshot
+		w.reload(pops[a], func(s *snapshot.Snapshot) {
+			for i := range s.Peers {
+				s.Peers[i].Repair.Cap = 2 + r.Float64()*2
+			}
+			for i := range s.Listeners {
+				s.Listeners[i].IdleTimeout = time.Duration(60+r.IntN(600)) * time.Second
+				s.Listeners[i].Repair = [...]snapshot.RepairMode{snapshot.Latency, snapshot.Balanced}[r.IntN(2)]
+				s.Listeners[i].ReplayWindow = 32 << r.IntN(4)
+			}
+		})
+	case 7: // a segment goes out of the snapshot for a while
+		w.parted = true // others may send over it until they hear of it
+		old := pops[a].Snapshot
+		w.reload(pops[a], func(s *snapshot.Snapshot) {
+			s.Peers[r.IntN(2)].Wires = nil
+			for i := range s.Routes {
+				s.Routes[i].Candidates = nil // those that there are
+			}
+		})
+		w.After(time.Duration(r.IntN(5000))*time.Millisecond, func() {
+			w.reload(pops[a], func(s *snapshot.Snapshot) { s.Peers, s.Routes = old.Peers, old.Routes })
+		})
+	}
+}
+
+// reload gives a PoP that runs another snapshot.
+func (w *vpns) reload(p *PoP, edit func(*snapshot.Snapshot)) {
+	s := p.Snapshot
+	s.Peers, s.Listeners, s.Routes = slices.Clone(s.Peers), slices.Clone(s.Listeners), slices.Clone(s.Routes)
+	edit(&s)
+	s.Version++
+	if !p.Running() {
+		p.Snapshot = s
+		return
+	}
+	if err := p.Apply(s); err != nil {
+		w.fail("apply: %v", err)
 	}
 }
 
@@ -295,7 +335,7 @@ func (w *vpns) checkBounded() {
 		if n := r.Sessions.Confirmed + r.Sessions.Unconfirmed; n > 2*len(w.list) {
 			w.fail("%s has %d sessions of %d flows", r.Name, n, 2*len(w.list))
 		}
-		if r.Drops["malformed"] > 0 || r.Drops["hop_limit"] > 0 || r.Drops["not_neighbour"] > 0 {
+		if r.Drops["malformed"] > 0 || r.Drops["hop_limit"] > 0 || r.Drops["not_neighbour"] > 0 && !w.parted {
 			w.fail("%s dropped %v", r.Name, r.Drops)
 		}
 	}
@@ -333,7 +373,11 @@ func TestWhateverHappensNothingWrongArrivesAndTrafficComesBack(t *testing.T) {
 
 // stormyWorld runs one world and returns what was wrong in it.
 func stormyWorld(t testing.TB, seed uint64) []string {
-	w := newVPNs(t, seed, weather.Profile{Delay: 20 * time.Millisecond})
+	var edits []func(*world3)
+	if seed%3 == 0 {
+		edits = append(edits, secondWire)
+	}
+	w := newVPNs(t, seed, weather.Profile{Delay: 20 * time.Millisecond}, edits...)
 	for _, pair := range [][2]netip.Addr{{addrSh, addrSe}, {addrSe, addrSh}, {addrSh, addrTk}, {addrTk, addrSh}, {addrTk, addrSe}, {addrSe, addrTk}} {
 		w.Link(pair[0], pair[1], sky(w.rng))
 	}
@@ -375,7 +419,7 @@ func stormyWorld(t testing.TB, seed uint64) []string {
 					got++
 				}
 			}
-			if got*100 < recent*85 { // what repair achieves in this weather is not judged here
+			if got*100 < recent*60 { // what repair achieves in this weather is not judged here
 				w.fail("VPN %d: of %d packets %s %d came", v.id, recent, name, got)
 			}
 		}
