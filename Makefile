@@ -17,7 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK = .cache/staticcheck-$(STATICCHECK_VERSION)-$(shell $(GO) env GOVERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build setup setup-go test bench bench-repair lint fuzz ci clean
+.PHONY: help demo build setup setup-go test bench bench-repair lint generate fuzz ci clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ lint: setup-go ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	@[ -x $(STATICCHECK) ] || scripts/tool.sh honnef.co/go/tools/cmd/staticcheck $(STATICCHECK_VERSION) $(STATICCHECK)
 	$(STATICCHECK) ./...
+
+generate: ## Make api/gen and api/openapi anew from api/proto (needs npm; what it makes is committed)
+	@scripts/generate.sh
 
 fuzz: setup-go ## Fuzz every target in turn, FUZZTIME seconds in total
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -92,6 +92,9 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 	if err != nil {
 		return err
 	}
+	if err := tellRestored(ctx, s, filepath.Join(o.dataDir, restoredMark)); err != nil {
+		return err
+	}
 	if err := o.leaveProfile(ctx, s, listener.Addr(), log); err != nil {
 		return err
 	}
@@ -99,6 +102,17 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 		close(ready)
 	}
 	return s.Run(ctx)
+}
+
+// tellRestored tells everybody that the store was restored, if it was.
+func tellRestored(ctx context.Context, s *server.Server, mark string) error {
+	if _, err := os.Stat(mark); err != nil {
+		return nil
+	}
+	if err := s.Restored(ctx); err != nil {
+		return fmt.Errorf("start controller: %w", err)
+	}
+	return os.Remove(mark)
 }
 
 // leaveProfile makes the first admin's key, if there is none, and leaves the

@@ -36,7 +36,7 @@ address changes.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLabCommand(), newBenchCommand(), newPoPCommand(), newRouteCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
-	root.AddCommand(newControllerCommand(), newDevCommand())
+	root.AddCommand(newControllerCommand(), newDevCommand(), newSnapshotCommand())
 	root.AddCommand(nounCommands()...)
 	root.SetFlagErrorFunc(flagError)
 	root.InitDefaultHelpCmd()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -206,14 +207,31 @@ func (c *Client) Call(ctx context.Context, service, method string, request proto
 	return answer.Msg.Message, nil
 }
 
+// Backup writes a backup of the controller's store.
+func (c *Client) Backup(ctx context.Context, to io.Writer) error {
+	return c.stream(ctx, "Backup", &v1.BackupRequest{}, func(m proto.Message) error {
+		_, err := to.Write(m.(*v1.BackupResponse).GetData())
+		return err
+	})
+}
+
 // Watch calls each with every change that r asks for, until ctx ends, the stream
 // breaks or each fails.
 func (c *Client) Watch(ctx context.Context, r *v1.WatchRequest, each func(*v1.WatchResponse) error) error {
-	rpc, output, err := c.method("ControlService", "Watch")
+	err := c.stream(ctx, "Watch", r, func(m proto.Message) error { return each(m.(*v1.WatchResponse)) })
+	if err == nil {
+		return ErrEnded
+	}
+	return err
+}
+
+// stream calls a method that answers with a stream, until the stream ends.
+func (c *Client) stream(ctx context.Context, method string, m proto.Message, each func(proto.Message) error) error {
+	rpc, output, err := c.method("ControlService", method)
 	if err != nil {
 		return err
 	}
-	request := connect.NewRequest(&envelope{r})
+	request := connect.NewRequest(&envelope{m})
 	request.Header().Set("Authorization", "Bearer "+c.profile.AccessKey)
 	client := connect.NewClient[envelope, envelope](c.http, c.profile.Controller+rpc, connect.WithCodec(codec{}), receives(output))
 	stream, err := client.CallServerStream(ctx, request)
@@ -222,14 +240,14 @@ func (c *Client) Watch(ctx context.Context, r *v1.WatchRequest, each func(*v1.Wa
 	}
 	defer stream.Close()
 	for stream.Receive() {
-		if err := each(stream.Msg().Message.(*v1.WatchResponse)); err != nil {
+		if err := each(stream.Msg().Message); err != nil {
 			return err
 		}
 	}
 	if err := stream.Err(); err != nil {
 		return c.failed(err)
 	}
-	return ErrEnded
+	return nil
 }
 
 // method finds the path of a method, and what it answers with.

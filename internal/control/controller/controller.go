@@ -45,12 +45,12 @@ type Controller struct {
 	mu        sync.Mutex // guards what is below
 	compiled  *service.Compiled
 	enrolled  map[string]*resource.Enrolment // as compiled has it, by PoP
-	renewed   chan struct{}                // closed when compiled changes
-	followers map[string]int               // connections of each PoP's agent
-	reports   map[string]Live              // the last of each PoP
-	encoded   map[string]encoded           // snapshots in their file form, by PoP
-	known     map[string]service.PoPReport // what is in the store about each PoP, as far as this controller wrote it
-	leaving   map[string]*time.Timer       // will note that a PoP is away
+	renewed   chan struct{}                  // closed when compiled changes
+	followers map[string]int                 // connections of each PoP's agent
+	reports   map[string]Live                // the last of each PoP
+	encoded   map[string]encoded             // snapshots in their file form, by PoP
+	known     map[string]service.PoPReport   // what is in the store about each PoP, as far as this controller wrote it
+	leaving   map[string]*time.Timer         // will note that a PoP is away
 	closed    bool
 }
 
@@ -79,6 +79,10 @@ func New(s *service.Service, authority *pki.Authority, log *slog.Logger) *Contro
 func (c *Controller) Run(ctx context.Context) error {
 	missing := time.AfterFunc(settle, func() { c.noteMissing(ctx) })
 	defer missing.Stop()
+	var upkeep sync.WaitGroup
+	defer upkeep.Wait()
+	upkeep.Go(func() { c.tidy(ctx) })
+	upkeep.Go(func() { c.refresh(ctx) })
 	for ctx.Err() == nil {
 		err := c.service.Changes(ctx, func(int64) error { return c.compile(ctx) })
 		if ctx.Err() != nil {

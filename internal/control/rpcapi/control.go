@@ -149,6 +149,30 @@ func (a *api) GetPoPReport(ctx context.Context, r *connect.Request[v1.GetRequest
 	return connect.NewResponse(&v1.PoPReport{Pop: pop.Name, Json: text}), nil
 }
 
+func (a *api) Backup(ctx context.Context, _ *connect.Request[v1.BackupRequest], stream *connect.ServerStream[v1.BackupResponse]) error {
+	if a.options.Backup == nil {
+		return resource.Errorf(resource.CodeUnsupported, "this controller's store cannot be backed up").WithFix("it is kept in memory only")
+	}
+	return a.options.Backup(ctx, pieces{stream})
+}
+
+// pieces writes to a stream of pieces that are not too large for a message.
+type pieces struct {
+	stream *connect.ServerStream[v1.BackupResponse]
+}
+
+func (p pieces) Write(data []byte) (written int, err error) {
+	const most = 256 << 10
+	for len(data) > 0 {
+		n := min(len(data), most)
+		if err := p.stream.Send(&v1.BackupResponse{Data: data[:n]}); err != nil {
+			return written, err
+		}
+		written, data = written+n, data[n:]
+	}
+	return written, nil
+}
+
 func (a *api) WhoAmI(ctx context.Context, _ *connect.Request[v1.WhoAmIRequest]) (*connect.Response[v1.WhoAmIResponse], error) {
 	caller := callerOf(ctx)
 	return connect.NewResponse(&v1.WhoAmIResponse{Name: caller.Name, Role: string(caller.Role), Version: a.options.Version}), nil

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"strings"
 
@@ -27,9 +28,10 @@ const maxRequest = 16 << 20
 
 // Options are what the API tells besides the service's answers.
 type Options struct {
-	Version     string                                    // of this program
-	Fingerprint string                                    // of the authority; goes into enrolment tokens
-	LastReport  func(pop string) (json []byte, have bool) // what a PoP reported last to this controller
+	Version     string                                        // of this program
+	Fingerprint string                                        // of the authority; goes into enrolment tokens
+	Backup      func(ctx context.Context, to io.Writer) error // writes a backup of the store; nil: it has none
+	LastReport  func(pop string) (json []byte, have bool)     // what a PoP reported last to this controller
 }
 
 // Register adds the API to mux.
@@ -73,6 +75,11 @@ func (a *api) admit(ctx context.Context, procedure string, h http.Header) (conte
 	method := procedure[strings.LastIndexByte(procedure, '/')+1:]
 	switch method {
 	case "WhoAmI": // whoever is known may ask
+	case "Backup": // it has everything, also what is sealed
+		if !auth.Includes(caller.Role, resource.Admin) {
+			err = resource.Errorf(resource.CodeDenied, "%s, with the role %s, may not call Backup", caller.Name, caller.Role).
+				Allow("the role %s", resource.Admin).WithFix("use a key with that role")
+		}
 	case "GetPoPReport":
 		err = auth.Authorize(caller, "GetPoP")
 	default:

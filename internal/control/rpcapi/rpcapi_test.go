@@ -91,6 +91,8 @@ func needs(t *testing.T, m protoreflect.MethodDescriptor) resource.Role {
 	switch m.Name() {
 	case "WhoAmI":
 		return resource.Reader
+	case "Backup":
+		return resource.Admin
 	case "GetPoPReport":
 		return auth.Table["GetPoP"]
 	}
@@ -130,7 +132,11 @@ func (a *api) code(m protoreflect.MethodDescriptor, authorization string) resour
 	var err error
 	if m.IsStreamingServer() {
 		client := connect.NewClient[v1.WatchRequest, v1.WatchResponse](http.DefaultClient, url)
-		r := connect.NewRequest(body.(*v1.WatchRequest))
+		watch, _ := body.(*v1.WatchRequest)
+		if watch == nil {
+			watch = &v1.WatchRequest{}
+		}
+		r := connect.NewRequest(watch)
 		r.Header().Set("Authorization", authorization)
 		stream, callErr := client.CallServerStream(context.Background(), r)
 		if err = callErr; err == nil {

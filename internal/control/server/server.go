@@ -23,6 +23,7 @@ import (
 	"causeway/internal/control/rpcapi"
 	"causeway/internal/control/service"
 	"causeway/internal/control/store"
+	"causeway/internal/control/store/etcdstore"
 	"causeway/internal/pki"
 	"causeway/internal/resource"
 )
@@ -135,6 +136,7 @@ func (s *Server) handler() http.Handler {
 	agentlink.Register(mux, s.controller)
 	rpcapi.Register(mux, s.service, rpcapi.Options{
 		Version: s.options.Version, Fingerprint: s.Fingerprint(),
+		Backup: s.backup(),
 		LastReport: func(pop string) ([]byte, bool) {
 			live, ok := s.controller.LastReport(pop)
 			return live.JSON, ok
@@ -151,3 +153,34 @@ func (s *Server) handler() http.Handler {
 	})
 	return mux
 }
+
+// backup returns what writes a backup of the store, or nil when the store has none.
+func (s *Server) backup() func(context.Context, io.Writer) error {
+	saver, can := s.options.Store.(interface {
+		SaveSnapshot(ctx context.Context, file string) (etcdstore.SnapshotInfo, error)
+	})
+	if !can {
+		return nil
+	}
+	return func(ctx context.Context, to io.Writer) error {
+		dir, err := os.MkdirTemp(s.options.Dir, "backup-")
+		if err != nil {
+			return fmt.Errorf("make a backup: %w", err)
+		}
+		defer os.RemoveAll(dir)
+		info, err := saver.SaveSnapshot(ctx, filepath.Join(dir, "snapshot"))
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(info.File)
+		if err != nil {
+			return fmt.Errorf("make a backup: %w", err)
+		}
+		defer f.Close()
+		_, err = io.Copy(to, f)
+		return err
+	}
+}
+
+// Restored tells everybody that the store was restored from a backup.
+func (s *Server) Restored(ctx context.Context) error { return s.service.Restored(ctx) }

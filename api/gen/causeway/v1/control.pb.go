@@ -755,6 +755,88 @@ func (x *PoPReport) GetJson() []byte {
 	return nil
 }
 
+// BackupRequest is empty.
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{10}
+}
+
+// BackupResponse is the next piece of the backup.
+type BackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *BackupResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // WhoAmIRequest is empty.
 type WhoAmIRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -764,7 +846,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	mi := &file_causeway_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +858,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	mi := &file_causeway_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +871,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_causeway_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 // WhoAmIResponse says who is calling and whom.
@@ -805,7 +887,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	mi := &file_causeway_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +899,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	mi := &file_causeway_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +912,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_causeway_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WhoAmIResponse) GetName() string {
@@ -905,16 +987,20 @@ const file_causeway_v1_control_proto_rawDesc = "" +
 	"\tPoPReport\x12\x10\n" +
 	"\x03pop\x18\x01 \x01(\tR\x03pop\x12\x12\n" +
 	"\x04json\x18\x02 \x01(\fR\x04json\"\x0f\n" +
+	"\rBackupRequest\"$\n" +
+	"\x0eBackupResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x0f\n" +
 	"\rWhoAmIRequest\"R\n" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion2\xe8\x02\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion2\xad\x03\n" +
 	"\x0eControlService\x12@\n" +
 	"\x05Watch\x12\x19.causeway.v1.WatchRequest\x1a\x1a.causeway.v1.WatchResponse0\x01\x12>\n" +
 	"\x05Apply\x12\x19.causeway.v1.ApplyRequest\x1a\x1a.causeway.v1.ApplyResponse\x12F\n" +
 	"\x06Export\x12\x1a.causeway.v1.ExportRequest\x1a\x1b.causeway.v1.ExportResponse\"\x03\x90\x02\x01\x12D\n" +
-	"\fGetPoPReport\x12\x17.causeway.v1.GetRequest\x1a\x16.causeway.v1.PoPReport\"\x03\x90\x02\x01\x12F\n" +
+	"\fGetPoPReport\x12\x17.causeway.v1.GetRequest\x1a\x16.causeway.v1.PoPReport\"\x03\x90\x02\x01\x12C\n" +
+	"\x06Backup\x12\x1a.causeway.v1.BackupRequest\x1a\x1b.causeway.v1.BackupResponse0\x01\x12F\n" +
 	"\x06WhoAmI\x12\x1a.causeway.v1.WhoAmIRequest\x1a\x1b.causeway.v1.WhoAmIResponse\"\x03\x90\x02\x01B)Z'causeway/api/gen/causeway/v1;causewayv1b\x06proto3"
 
 var (
@@ -929,7 +1015,7 @@ func file_causeway_v1_control_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_control_proto_rawDescData
 }
 
-var file_causeway_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_causeway_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_causeway_v1_control_proto_goTypes = []any{
 	(*Object)(nil),           // 0: causeway.v1.Object
 	(*WatchRequest)(nil),     // 1: causeway.v1.WatchRequest
@@ -941,53 +1027,57 @@ var file_causeway_v1_control_proto_goTypes = []any{
 	(*ExportRequest)(nil),    // 7: causeway.v1.ExportRequest
 	(*ExportResponse)(nil),   // 8: causeway.v1.ExportResponse
 	(*PoPReport)(nil),        // 9: causeway.v1.PoPReport
-	(*WhoAmIRequest)(nil),    // 10: causeway.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),   // 11: causeway.v1.WhoAmIResponse
-	(*Region)(nil),           // 12: causeway.v1.Region
-	(*PoP)(nil),              // 13: causeway.v1.PoP
-	(*Accelerator)(nil),      // 14: causeway.v1.Accelerator
-	(*BandwidthPackage)(nil), // 15: causeway.v1.BandwidthPackage
-	(*IPSet)(nil),            // 16: causeway.v1.IPSet
-	(*Listener)(nil),         // 17: causeway.v1.Listener
-	(*EgressIP)(nil),         // 18: causeway.v1.EgressIP
-	(*EndpointGroup)(nil),    // 19: causeway.v1.EndpointGroup
-	(*AccessKey)(nil),        // 20: causeway.v1.AccessKey
-	(*Token)(nil),            // 21: causeway.v1.Token
-	(*Ref)(nil),              // 22: causeway.v1.Ref
-	(*GetRequest)(nil),       // 23: causeway.v1.GetRequest
+	(*BackupRequest)(nil),    // 10: causeway.v1.BackupRequest
+	(*BackupResponse)(nil),   // 11: causeway.v1.BackupResponse
+	(*WhoAmIRequest)(nil),    // 12: causeway.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),   // 13: causeway.v1.WhoAmIResponse
+	(*Region)(nil),           // 14: causeway.v1.Region
+	(*PoP)(nil),              // 15: causeway.v1.PoP
+	(*Accelerator)(nil),      // 16: causeway.v1.Accelerator
+	(*BandwidthPackage)(nil), // 17: causeway.v1.BandwidthPackage
+	(*IPSet)(nil),            // 18: causeway.v1.IPSet
+	(*Listener)(nil),         // 19: causeway.v1.Listener
+	(*EgressIP)(nil),         // 20: causeway.v1.EgressIP
+	(*EndpointGroup)(nil),    // 21: causeway.v1.EndpointGroup
+	(*AccessKey)(nil),        // 22: causeway.v1.AccessKey
+	(*Token)(nil),            // 23: causeway.v1.Token
+	(*Ref)(nil),              // 24: causeway.v1.Ref
+	(*GetRequest)(nil),       // 25: causeway.v1.GetRequest
 }
 var file_causeway_v1_control_proto_depIdxs = []int32{
-	12, // 0: causeway.v1.Object.region:type_name -> causeway.v1.Region
-	13, // 1: causeway.v1.Object.pop:type_name -> causeway.v1.PoP
-	14, // 2: causeway.v1.Object.accelerator:type_name -> causeway.v1.Accelerator
-	15, // 3: causeway.v1.Object.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
-	16, // 4: causeway.v1.Object.ip_set:type_name -> causeway.v1.IPSet
-	17, // 5: causeway.v1.Object.listener:type_name -> causeway.v1.Listener
-	18, // 6: causeway.v1.Object.egress_ip:type_name -> causeway.v1.EgressIP
-	19, // 7: causeway.v1.Object.endpoint_group:type_name -> causeway.v1.EndpointGroup
-	20, // 8: causeway.v1.Object.access_key:type_name -> causeway.v1.AccessKey
-	21, // 9: causeway.v1.Object.token:type_name -> causeway.v1.Token
-	22, // 10: causeway.v1.WatchResponse.ref:type_name -> causeway.v1.Ref
+	14, // 0: causeway.v1.Object.region:type_name -> causeway.v1.Region
+	15, // 1: causeway.v1.Object.pop:type_name -> causeway.v1.PoP
+	16, // 2: causeway.v1.Object.accelerator:type_name -> causeway.v1.Accelerator
+	17, // 3: causeway.v1.Object.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
+	18, // 4: causeway.v1.Object.ip_set:type_name -> causeway.v1.IPSet
+	19, // 5: causeway.v1.Object.listener:type_name -> causeway.v1.Listener
+	20, // 6: causeway.v1.Object.egress_ip:type_name -> causeway.v1.EgressIP
+	21, // 7: causeway.v1.Object.endpoint_group:type_name -> causeway.v1.EndpointGroup
+	22, // 8: causeway.v1.Object.access_key:type_name -> causeway.v1.AccessKey
+	23, // 9: causeway.v1.Object.token:type_name -> causeway.v1.Token
+	24, // 10: causeway.v1.WatchResponse.ref:type_name -> causeway.v1.Ref
 	0,  // 11: causeway.v1.WatchResponse.object:type_name -> causeway.v1.Object
 	0,  // 12: causeway.v1.ApplyRequest.objects:type_name -> causeway.v1.Object
-	22, // 13: causeway.v1.ApplyRequest.delete:type_name -> causeway.v1.Ref
+	24, // 13: causeway.v1.ApplyRequest.delete:type_name -> causeway.v1.Ref
 	5,  // 14: causeway.v1.ApplyResponse.changes:type_name -> causeway.v1.AppliedChange
-	22, // 15: causeway.v1.AppliedChange.ref:type_name -> causeway.v1.Ref
+	24, // 15: causeway.v1.AppliedChange.ref:type_name -> causeway.v1.Ref
 	6,  // 16: causeway.v1.AppliedChange.fields:type_name -> causeway.v1.FieldChange
 	0,  // 17: causeway.v1.AppliedChange.object:type_name -> causeway.v1.Object
 	0,  // 18: causeway.v1.ExportResponse.objects:type_name -> causeway.v1.Object
 	1,  // 19: causeway.v1.ControlService.Watch:input_type -> causeway.v1.WatchRequest
 	3,  // 20: causeway.v1.ControlService.Apply:input_type -> causeway.v1.ApplyRequest
 	7,  // 21: causeway.v1.ControlService.Export:input_type -> causeway.v1.ExportRequest
-	23, // 22: causeway.v1.ControlService.GetPoPReport:input_type -> causeway.v1.GetRequest
-	10, // 23: causeway.v1.ControlService.WhoAmI:input_type -> causeway.v1.WhoAmIRequest
-	2,  // 24: causeway.v1.ControlService.Watch:output_type -> causeway.v1.WatchResponse
-	4,  // 25: causeway.v1.ControlService.Apply:output_type -> causeway.v1.ApplyResponse
-	8,  // 26: causeway.v1.ControlService.Export:output_type -> causeway.v1.ExportResponse
-	9,  // 27: causeway.v1.ControlService.GetPoPReport:output_type -> causeway.v1.PoPReport
-	11, // 28: causeway.v1.ControlService.WhoAmI:output_type -> causeway.v1.WhoAmIResponse
-	24, // [24:29] is the sub-list for method output_type
-	19, // [19:24] is the sub-list for method input_type
+	25, // 22: causeway.v1.ControlService.GetPoPReport:input_type -> causeway.v1.GetRequest
+	10, // 23: causeway.v1.ControlService.Backup:input_type -> causeway.v1.BackupRequest
+	12, // 24: causeway.v1.ControlService.WhoAmI:input_type -> causeway.v1.WhoAmIRequest
+	2,  // 25: causeway.v1.ControlService.Watch:output_type -> causeway.v1.WatchResponse
+	4,  // 26: causeway.v1.ControlService.Apply:output_type -> causeway.v1.ApplyResponse
+	8,  // 27: causeway.v1.ControlService.Export:output_type -> causeway.v1.ExportResponse
+	9,  // 28: causeway.v1.ControlService.GetPoPReport:output_type -> causeway.v1.PoPReport
+	11, // 29: causeway.v1.ControlService.Backup:output_type -> causeway.v1.BackupResponse
+	13, // 30: causeway.v1.ControlService.WhoAmI:output_type -> causeway.v1.WhoAmIResponse
+	25, // [25:31] is the sub-list for method output_type
+	19, // [19:25] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -1027,7 +1117,7 @@ func file_causeway_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_control_proto_rawDesc), len(file_causeway_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -44,6 +44,8 @@ const (
 	// ControlServiceGetPoPReportProcedure is the fully-qualified name of the ControlService's
 	// GetPoPReport RPC.
 	ControlServiceGetPoPReportProcedure = "/causeway.v1.ControlService/GetPoPReport"
+	// ControlServiceBackupProcedure is the fully-qualified name of the ControlService's Backup RPC.
+	ControlServiceBackupProcedure = "/causeway.v1.ControlService/Backup"
 	// ControlServiceWhoAmIProcedure is the fully-qualified name of the ControlService's WhoAmI RPC.
 	ControlServiceWhoAmIProcedure = "/causeway.v1.ControlService/WhoAmI"
 )
@@ -58,6 +60,8 @@ type ControlServiceClient interface {
 	Export(context.Context, *connect.Request[v1.ExportRequest]) (*connect.Response[v1.ExportResponse], error)
 	// Returns what a PoP reported last.
 	GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error)
+	// Streams a backup of the whole store; for admins.
+	Backup(context.Context, *connect.Request[v1.BackupRequest]) (*connect.ServerStreamForClient[v1.BackupResponse], error)
 	// Says who is calling, and which program answers.
 	WhoAmI(context.Context, *connect.Request[v1.WhoAmIRequest]) (*connect.Response[v1.WhoAmIResponse], error)
 }
@@ -99,6 +103,12 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		backup: connect.NewClient[v1.BackupRequest, v1.BackupResponse](
+			httpClient,
+			baseURL+ControlServiceBackupProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("Backup")),
+			connect.WithClientOptions(opts...),
+		),
 		whoAmI: connect.NewClient[v1.WhoAmIRequest, v1.WhoAmIResponse](
 			httpClient,
 			baseURL+ControlServiceWhoAmIProcedure,
@@ -115,6 +125,7 @@ type controlServiceClient struct {
 	apply        *connect.Client[v1.ApplyRequest, v1.ApplyResponse]
 	export       *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getPoPReport *connect.Client[v1.GetRequest, v1.PoPReport]
+	backup       *connect.Client[v1.BackupRequest, v1.BackupResponse]
 	whoAmI       *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
 }
 
@@ -138,6 +149,11 @@ func (c *controlServiceClient) GetPoPReport(ctx context.Context, req *connect.Re
 	return c.getPoPReport.CallUnary(ctx, req)
 }
 
+// Backup calls causeway.v1.ControlService.Backup.
+func (c *controlServiceClient) Backup(ctx context.Context, req *connect.Request[v1.BackupRequest]) (*connect.ServerStreamForClient[v1.BackupResponse], error) {
+	return c.backup.CallServerStream(ctx, req)
+}
+
 // WhoAmI calls causeway.v1.ControlService.WhoAmI.
 func (c *controlServiceClient) WhoAmI(ctx context.Context, req *connect.Request[v1.WhoAmIRequest]) (*connect.Response[v1.WhoAmIResponse], error) {
 	return c.whoAmI.CallUnary(ctx, req)
@@ -153,6 +169,8 @@ type ControlServiceHandler interface {
 	Export(context.Context, *connect.Request[v1.ExportRequest]) (*connect.Response[v1.ExportResponse], error)
 	// Returns what a PoP reported last.
 	GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error)
+	// Streams a backup of the whole store; for admins.
+	Backup(context.Context, *connect.Request[v1.BackupRequest], *connect.ServerStream[v1.BackupResponse]) error
 	// Says who is calling, and which program answers.
 	WhoAmI(context.Context, *connect.Request[v1.WhoAmIRequest]) (*connect.Response[v1.WhoAmIResponse], error)
 }
@@ -190,6 +208,12 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceBackupHandler := connect.NewServerStreamHandler(
+		ControlServiceBackupProcedure,
+		svc.Backup,
+		connect.WithSchema(controlServiceMethods.ByName("Backup")),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceWhoAmIHandler := connect.NewUnaryHandler(
 		ControlServiceWhoAmIProcedure,
 		svc.WhoAmI,
@@ -207,6 +231,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceExportHandler.ServeHTTP(w, r)
 		case ControlServiceGetPoPReportProcedure:
 			controlServiceGetPoPReportHandler.ServeHTTP(w, r)
+		case ControlServiceBackupProcedure:
+			controlServiceBackupHandler.ServeHTTP(w, r)
 		case ControlServiceWhoAmIProcedure:
 			controlServiceWhoAmIHandler.ServeHTTP(w, r)
 		default:
@@ -232,6 +258,10 @@ func (UnimplementedControlServiceHandler) Export(context.Context, *connect.Reque
 
 func (UnimplementedControlServiceHandler) GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("causeway.v1.ControlService.GetPoPReport is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) Backup(context.Context, *connect.Request[v1.BackupRequest], *connect.ServerStream[v1.BackupResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("causeway.v1.ControlService.Backup is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) WhoAmI(context.Context, *connect.Request[v1.WhoAmIRequest]) (*connect.Response[v1.WhoAmIResponse], error) {
