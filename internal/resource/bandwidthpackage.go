@@ -26,14 +26,9 @@ const (
 	GradeAdvanced PackageGrade = "advanced"
 )
 
-// Bounds of a package's and an IP set's bandwidth, Mbit/s.
-const (
-	MinMbps = 2
-	MaxMbps = 4_000 // the most that any size of accelerator can use; custom ones have no package or up to MaxCustomMbps
-)
-
-// MaxCustomMbps bounds a package's bandwidth, Mbit/s.
-const MaxCustomMbps = 100_000
+// Bounds of a package's and an IP set's bandwidth, Mbit/s. An accelerator's
+// size bounds it further.
+const MinMbps, MaxMbps = 2, 100_000
 
 // BandwidthPackageSpec is what users say of a package.
 type BandwidthPackageSpec struct {
@@ -67,6 +62,6 @@ func (b *BandwidthPackage) Validate() problem.List {
 			j.refuse("kind", b.Grade, "nothing, as only Basic packages have kinds", "leave kind out, or make the type basic")
 		}
 	}
-	j.between("mbps", b.Mbps, MinMbps, MaxCustomMbps)
+	j.between("mbps", b.Mbps, MinMbps, MaxMbps)
 	return j.found
 }

@@ -51,7 +51,7 @@ func (s *IPSet) Validate() problem.List {
 	j.reference("accelerator", s.Accelerator)
 	j.reference("region", s.Region)
 	if s.Mbps != 0 {
-		j.between("mbps", s.Mbps, MinMbps, MaxCustomMbps)
+		j.between("mbps", s.Mbps, MinMbps, MaxMbps)
 	}
 	if s.Address.IsValid() {
 		if j.address("address", s.Address, false) && s.Address.Is6() != s.IPv6 {

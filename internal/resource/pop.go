@@ -122,7 +122,7 @@ func (p *PoP) Validate() problem.List {
 	j.reference("region", p.Region)
 	j.overlay(p.Overlay)
 	j.pool(p.Addresses)
-	j.between("capacity.mbps", p.Capacity.Mbps, 0, MaxMbps*100)
+	j.between("capacity.mbps", p.Capacity.Mbps, 0, 10*MaxMbps)
 	j.between("capacity.sessions", p.Capacity.Sessions, 0, 4_000_000)
 	if p.PublicKey != "" {
 		j.key("public_key", p.PublicKey)

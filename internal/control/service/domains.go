@@ -156,8 +156,10 @@ func (s *Service) RefreshDomains(ctx context.Context) (next time.Time, err error
 
 // storeDomains writes the look-ups that tell something new.
 func (s *Service) storeDomains(ctx context.Context, fresh map[string]resolution) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	if err := s.writing.enter(ctx); err != nil {
+		return err
+	}
+	defer s.writing.leave()
 	for attempt := range attempts {
 		t, err := s.begin(ctx)
 		if err != nil {

@@ -29,10 +29,10 @@ func (s *Service) compact(ctx context.Context) error {
 	if err != nil {
 		return storeError(err)
 	}
-	s.reading.Lock()
+	s.tidying.Lock()
 	old := s.floor
 	s.floor = now
-	s.reading.Unlock()
+	s.tidying.Unlock()
 	if old == 0 || old == now {
 		return nil
 	}

@@ -74,8 +74,10 @@ func unanswered(err error) bool {
 
 // once is one attempt. The revision is 0 for a dry run.
 func once[R any](ctx context.Context, s *Service, call Call, digest []byte, resolved map[string]resolution, do func(*tx) (R, error)) (answer R, revision int64, err error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	if err := s.writing.enter(ctx); err != nil {
+		return answer, 0, err
+	}
+	defer s.writing.leave()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	t, err := s.begin(ctx)

@@ -23,14 +23,30 @@ type Service struct {
 	rng      io.Reader
 	log      *slog.Logger
 
-	writing sync.Mutex // one mutation of this process at a time; other processes' are told by the serial
-
-	reading sync.Mutex // guards what is below
+	writing gate // one mutation of this process at a time; other processes' are told by the serial
+	reading gate // guards current
 	current *Compiled
-	floor   int64 // the revision at the last Housekeep
+
+	tidying sync.Mutex // guards floor
+	floor   int64      // the revision at the last Housekeep
 
 	domains domainClock
 }
+
+// gate is a lock that is not waited for longer than a context lasts: what is
+// done inside waits for the store, which may be gone.
+type gate chan struct{}
+
+func (g gate) enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return storeError(ctx.Err())
+	}
+}
+
+func (g gate) leave() { <-g }
 
 // Options are what a Service may be given; the zero value is well.
 type Options struct {
@@ -56,7 +72,7 @@ func New(s store.Store, sealer *auth.Sealer, o Options) *Service {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
-	return &Service{store: s, sealer: sealer, resolver: o.Resolver, now: o.Now, rng: o.Random, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler))}
+	return &Service{writing: make(gate, 1), reading: make(gate, 1), store: s, sealer: sealer, resolver: o.Resolver, now: o.Now, rng: o.Random, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler))}
 }
 
 // Call is how a mutation is asked for. Reads use its Caller only.

@@ -391,3 +391,31 @@ func (m *mute) Commit(ctx context.Context, txn store.Txn) (int64, error) {
 	}
 	return revision, err
 }
+
+// TestACallEndsInTimeWhenTheStoreIsGone lets one call hang in the store, and
+// asks that the others do not wait for it longer than they want to.
+func TestACallEndsInTimeWhenTheStoreIsGone(t *testing.T) {
+	b := newBench(t).world()
+	s := New(&stuck{Store: b.store}, b.sealer, Options{})
+	hanging, release := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { _, _ = s.GetRegion(hanging, reader, "kr-seoul") })
+	group.Go(func() { _, _ = s.CreateRegion(hanging, admin, region("x")) })
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	_, read := s.GetRegion(short, reader, "kr-seoul")
+	_, write := s.CreateRegion(short, admin, region("y"))
+	for _, err := range []error{read, write} {
+		wantCode(t, err, resource.CodeUnavailable)
+	}
+	release()
+	group.Wait()
+}
+
+// stuck is a store that answers nothing.
+type stuck struct{ store.Store }
+
+func (s *stuck) Get(ctx context.Context, _ string, _ int64) (store.Item, bool, int64, error) {
+	<-ctx.Done()
+	return store.Item{}, false, 0, ctx.Err()
+}

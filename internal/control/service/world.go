@@ -58,8 +58,10 @@ func (s *Service) compiled(ctx context.Context) (*Compiled, error) {
 
 // compiledAt returns the newest world, and the store's revision that it holds for.
 func (s *Service) compiledAt(ctx context.Context) (*Compiled, int64, error) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	if err := s.reading.enter(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer s.reading.leave()
 	item, _, revision, err := s.store.Get(ctx, serialKey, 0)
 	if err != nil {
 		return nil, 0, storeError(err)
