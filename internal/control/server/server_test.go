@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // running is a controller under test.
 type running struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	store   store.Store
 	address string
@@ -126,7 +126,7 @@ func group(endpoint string) *resource.EndpointGroup {
 	return g
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
