@@ -149,25 +149,23 @@ func anchors(page []byte) map[string]bool {
 	return out
 }
 
-// Whatever path, file, package or name of the code the map of the code gives, it exists.
+// Whatever path, file, package or name of the code the pages about the code give, it exists.
 func TestTheMapNamesWhatIsThere(t *testing.T) {
-	text, err := os.ReadFile("architecture.md")
+	source := readSource(t)
+	explanations, err := filepath.Glob("explanation/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := readSource(t)
-	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllSubmatch(withoutBlocks(text), -1) {
-		name := string(m[1])
-		switch {
-		case regexp.MustCompile(`^[\w./-]+(\.go|\.md|\.proto|/)$|^internal/[\w/]+$`).MatchString(strings.ReplaceAll(name, "<noun>", "listener")):
-			if !source.has(strings.ReplaceAll(name, "<noun>", "listener")) {
-				t.Errorf("architecture.md names %s, which is not there", name)
-			}
-		case regexp.MustCompile(`^[a-z]+[A-Z]\w*$|^[A-Z][a-z]+[A-Z]\w*$|^[a-z]\w*\.[A-Z]\w*$`).MatchString(name):
-			if base := name[strings.LastIndex(name, ".")+1:]; !regexp.MustCompile(`\b` + base + `\b`).Match(source.text) {
-				t.Errorf("architecture.md names %s, which the code does not have", name)
-			}
+	for _, page := range slices.Concat([]string{"architecture.md", "wire-format.md"}, explanations) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
 		}
+		source.judge(t, page, text)
+	}
+	text, err := os.ReadFile("architecture.md")
+	if err != nil {
+		t.Fatal(err)
 	}
 	tree := regexp.MustCompile("(?s)```\ncmd/causeway/.*?```").Find(text)
 	if tree == nil {
@@ -212,6 +210,23 @@ func readSource(t *testing.T) source {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// judge looks up what a page names between backticks.
+func (s source) judge(t *testing.T, page string, text []byte) {
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllSubmatch(withoutBlocks(text), -1) {
+		name := string(m[1])
+		switch {
+		case regexp.MustCompile(`^[\w./-]+(\.go|\.md|\.proto|/)$|^internal/[\w/]+$`).MatchString(strings.ReplaceAll(name, "<noun>", "listener")):
+			if !s.has(strings.ReplaceAll(name, "<noun>", "listener")) {
+				t.Errorf("%s names %s, which is not there", page, name)
+			}
+		case regexp.MustCompile(`^[a-z]+[A-Z]\w*$|^[A-Z][a-z]+[A-Z]\w*$|^[a-z]\w*\.[A-Z]\w*$`).MatchString(name):
+			if base := name[strings.LastIndex(name, ".")+1:]; !regexp.MustCompile(`\b` + base + `\b`).Match(s.text) {
+				t.Errorf("%s names %s, which the code does not have", page, name)
+			}
+		}
+	}
 }
 
 // has reports whether there is a file or folder of that name: its path, or, as the page
