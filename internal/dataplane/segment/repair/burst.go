@@ -184,9 +184,6 @@ type spread struct {
 func (e *Endpoint) spreadRound(now mono.Time, s *sender, c *closing, b burstiness, from, upTo uint32, last mono.Time, coded bool, out Out) {
 	over := last.Sub(now)
 	m := c.spreadSize(&e.spreading, over, max(len(e.usable), 1), b)
-	if trace {
-		println("spread", now/1e6, "from", from, "upTo", upTo, "d", c.deficit, "n", int(c.stake), "m", m, "over", over/1e6, "p", int(1000*c.loss), "near", int(1000*b.near), "lasting", b.lasting/1e6, "price", int(c.price))
-	}
 	s.closings++
 	s.closeSymbols += uint64(m)
 	if m == 0 {

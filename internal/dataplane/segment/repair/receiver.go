@@ -14,10 +14,11 @@ type receiver struct {
 	dec     code.Decoder
 	deliver Deliver // of the call in progress
 
-	noticed   []mono.Time // by number: when a symbol came or ought to have come
-	noticedAt mono.Time   // when next was last moved
-	next      uint32      // as dec.Next()
-	missing   int         // about how many are; exact after look
+	noticed   []mono.Time   // by number: when a symbol came or ought to have come
+	noticedAt mono.Time     // when next was last moved
+	gap       time.Duration // smoothed distance between symbols
+	next      uint32        // as dec.Next()
+	missing   int           // about how many are; exact after look
 	list      []code.Unknown
 
 	due     mono.Time // when to look at what is missing; zero: nothing is
@@ -103,8 +104,10 @@ func (r *receiver) notice(now mono.Time, t timing, itself bool) {
 	}
 	// Those passed over ought to have come in between.
 	step := time.Duration(0)
-	if since := now.Sub(r.noticedAt); r.noticedAt != 0 && since < time.Second {
-		step = since / time.Duration(n)
+	if since := now.Sub(r.noticedAt); r.noticedAt != 0 && n > 0 {
+		// In a pause of the sender nothing was passed over.
+		step = min(since/time.Duration(n), 3*r.gap)
+		r.gap += (min(since/time.Duration(n), 4*r.gap+time.Millisecond) - r.gap) / 16
 	}
 	for i := range n {
 		r.noticed[(next-1-i)&uint32(len(r.noticed)-1)] = now.Add(-time.Duration(i) * step)

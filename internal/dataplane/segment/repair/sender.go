@@ -168,6 +168,20 @@ func (s *sender) deficit(from, upTo uint32) (d, n int) {
 	return d, n
 }
 
+// isMissing reports whether the last report had seq missing.
+func (s *sender) isMissing(seq uint32) bool {
+	lo, hi := 0, len(s.missing)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if code.Before(s.missing[mid].Seq, seq) {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo < len(s.missing) && s.missing[lo].Seq == seq
+}
+
 // rateMeter measures how many symbols a second a stream sends while it is busy.
 type rateMeter struct {
 	gap  float64 // smoothed distance between symbols, seconds

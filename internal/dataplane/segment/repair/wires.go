@@ -271,3 +271,11 @@ func (e *Endpoint) rounds(m Mode) int {
 // leastAge is the least time that losses must have to gather before they are told
 // for feedback to be worth its packets.
 const leastAge = 8 * time.Millisecond
+
+// usableAt is the i-th wire in turn.
+func (e *Endpoint) usableAt(i int) uint8 {
+	if len(e.usable) == 0 {
+		return 0
+	}
+	return e.usable[i%len(e.usable)]
+}
