@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
+	"causeway/internal/control/auth"
+	"causeway/internal/control/store"
 	"causeway/internal/resource"
 )
 
@@ -28,23 +31,40 @@ func (s *Service) ReportPoP(ctx context.Context, call Call, r PoPReport) error {
 	return reportPoP(ctx, s, call, r)
 }
 
+// reportPoP does not go through mutate: reports bind nothing else, and a
+// thousand agents that come back at once must not queue behind one another.
+// That the PoP exists is a condition, so that no report outlives it.
 func reportPoP(ctx context.Context, s *Service, call Call, r PoPReport) error {
-	_, err := mutate(ctx, s, call, "ReportPoP", r, func(t *tx) (struct{}, error) {
-		var done struct{}
-		if _, err := find[resource.PoP](t, call.Caller.PoP, ""); err != nil {
-			return done, err
-		}
-		value, err := json.Marshal(r)
+	if err := auth.Authorize(call.Caller, "ReportPoP"); err != nil {
+		return err
+	}
+	value, err := json.Marshal(r)
+	if err != nil {
+		return resource.AsError(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	self := resource.Ref{Kind: resource.KindPoP, Name: call.Caller.PoP}
+	for attempt := range attempts {
+		pop, exists, _, err := s.store.Get(ctx, resourceKey(self), 0)
 		if err != nil {
-			return done, resource.AsError(err)
+			return storeError(err)
 		}
-		key := popKey(call.Caller.PoP)
-		item, _, err := t.get(key)
-		if err != nil || bytes.Equal(item.Value, value) {
-			return done, err
+		if !exists {
+			return resource.Errorf(resource.CodeNotFound, "there is no %s", self).On(self).WithFix("it was deleted; stop its machine, or enrol it as another PoP")
 		}
-		t.put(key, value)
-		return done, nil
-	})
-	return err
+		old, _, _, err := s.store.Get(ctx, popKey(self.Name), 0)
+		if err != nil || bytes.Equal(old.Value, value) {
+			return storeError(err)
+		}
+		_, err = s.store.Commit(ctx, store.Txn{
+			If: []store.Condition{{Key: pop.Key, Revision: pop.Revision}, {Key: popKey(self.Name), Revision: old.Revision}},
+			Do: []store.Write{{Key: popKey(self.Name), Value: value}},
+		})
+		if !errors.Is(err, store.ErrConflict) {
+			return storeError(err)
+		}
+		pause(ctx, attempt)
+	}
+	return resource.Errorf(resource.CodeBusy, "%s reports faster than it can be noted", self).On(self)
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
+	"causeway/internal/control/auth"
 	"causeway/internal/control/store"
 	"causeway/internal/control/store/etcdstore"
 	"causeway/internal/resource"
@@ -68,4 +71,29 @@ func BenchmarkCreateListener(b *testing.B) {
 	}
 	items, _, _ := bench.store.List(ctx, store.Range{Prefix: kindPrefix(resource.KindListener)}, 0)
 	b.ReportMetric(float64(len(items)), "listeners")
+}
+
+// BenchmarkReports is a thousand agents that come back at once.
+func BenchmarkReports(b *testing.B) {
+	bench := onEtcd(b, filepath.Join(b.TempDir(), "data"), false)
+	must(bench.CreateRegion(ctx, admin, region("r")))(b)
+	const agents = 1000
+	for i := range agents {
+		must(bench.CreatePoP(ctx, admin, pop(fmt.Sprint("p", i), "r", "", fmt.Sprintf("10.0.%d.%d:4600", i/250, i%250+1))))(b)
+	}
+	var worst time.Duration
+	for n := 0; b.Loop(); n++ {
+		var group sync.WaitGroup
+		begun := time.Now()
+		for i := range agents {
+			group.Go(func() {
+				if err := bench.ReportPoP(ctx, Call{Caller: auth.ForPoP(fmt.Sprint("p", i))}, PoPReport{Connected: true, Sessions: n}); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		worst = max(worst, time.Since(begun))
+	}
+	b.ReportMetric(worst.Seconds(), "s-until-all")
 }
