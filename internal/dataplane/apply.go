@@ -353,10 +353,8 @@ func (b *builder) sessions() {
 		if !e.allowed(s) {
 			end = append(end, s)
 		} else if l := e.plan.listeners[s.Listener]; l != nil && s.Role&session.Ingress != 0 && !l.suits(s) {
-			if s.Order != l.order || s.Window != l.window {
-				e.restartOrder(s)
-			}
 			s.Idle, s.Mode, s.Order, s.Window = l.idle, l.mode, l.order, l.window
+			e.reorder(s)
 			s.PeerKnows = false // tell the egress of changed settings
 		}
 		return true

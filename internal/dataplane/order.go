@@ -112,16 +112,17 @@ func (e *Engine) exitOf(s *session.Session) (*socket, netip.AddrPort) {
 	return e.byAddr[s.Accelerated], s.Client
 }
 
-// restartOrder lets go of what a session holds, because its settings change.
-func (e *Engine) restartOrder(s *session.Session) {
+// reorder goes on by the session's settings, which have changed.
+func (e *Engine) reorder(s *session.Session) {
 	if s.InOrder == nil {
 		return
 	}
 	if sock, to := e.exitOf(s); sock != nil {
 		e.emitTo(sock, to, s.TOS, nil, false)
-		s.InOrder.Flush(e.emit)
+		s.InOrder.Reconfigure(e.orderFor(s), e.emit)
+	} else {
+		s.InOrder.Reconfigure(e.orderFor(s), nil)
 	}
-	e.forgetOrder(s)
 }
 
 // forgetOrder drops what a session that ends still holds.

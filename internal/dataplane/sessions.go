@@ -155,12 +155,11 @@ func (e *Engine) adopt(s *session.Session, d *frame.Description) {
 	if s.Role != session.Egress {
 		return
 	}
-	now := *s
-	settle(&now, d)
-	if now.Order != s.Order || now.Window != s.Window {
-		e.restartOrder(s)
-	}
+	order, window := s.Order, s.Window
 	settle(s, d)
+	if s.Order != order || s.Window != window {
+		e.reorder(s)
+	}
 }
 
 // openAsEgress makes the egress's end: it gives the session its egress address.

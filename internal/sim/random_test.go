@@ -276,6 +276,9 @@ func (w *vpns) storm() {
 	case 7: // a segment goes out of the snapshot for a while
 		w.parted = true // others may send over it until they hear of it
 		old := pops[a].Snapshot
+		if len(old.Peers[0].Wires) == 0 || len(old.Peers[1].Wires) == 0 {
+			return // the other is out already
+		}
 		w.reload(pops[a], func(s *snapshot.Snapshot) {
 			s.Peers[r.IntN(2)].Wires = nil
 			for i := range s.Routes {

@@ -107,6 +107,20 @@ func (b *Buffer) Flush(emit func([]byte)) {
 	b.streams, b.next = nil, 0
 }
 
+// Reconfigure goes on by another config. What waits is emitted, in order; what
+// has left is remembered, so that nothing leaves twice. With a nil emit what waits
+// is dropped.
+func (b *Buffer) Reconfigure(config *Config, emit func([]byte)) {
+	if emit == nil {
+		emit = func([]byte) {}
+	}
+	t := turn{b.config, b.pool, 0, emit}
+	for i := range b.streams {
+		b.streams[i].flush(&t)
+	}
+	b.config, b.next = config, 0
+}
+
 // due returns until when a packet that comes now may wait.
 func (b *Buffer) due(now, deadline mono.Time) mono.Time {
 	return mono.Earliest(deadline, now.Add(b.config.hold()))

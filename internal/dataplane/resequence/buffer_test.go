@@ -424,3 +424,28 @@ func seqNumbers(n int) (all []uint32) {
 	}
 	return all
 }
+
+func TestAnotherConfigReleasesWhatWaitsAndForgetsNothing(t *testing.T) {
+	pool := NewPool(1 << 20)
+	b := New(&Config{}, pool, true)
+	var out []uint32
+	emit := func(p []byte) { out = append(out, uint32(p[6])<<8|uint32(p[7])) }
+	packet := func(seq byte) []byte { return []byte{0, 0, 3, 1, 0, 0, 0, seq, 9, 9, 9, 9, 9, 9, 9, 9} }
+	for _, seq := range []byte{1, 2, 3, 5, 7} {
+		b.Push(1000, packet(seq), 0, emit)
+	}
+	b.Reconfigure(&Config{Mode: Windowed, Window: 64}, emit)
+	if want := []uint32{1, 2, 3, 5, 7}; !slices.Equal(out, want) {
+		t.Errorf("released %v, want %v", out, want)
+	}
+	if b.Next() != 0 || b.Held() != 0 {
+		t.Errorf("%d packets wait until %v", b.Held(), b.Next())
+	}
+	out = nil
+	for _, seq := range []byte{3, 5, 7, 4, 4, 8} {
+		b.Push(2000, packet(seq), 0, emit)
+	}
+	if want := []uint32{4, 8}; !slices.Equal(out, want) {
+		t.Errorf("then released %v, want %v", out, want)
+	}
+}
