@@ -39,6 +39,8 @@ func tree(v reflect.Value) any {
 		return string(text)
 	}
 	switch v.Kind() {
+	case reflect.String:
+		return v.String()
 	case reflect.Struct:
 		return treeOfStruct(v, nil)
 	case reflect.Slice, reflect.Array:
