@@ -34,6 +34,7 @@ type benchRepairOptions struct {
 	scheme, pattern, mode, budget string
 	stepTo                        float64
 	stepAt                        time.Duration
+	outageFor                     time.Duration
 
 	grid      bool
 	gridOnly  string
@@ -89,6 +90,8 @@ divides by what the source packets alone would have cost so.`,
 	f.Float64Var(&o.Residual, "residual", o.Residual, "share of packets that may stay lost: what is aimed at, and the bound is for")
 	f.Float64Var(&o.stepTo, "step", 0, "change the random loss to this in the middle of the run")
 	f.DurationVar(&o.stepAt, "step-at", 0, "when (default: half-way)")
+	f.Float64Var(&o.Back, "back", 0, "small packets a second the other way, for feedback to ride on")
+	f.DurationVar(&o.outageFor, "outage", 0, "take the first wire down for this long in the middle of the run")
 	f.StringVar(&o.Cross, "cross", "", "a TCP flow beside ours on the first wire: cubic or bbr")
 	f.BoolVar(&o.grid, "grid", false, "run the whole grid beside the baselines")
 	f.StringVar(&o.gridOnly, "only", "", "with --grid: only cells whose name contains this")
@@ -107,7 +110,7 @@ func (o *benchRepairOptions) run(c *command, json bool) error {
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	progress := io.Discard
-	if !o.quiet {
+	if !o.quiet && (o.grid || cli.Colour(os.Stderr)) {
 		progress = c.ErrOrStderr()
 	}
 	if o.grid {
@@ -161,6 +164,10 @@ func (o *benchRepairOptions) cell(c *command) (bench.Config, error) {
 			at = time.Duration(float64(cfg.Packets) / cfg.Rate / 2 * float64(time.Second))
 		}
 		cfg.Step = &bench.Step{At: at, Loss: o.stepTo}
+	}
+	if o.outageFor > 0 {
+		middle := time.Duration(float64(cfg.Packets) / cfg.Rate / 2 * float64(time.Second))
+		cfg.Outage = &bench.Outage{At: middle, For: o.outageFor}
 	}
 	return cfg, cfg.Validate()
 }

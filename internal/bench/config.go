@@ -32,7 +32,8 @@ type Config struct {
 	Codec       string        `json:"codec"`
 	Cap         float64       `json:"overhead_cap"`
 	Residual    float64       `json:"residual_target"`
-	Cross       string        `json:"cross,omitempty"` // a TCP flow beside ours: cubic or bbr
+	Back        float64       `json:"back_pps,omitempty"` // small packets a second the other way
+	Cross       string        `json:"cross,omitempty"`    // a TCP flow beside ours: cubic or bbr
 	Outage      *Outage       `json:"outage,omitempty"`
 	Step        *Step         `json:"step,omitempty"`
 
@@ -174,6 +175,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("jitter %v: want 0 to 1s", c.Jitter)
 	case !(c.Rate > 0 && c.Rate <= 1e6):
 		return fmt.Errorf("rate %v: want above 0 up to 1000000 packets a second", c.Rate)
+	case !(c.Back >= 0 && c.Back <= 1e5):
+		return fmt.Errorf("packets back %v: want 0 to 100000 a second", c.Back)
 	case c.Size < 16 || c.Size > 8900:
 		return fmt.Errorf("size %d: want 16 to 8900 bytes", c.Size)
 	case c.Wires < 1 || c.Wires > repair.MaxWires:

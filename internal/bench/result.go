@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -52,7 +51,6 @@ type Result struct {
 	Setup       *Quantiles `json:"ike_setup_ms,omitempty"`
 	SetupFailed int        `json:"ike_setup_failed,omitempty"`
 	CopiesEach  float64    `json:"datagrams_per_packet,omitempty"`
-	Debug       string     `json:"-"`
 	StepRecover *float64   `json:"step_recovery_ms,omitempty"` // after the step, until residual loss was below 1e-4 again
 }
 
@@ -228,18 +226,4 @@ func (w *window) take(n int) {
 	} else if w.high-n < w.size {
 		w.accepted++
 	}
-}
-
-func (r *record) worst(oneWay time.Duration, budget time.Duration, n int) (out []string) {
-	for i, at := range r.sent {
-		if r.came[i] == 0 {
-			out = append(out, fmt.Sprintf("#%d sent %d NEVER", i, at/1e6))
-		} else if d := r.came[i].Sub(at.Add(oneWay)); d > budget-10*time.Millisecond {
-			out = append(out, fmt.Sprintf("#%d sent %d late %v", i, at/1e6, d))
-			if len(out) >= n {
-				return
-			}
-		}
-	}
-	return
 }

@@ -87,9 +87,12 @@ func (a *arrivals) loss() float64 {
 	return min(max(1-a.got/a.expected, 0), 1)
 }
 
+// reportBytes is how many bytes of bits the next report has.
+func (a *arrivals) reportBytes() int { return int(min((3*(a.high-a.at)+64)/8, maxWireBits)) }
+
 // report says which numbers arrived: all since two reports ago at least, if they fit.
 func (a *arrivals) report(id uint8) wireReport {
-	n := int(min((3*(a.high-a.at)+64)/8, maxWireBits))
+	n := a.reportBytes()
 	a.at = a.high
 	clear(a.buf[:n])
 	for i := range uint64(8 * n) {

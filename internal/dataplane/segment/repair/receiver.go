@@ -141,6 +141,14 @@ func (r *receiver) look(now mono.Time, t timing) {
 	}
 }
 
+// width is over how many numbers the missing symbols stretch, by the last look.
+func (r *receiver) width() int {
+	if len(r.list) == 0 {
+		return 0
+	}
+	return min(int(r.next-r.list[0].Seq), maxStreamCount)
+}
+
 // check is look at the due time. It reports whether the sender must hear of what is
 // missing now, and sets the next due time. What is missing is told when it is
 // t.age old, so that repairs under way may make it needless; what was told and is

@@ -191,6 +191,25 @@ func (e *Endpoint) appendReport(now mono.Time, b []byte) []byte {
 	return out.append(b, &lists)
 }
 
+// reportSize is how long a report would be now, at most.
+func (e *Endpoint) reportSize() int {
+	n := reportHeader + stampSize + echoSize + 2 + 10
+	for id := range e.wires {
+		if w := &e.wires[id].heard; w.any {
+			n += 4 + w.reportBytes()
+		}
+	}
+	for _, rx := range e.rx {
+		if rx != nil {
+			n += 9 + 2
+			if rx.missing > 0 {
+				n += (rx.width()+7)/8 + (rx.missing+7)/8
+			}
+		}
+	}
+	return n
+}
+
 // fillStamp says what this end's sending wants.
 func (e *Endpoint) fillStamp(now mono.Time, r *report) {
 	sending := false

@@ -22,13 +22,29 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 
 	e.probe(now, s, out)
 	wire := e.nextWire()
-	b := append(e.beginStamped(now, byte(kindSource+int(s.id))), byte(seq>>16), byte(seq>>8), byte(seq))
+	b := append(e.beginRiding(now, byte(kindSource+int(s.id)), e.wires[wire].mtu-3-len(symbol)), byte(seq>>16), byte(seq>>8), byte(seq))
 	n := e.transmit(now, wire, append(b, symbol...), out)
 	s.note(entry{at: now, number: n, first: seq, last: seq, wire: wire})
 	s.belief.source(e.lossOf(wire), 1)
 	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
 	e.pump(now, s, out)
 	s.due = s.tailAt(e)
+}
+
+// beginRiding starts a datagram as beginStamped does, or, if a report is soon due and
+// fits into room bytes with the rest, with the report in front: then it is no packet
+// of its own.
+func (e *Endpoint) beginRiding(now mono.Time, kind byte, room int) []byte {
+	if e.reporter.last == 0 || room < carrierHeader+3+reportHeader || !e.reportDue(now.Add(rideWithin)) {
+		return e.beginStamped(now, kind)
+	}
+	if n := e.reportSize(); n > 255 || n+carrierHeader+3 > room {
+		return e.beginStamped(now, kind)
+	}
+	b := e.appendReport(now, append(e.buf[:0], kindCarrier, 0))
+	b[1] = byte(len(b) - carrierHeader)
+	e.stats.Sent.Ridden++
+	return append(b, kind, 0, 0)
 }
 
 // beginStamped starts a datagram, with a stamp in front from time to time.

@@ -18,6 +18,7 @@ type SentStats struct {
 	Copies    uint64 // datagrams with a copy, the first of each symbol included
 	Repairs   uint64
 	Reports   uint64
+	Ridden    uint64 // reports that rode along with other datagrams
 	Beats     uint64
 	Abandoned uint64 // copied symbols never acknowledged
 	Packets   uint64 // all datagrams
