@@ -21,7 +21,7 @@ import (
 func Compile(w World) (Plan, []Problem) {
 	c := newCompiler(w)
 	c.judgePoPs()
-	c.ways()
+	c.segments()
 	c.places()
 	c.carry()
 	plan := Plan{Snapshots: map[string]snapshot.Snapshot{}, Digests: map[string]string{}, Carriers: c.carriers}
@@ -66,19 +66,21 @@ type compiler struct {
 	groupsOf     map[string][]*resource.EndpointGroup  // by listener, in the order they are tried
 	own          map[netip.Addr]bool                   // every PoP's addresses, in both forms
 
-	pops     []*resource.PoP                 // that can be told something
-	peers    map[string][]snapshot.Peer      // by PoP
-	routes   map[string][]snapshot.Route     // by PoP
-	reach    map[string]map[string]bool      // which PoPs each has a way to
-	endpoint map[string][]snapshot.Endpoint  // by group
-	listens  map[string][]snapshot.Listener  // by PoP
-	allows   map[string][]snapshot.Allowance // by PoP
-	crosses  map[string]map[string]string    // by PoP: the allowance that a group's packets are held against
-	leaving  map[string][]*resource.EndpointGroup
-	used     map[string]map[string]bool // by group: ingress PoPs that send to it
-	groups   map[string]*resource.EndpointGroup
-	sets     map[string]*resource.IPSet
-	sendsTo  map[string][]*resource.EndpointGroup // by PoP: groups its listeners send to
+	pops      []*resource.PoP                 // that can be told something
+	peers     map[string][]snapshot.Peer      // by PoP
+	number    map[string]int                  // where each PoP stands in pops
+	wired     [][]bool                        // which PoPs have wires between them
+	candidate map[[2]string][][]string        // of the routes that were asked for
+	routed    map[[2]string]bool              // PoPs that need more than the direct route
+	endpoint  map[string][]snapshot.Endpoint  // by group
+	listens   map[string][]snapshot.Listener  // by PoP
+	allows    map[string][]snapshot.Allowance // by PoP
+	crosses   map[string]map[string]string    // by PoP: the allowance that a group's packets are held against
+	leaving   map[string][]*resource.EndpointGroup
+	used      map[string]map[string]bool // by group: ingress PoPs that send to it
+	groups    map[string]*resource.EndpointGroup
+	sets      map[string]*resource.IPSet
+	sendsTo   map[string][]*resource.EndpointGroup // by PoP: groups its listeners send to
 
 	problems []Problem
 	carriers map[resource.Ref][]string
@@ -103,7 +105,7 @@ func newCompiler(w World) *compiler {
 	c := &compiler{
 		World: w, area: map[string]string{}, accelerators: map[string]*resource.Accelerator{}, crossing: map[string]*resource.BandwidthPackage{},
 		setsOf: map[string][]*resource.IPSet{}, listenersOf: map[string][]*resource.Listener{}, groupsOf: map[string][]*resource.EndpointGroup{}, own: map[netip.Addr]bool{},
-		peers: map[string][]snapshot.Peer{}, routes: map[string][]snapshot.Route{}, reach: map[string]map[string]bool{}, endpoint: map[string][]snapshot.Endpoint{},
+		peers: map[string][]snapshot.Peer{}, number: map[string]int{}, candidate: map[[2]string][][]string{}, routed: map[[2]string]bool{}, endpoint: map[string][]snapshot.Endpoint{},
 		listens: map[string][]snapshot.Listener{}, allows: map[string][]snapshot.Allowance{}, crosses: map[string]map[string]string{},
 		leaving: map[string][]*resource.EndpointGroup{}, used: map[string]map[string]bool{}, groups: map[string]*resource.EndpointGroup{}, sets: map[string]*resource.IPSet{},
 		sendsTo: map[string][]*resource.EndpointGroup{}, carriers: map[resource.Ref][]string{},

@@ -311,3 +311,25 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCompilePoPs is an overlay of a thousand PoPs with little traffic.
+func BenchmarkCompilePoPs(b *testing.B) {
+	w := busyWorld(40, 2)
+	for n := range 996 {
+		p := pop(0, fmt.Sprintf("x-%04d", n), "region-0", fmt.Sprintf("isp=%v:4600", address(5, n)))
+		var raw [32]byte
+		raw[0], raw[1], raw[2] = 9, byte(n>>8), byte(n)
+		text, err := json.Marshal(raw[:])
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.PublicKey, p.Given.Label = strings.Trim(string(text), `"`), uint16(100+n)
+		w.PoPs = append(w.PoPs, p)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, problems := Compile(w); len(problems) > 0 {
+			b.Fatal(problems[0])
+		}
+	}
+}

@@ -66,6 +66,7 @@ func (c *compiler) listener(w way, l *resource.Listener) bool {
 			c.leaving[g.Given.PoP] = append(c.leaving[g.Given.PoP], g)
 		}
 		c.used[g.Name][pop] = true
+		c.connect(pop, g.Given.PoP)
 		for _, r := range []resource.Ref{ref(resource.KindEndpointGroup, g.Name), ref(resource.KindListener, l.Name), ref(resource.KindAccelerator, w.accelerator.Name)} {
 			c.carriers[r] = append(c.carriers[r], pop, g.Given.PoP)
 		}
@@ -107,7 +108,7 @@ func (c *compiler) why(w way, g *resource.EndpointGroup) *Problem {
 		return &Problem{State: resource.Blocked,
 			Reason: fmt.Sprintf("from %s to %s traffic crosses the border between %s and %s, and no CrossDomain package is bound", w.set.Region, g.Region, c.area[w.set.Region], c.area[g.Region]),
 			Fix:    "bind one: causeway bandwidth-package bind <package> --accelerator " + w.accelerator.Name}
-	case !c.reach[from][to]:
+	case !c.reaches(from, to):
 		return &Problem{State: resource.Blocked, Reason: fmt.Sprintf("PoP %q has no way to PoP %q: no overlay addresses of the same family, and no relay", from, to), Fix: "give them overlay addresses of the same family"}
 	case len(c.endpoint[g.Name]) == 0:
 		return &Problem{State: resource.Blocked, Reason: "none of its endpoints has an address that traffic may be sent to", Fix: "correct the domains' records, or give addresses"}

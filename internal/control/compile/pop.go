@@ -8,35 +8,62 @@ import (
 	"causeway/internal/snapshot"
 )
 
-// ways works out which PoPs have wires between them, and the routes over them.
-// Every PoP knows every other: which of them is best is for PoPs to measure.
-func (c *compiler) ways() {
-	wired := map[string]map[string]bool{}
-	for _, p := range c.pops {
-		wired[p.Name] = map[string]bool{}
-		for _, other := range c.pops {
-			if other == p {
+// segments gives every PoP every other as a peer: which of them is best is for
+// PoPs to measure.
+func (c *compiler) segments() {
+	c.wired = make([][]bool, len(c.pops))
+	for i, p := range c.pops {
+		c.number[p.Name] = i
+		c.wired[i] = make([]bool, len(c.pops))
+		peers := make([]snapshot.Peer, 0, len(c.pops)-1)
+		for k, other := range c.pops {
+			if k == i {
 				continue
 			}
 			wires := wiresBetween(p, other)
-			wired[p.Name][other.Name] = len(wires) > 0
-			c.peers[p.Name] = append(c.peers[p.Name], snapshot.Peer{Name: other.Name, Label: snapshot.Label(other.Given.Label), PublicKey: other.PublicKey, Wires: wires})
+			c.wired[i][k] = len(wires) > 0
+			peers = append(peers, snapshot.Peer{Name: other.Name, Label: snapshot.Label(other.Given.Label), PublicKey: other.PublicKey, Wires: wires})
+		}
+		c.peers[p.Name] = peers
+	}
+}
+
+// ways are the candidates of the route between two PoPs; none when they cannot
+// reach one another. They are worked out once.
+func (c *compiler) ways(from, to string) [][]string {
+	pair := [2]string{from, to}
+	list, known := c.candidate[pair]
+	if !known {
+		list = c.candidates(c.number[from], c.number[to])
+		c.candidate[pair] = list
+	}
+	return list
+}
+
+// reaches reports whether packets of PoP from can get to PoP to, and back.
+func (c *compiler) reaches(from, to string) bool {
+	return from == to || len(c.ways(from, to)) > 0 && len(c.ways(to, from)) > 0
+}
+
+// connect sees that two PoPs have routes to one another, in both directions.
+// PoPs without traffic between them need none beyond the direct one that
+// snapshots have by default.
+func (c *compiler) connect(from, to string) {
+	if from == to {
+		return
+	}
+	c.routed[[2]string{from, to}], c.routed[[2]string{to, from}] = true, true
+}
+
+// routesOf are the routes of one PoP, in the order of names.
+func (c *compiler) routesOf(p *resource.PoP) []snapshot.Route {
+	var routes []snapshot.Route
+	for _, to := range c.pops {
+		if c.routed[[2]string{p.Name, to.Name}] {
+			routes = append(routes, snapshot.Route{To: to.Name, Policy: snapshot.Measured, Candidates: c.ways(p.Name, to.Name)})
 		}
 	}
-	for _, p := range c.pops {
-		c.reach[p.Name] = map[string]bool{p.Name: true}
-		for _, to := range c.pops {
-			if to == p {
-				continue
-			}
-			candidates := c.candidates(p, to, wired)
-			if len(candidates) == 0 {
-				continue
-			}
-			c.reach[p.Name][to.Name] = true
-			c.routes[p.Name] = append(c.routes[p.Name], snapshot.Route{To: to.Name, Policy: snapshot.Measured, Candidates: candidates})
-		}
-	}
+	return routes
 }
 
 // wiresBetween pairs the overlay addresses of two PoPs: those of the same
@@ -63,27 +90,28 @@ func wiresBetween(p, other *resource.PoP) []snapshot.Wire {
 
 // candidates are direct, where there are wires, then over each relay that both
 // ends have wires to, then, when there is nothing else, over two.
-func (c *compiler) candidates(p, to *resource.PoP, wired map[string]map[string]bool) [][]string {
+func (c *compiler) candidates(from, to int) [][]string {
 	var list [][]string
-	if wired[p.Name][to.Name] {
+	if c.wired[from][to] {
 		list = append(list, []string{})
 	}
-	relay := func(r *resource.PoP) bool { return r != p && r != to && r.CanRelay() }
-	for _, r := range c.pops {
-		if relay(r) && wired[p.Name][r.Name] && wired[r.Name][to.Name] {
-			list = append(list, []string{r.Name})
+	relay := func(r int) bool { return r != from && r != to && c.pops[r].CanRelay() }
+	for r, p := range c.pops {
+		if len(list) < snapshot.MaxCandidates && relay(r) && c.wired[from][r] && c.wired[r][to] {
+			list = append(list, []string{p.Name})
 		}
 	}
-	if len(list) == 0 {
-		for _, r := range c.pops {
-			for _, q := range c.pops {
-				if r != q && relay(r) && relay(q) && wired[p.Name][r.Name] && wired[r.Name][q.Name] && wired[q.Name][to.Name] {
-					list = append(list, []string{r.Name, q.Name})
-				}
+	if len(list) > 0 {
+		return list
+	}
+	for r, p := range c.pops {
+		for q, next := range c.pops {
+			if len(list) < snapshot.MaxCandidates && r != q && relay(r) && relay(q) && c.wired[from][r] && c.wired[r][q] && c.wired[q][to] {
+				list = append(list, []string{p.Name, next.Name})
 			}
 		}
 	}
-	return list[:min(len(list), snapshot.MaxCandidates)]
+	return list
 }
 
 // snapshot puts together what one PoP is told.
@@ -91,7 +119,7 @@ func (c *compiler) snapshot(p *resource.PoP) snapshot.Snapshot {
 	s := snapshot.Snapshot{
 		Format: snapshot.Format, Version: uint64(c.Revision),
 		PoP:   snapshot.PoP{Name: p.Name, Region: p.Region, Label: snapshot.Label(p.Given.Label), PublicKey: p.PublicKey},
-		Peers: c.peers[p.Name], Routes: c.routes[p.Name], Listeners: c.listens[p.Name], Allowances: c.allows[p.Name],
+		Peers: c.peers[p.Name], Routes: c.routesOf(p), Listeners: c.listens[p.Name], Allowances: c.allows[p.Name],
 		Limits: snapshot.Limits{Sessions: p.Capacity.Sessions},
 	}
 	for _, o := range p.Overlay {
