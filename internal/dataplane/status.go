@@ -109,7 +109,7 @@ func (e *Engine) reportSegment(now mono.Time, at func(mono.Time) time.Time, p *p
 			Traffic: report.Traffic{PacketsToPeer: w.Sent, BytesToPeer: w.SentBytes, PacketsFromPeer: w.Received, BytesFromPeer: w.ReceivedBytes},
 		})
 	}
-	s.FillReport(&r)
+	s.FillReport(now, &r)
 	return r
 }
 

@@ -14,7 +14,7 @@ import (
 //	byte   length of all that follows, as a uint16
 //	       client, accelerated, endpoint, egress: family (4 or 6), address, port each
 //	       wanted port on the egress side (uint16)
-//	       peer's label: the far end of the session as its opener sees it (uint16)
+//	       label of the ingress, label of the egress (uint16 each)
 //	       order (1), replay window (uint16), repair mode (1), idle timeout in seconds (uint32)
 //	       endpoint group: length (1), name
 //	       listener: length (1), name

@@ -9,7 +9,7 @@
 //
 // The plaintext of a sealed datagram begins with its kind:
 //
-//	0x01 ping · 0x02 pong (wire.go) · 0x03 control (control.go) · 0x10–0x2f repair's
+//	0x01 ping · 0x02 pong (wire.go) · 0x03 control (for the host) · 0x10–0x2f repair's
 package segment
 
 import (

@@ -501,7 +501,7 @@ func (s *Segment) Refused() map[string]uint64 {
 }
 
 // FillReport adds what repair knows to a report of the segment.
-func (s *Segment) FillReport(r *report.Segment) {
+func (s *Segment) FillReport(now mono.Time, r *report.Segment) {
 	st, c := s.repair.Stats(), s.Counters
 	cost, got := &r.Repair.ToPeer, &r.Repair.ToHere
 	r.Repair.Cap, r.Repair.Budget = s.cfg.Repair.Cap, float64(s.cfg.Repair.Budget)/float64(time.Millisecond)
@@ -512,16 +512,13 @@ func (s *Segment) FillReport(r *report.Segment) {
 		cost.Overhead = float64(st.Sent.Packets) / float64(c.Carried)
 		cost.OverheadBytes = float64(st.Sent.Bytes+around*st.Sent.Packets) / float64(c.CarriedBytes+around*c.Carried)
 	}
-	for _, w := range st.Wires {
-		i := int(w.ID)
-		if n := len(st.Wires); n > 0 {
-			cost.RawLoss += w.Loss / float64(n)
-			got.RawLoss += w.LossHere / float64(n)
+	for i := range r.Wires {
+		w := &r.Wires[i]
+		if loss, conditional, burst, ok := s.repair.WireLoss(now, uint8(i)); ok { // better than what pings tell
+			w.ToPeer.Ratio, w.ToPeer.Conditional, w.ToPeer.BurstMean = loss, conditional, burst
 		}
-		if i < len(r.Wires) {
-			r.Wires[i].ToPeer.Ratio, r.Wires[i].ToPeer.Conditional, r.Wires[i].ToPeer.BurstMean = w.Loss, w.Conditional, w.Burst
-			r.Wires[i].ToHere.Ratio = w.LossHere
-		}
+		cost.RawLoss += w.ToPeer.Ratio / float64(len(r.Wires))
+		got.RawLoss += w.ToHere.Ratio / float64(len(r.Wires))
 	}
 	got.Arrived = st.Received.Symbols + st.Received.Copied + st.Received.Plain
 	got.Mended, got.Late, got.Expired = st.Received.Recovered, st.Received.Late, st.Received.Expired
