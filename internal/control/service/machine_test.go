@@ -43,7 +43,6 @@ type machine struct {
 	*bench
 	rt     *rapid.T
 	egress map[string]resource.EndpointGroupGiven // of each group, by its ID
-	before []string
 }
 
 func one(t *rapid.T, label string, of ...string) string { return rapid.SampledFrom(of).Draw(t, label) }

@@ -43,7 +43,6 @@ type plain struct {
 	group                Name
 	idle                 time.Duration
 	confirmed            bool
-	placed               int // rank in the ring: when it entered
 	active               mono.Time
 }
 
