@@ -20,7 +20,6 @@ type arrivals struct {
 	expected, got float64 // decaying, for the loss in this direction
 
 	buf [maxWireBits]byte
-	n   int    // bytes of bits the last report had
 	at  uint64 // high then
 }
 

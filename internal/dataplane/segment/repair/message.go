@@ -51,8 +51,6 @@ func streamOf(m Mode, n int) int {
 	return 2 * int(m)
 }
 
-func put24(b []byte, v uint32) { b[0], b[1], b[2] = byte(v>>16), byte(v>>8), byte(v) }
-
 // widen24 reads 24 bits as the number next to near.
 func widen24(b []byte, near uint32) uint32 {
 	low := uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])

@@ -11,14 +11,13 @@ import (
 // repaired, what the receiver is believed to miss of it, and when to do what
 // about that.
 type sender struct {
-	id    uint8
-	mode  Mode
-	enc   code.Encoder
-	next  uint32
-	at    []mono.Time // by number: when sent
-	live  uint32      // what is before is too old to be worth anything
-	rep   uint16      // id of the next repair
-	first mono.Time
+	id   uint8
+	mode Mode
+	enc  code.Encoder
+	next uint32
+	at   []mono.Time // by number: when sent
+	live uint32      // what is before is too old to be worth anything
+	rep  uint16      // id of the next repair
 
 	// The last report.
 	base     uint32 // all before are there, or given up
@@ -36,8 +35,7 @@ type sender struct {
 	belief   belief
 	rate     rateMeter
 	lastSend mono.Time
-	flushed  uint32 // the tail up to here has been flushed
-	beats    int    // heartbeats since the last source
+	beats    int // heartbeats since the last source
 
 	due     mono.Time // when tickSender has something to do
 	spreads []spread  // rounds under way
