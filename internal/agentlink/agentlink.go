@@ -32,6 +32,7 @@ const (
 	pingTimeout = 30 * time.Second // for the answer
 	maxRetry    = 10 * time.Second // between attempts to get through
 	maxMessage  = 32 << 20         // bytes of one message
+	maxEnrol    = 64 << 10         // bytes of what a machine that nobody knows may send
 )
 
 // CertificateLife is how long an agent's certificate holds. It is renewed when a

@@ -20,9 +20,8 @@ import (
 // pki's ServerConfig, so that certificates that are shown have been verified.
 func Register(mux *http.ServeMux, c Controller) {
 	s := &server{c}
-	limit := connect.WithReadMaxBytes(maxMessage)
-	mux.Handle(agentv1connect.NewEnrolmentServiceHandler(enrolment{s}, limit))
-	path, handler := agentv1connect.NewAgentServiceHandler(agents{s}, limit)
+	mux.Handle(agentv1connect.NewEnrolmentServiceHandler(enrolment{s}, connect.WithReadMaxBytes(maxEnrol)))
+	path, handler := agentv1connect.NewAgentServiceHandler(agents{s}, connect.WithReadMaxBytes(maxMessage))
 	mux.Handle(path, identified(handler))
 }
 

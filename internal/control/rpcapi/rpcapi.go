@@ -37,18 +37,35 @@ type Options struct {
 // Register adds the API to mux.
 func Register(mux *http.ServeMux, s *service.Service, o Options) {
 	a := &api{service: s, options: o}
+	handle := a.handle(mux)
 	common := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(a)}
-	mux.Handle(causewayv1connect.NewRegionServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewPoPServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewAcceleratorServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewBandwidthPackageServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewIPSetServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewListenerServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewEgressIPServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewEndpointGroupServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewAccessKeyServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewTokenServiceHandler(a, common...))
-	mux.Handle(causewayv1connect.NewControlServiceHandler(a, common...))
+	handle(causewayv1connect.NewRegionServiceHandler(a, common...))
+	handle(causewayv1connect.NewPoPServiceHandler(a, common...))
+	handle(causewayv1connect.NewAcceleratorServiceHandler(a, common...))
+	handle(causewayv1connect.NewBandwidthPackageServiceHandler(a, common...))
+	handle(causewayv1connect.NewIPSetServiceHandler(a, common...))
+	handle(causewayv1connect.NewListenerServiceHandler(a, common...))
+	handle(causewayv1connect.NewEgressIPServiceHandler(a, common...))
+	handle(causewayv1connect.NewEndpointGroupServiceHandler(a, common...))
+	handle(causewayv1connect.NewAccessKeyServiceHandler(a, common...))
+	handle(causewayv1connect.NewTokenServiceHandler(a, common...))
+	handle(causewayv1connect.NewControlServiceHandler(a, common...))
+}
+
+// handle returns what adds a service to mux, for callers that are known: of
+// others, nothing but the header is read.
+func (a *api) handle(mux *http.ServeMux) func(path string, h http.Handler) {
+	refuse := connect.NewErrorWriter()
+	return func(path string, h http.Handler) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			caller, err := a.identify(r.Context(), r.Header)
+			if err != nil {
+				_ = refuse.Write(w, r, apiform.EncodeError(err))
+				return
+			}
+			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		})
+	}
 }
 
 // api implements the services of all nouns.
@@ -65,34 +82,29 @@ func callerOf(ctx context.Context) auth.Caller {
 	return caller
 }
 
-// admit says who calls a procedure, when they may: before anything of the
-// request is looked at. The service judges once more.
-func (a *api) admit(ctx context.Context, procedure string, h http.Header) (context.Context, error) {
-	caller, err := a.identify(ctx, h)
-	if err != nil {
-		return ctx, err
-	}
-	method := procedure[strings.LastIndexByte(procedure, '/')+1:]
-	switch method {
+// admit returns nil when the caller may call a procedure. The service judges
+// once more, knowing the request.
+func admit(caller auth.Caller, procedure string) error {
+	switch method := procedure[strings.LastIndexByte(procedure, '/')+1:]; method {
 	case "WhoAmI": // whoever is known may ask
+		return nil
 	case "Backup": // it has everything, also what is sealed
-		if !auth.Includes(caller.Role, resource.Admin) {
-			err = resource.Errorf(resource.CodeDenied, "%s, with the role %s, may not call Backup", caller.Name, caller.Role).
-				Allow("the role %s", resource.Admin).WithFix("use a key with that role")
+		if auth.Includes(caller.Role, resource.Admin) {
+			return nil
 		}
+		return resource.Errorf(resource.CodeDenied, "%s, with the role %s, may not call Backup", caller.Name, caller.Role).
+			Allow("the role %s", resource.Admin).WithFix("use a key with that role")
 	case "GetPoPReport":
-		err = auth.Authorize(caller, "GetPoP")
+		return auth.Authorize(caller, "GetPoP")
 	default:
-		err = auth.Authorize(caller, method)
+		return auth.Authorize(caller, method)
 	}
-	return context.WithValue(ctx, callerKey{}, caller), err
 }
 
 // WrapUnary admits the caller, and encodes errors.
 func (a *api) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
-		ctx, err := a.admit(ctx, r.Spec().Procedure, r.Header())
-		if err != nil {
+		if err := admit(callerOf(ctx), r.Spec().Procedure); err != nil {
 			return nil, apiform.EncodeError(err)
 		}
 		answer, err := next(ctx, r)
@@ -106,8 +118,7 @@ func (a *api) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 // WrapStreamingHandler does the same for streams.
 func (a *api) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, c connect.StreamingHandlerConn) error {
-		ctx, err := a.admit(ctx, c.Spec().Procedure, c.RequestHeader())
-		if err != nil {
+		if err := admit(callerOf(ctx), c.Spec().Procedure); err != nil {
 			return apiform.EncodeError(err)
 		}
 		return apiform.EncodeError(next(ctx, c))
