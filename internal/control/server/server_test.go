@@ -431,3 +431,46 @@ func TestNobodyIsTakenForAControllerOrAnAgentWhoIsNone(t *testing.T) {
 	case <-time.After(500 * time.Millisecond):
 	}
 }
+
+func TestControllersSideBySideServeOneAnothersAgents(t *testing.T) {
+	a := start(t)
+	c := a.client(a.admin)
+	tokens := a.tutorial(c)
+	b := &running{t: t, dir: a.dir, store: a.store, address: "127.0.0.1:0"}
+	b.run()
+	if _, err := a.enrol(tokens["shanghai"], t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := b.enrol(tokens["seoul"], t.TempDir())
+	must(t, err)
+	agent := newAgent()
+	ctx, cancel := context.WithCancel(context.Background())
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		(&agentlink.Client{Controllers: []string{"https://" + a.address, "https://" + b.address}, Credentials: credentials, Log: slog.New(slog.DiscardHandler)}).Run(ctx, agent)
+	})
+	defer ended.Wait()
+	defer cancel()
+	told := func(what string) {
+		t.Helper()
+		for u := agent.next(t); !strings.Contains(string(u.Snapshot), what); u = agent.next(t) {
+		}
+	}
+	told("192.0.2.7")
+	// What is changed at the one reaches agents of the other.
+	toB := b.client(b.profile(a.admin.AccessKey))
+	if _, err := toB.Update(context.Background(), group("192.0.2.8"), apiclient.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	told("192.0.2.8")
+	// Agents of one that is gone go to the other.
+	a.stop()
+	eventually(t, "the agent is at the other controller", func() bool { return b.server.controller.Connections("seoul") == 1 })
+	if _, err := toB.Update(context.Background(), group("192.0.2.9"), apiclient.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	told("192.0.2.9")
+	if s := b.pop(toB, "seoul").Status.State; s != resource.Connected && s != resource.Configuring {
+		t.Errorf("the PoP is %s", s)
+	}
+}
