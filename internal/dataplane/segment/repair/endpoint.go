@@ -178,24 +178,29 @@ func (e *Endpoint) receive(now mono.Time, wire uint8, b []byte, deliver Deliver,
 	if len(b) < 3 {
 		return false
 	}
+	fresh := false
 	if b[0] == kindCarrier {
 		n := int(b[1])
 		if len(b) < carrierHeader+n+3 || b[carrierHeader+n] == kindCarrier {
 			return false
 		}
 		inner := b[carrierHeader+n:]
-		e.wires[wire].heard.take(now, binary.BigEndian.Uint16(inner[1:]))
+		fresh = e.wires[wire].heard.take(now, binary.BigEndian.Uint16(inner[1:]))
 		if !e.takeReport(now, b[carrierHeader:carrierHeader+n], out) {
 			return false
 		}
 		b = inner
 	} else {
-		e.wires[wire].heard.take(now, binary.BigEndian.Uint16(b[1:]))
+		fresh = e.wires[wire].heard.take(now, binary.BigEndian.Uint16(b[1:]))
 	}
 	switch kind, body := b[0], b[3:]; {
 	case kind == kindPlain:
 		if len(body) < 1 {
 			return false
+		}
+		if !fresh {
+			e.stats.Received.Duplicates++
+			break
 		}
 		e.stats.Received.Plain++
 		deliver(Off, body[1:])

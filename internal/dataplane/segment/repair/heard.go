@@ -25,14 +25,14 @@ type arrivals struct {
 
 const arrivalWindow = 1024
 
-// take notes number low.
-func (a *arrivals) take(now mono.Time, low uint16) {
+// take notes number low and reports whether it is new, as far as that is remembered.
+func (a *arrivals) take(now mono.Time, low uint16) (fresh bool) {
 	a.latest = now
 	if !a.any {
 		a.any, a.high = true, uint64(low)
 		a.set(a.high)
 		a.at64[a.high%64] = now
-		return
+		return true
 	}
 	n := wireNumber(low, a.high)
 	if n > a.high {
@@ -50,7 +50,10 @@ func (a *arrivals) take(now mono.Time, low uint16) {
 		if a.expected > 400 {
 			a.expected, a.got = a.expected/2, a.got/2
 		}
-	} else if a.high-n < arrivalWindow && !a.has(n) {
+	} else if a.high-n < arrivalWindow {
+		if a.has(n) {
+			return false
+		}
 		a.got++
 		a.late(now, n)
 	}
@@ -58,6 +61,7 @@ func (a *arrivals) take(now mono.Time, low uint16) {
 		a.set(n)
 		a.at64[n%64] = now
 	}
+	return true
 }
 
 // late notes that n came after numbers above it.

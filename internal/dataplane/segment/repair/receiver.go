@@ -129,9 +129,13 @@ func (r *receiver) since(now mono.Time, seq uint32) time.Duration {
 // and forgets symbols that no repair can need any more.
 func (r *receiver) look(now mono.Time, t timing) {
 	r.list = r.dec.Missing(r.list[:0])
-	for len(r.list) > 0 && r.since(now, r.list[0].Seq) > t.budget {
-		r.dec.Expire(r.list[0].Seq)
-		r.expired++
+	old := 0
+	for old < len(r.list) && r.since(now, r.list[old].Seq) > t.budget {
+		r.dec.Expire(r.list[old].Seq)
+		old++
+	}
+	if old > 0 {
+		r.expired += uint64(old)
 		r.list = r.dec.Missing(r.list[:0])
 	}
 	r.missing = len(r.list)
