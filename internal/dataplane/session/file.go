@@ -87,26 +87,70 @@ func (f *File) Erase(slot int) {
 // careful touches the mapping. Where the disk is full, or the file was cut
 // short by another program, the kernel answers with a signal (SIGBUS) that would
 // end the process: what is kept on disk is not worth that.
-func (f *File) careful(touch func()) {
+func (f *File) careful(touch func()) (ok bool) {
 	old := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(old)
 		if recover() != nil {
 			f.Lost++
+			ok = false
 		}
 	}()
 	touch()
+	return true
 }
 
-// Records implements Store.
+// Records implements Store. It looks only where the file has data: a file of a
+// million empty slots is read at once.
 func (f *File) Records(each func(int, []byte)) {
-	var rec [RecordLen]byte
-	for slot := range f.slots {
-		f.careful(func() { copy(rec[:], f.record(slot)) })
-		if rec[0] != 0 || rec[1] != 0 {
-			each(slot, rec[:])
+	const batch = 256
+	buf := make([]byte, batch*RecordLen)
+	for slot := f.nextData(0); slot < f.slots; {
+		n := min(batch, f.slots-slot)
+		if f.read(buf, slot, n) == 0 {
+			slot = f.nextData(slot + n)
+			continue
+		}
+		for i := range n {
+			if rec := buf[i*RecordLen : (i+1)*RecordLen]; !empty(rec) {
+				each(slot+i, rec)
+			}
+		}
+		slot += n
+	}
+}
+
+// read copies n slots and returns how many of them are not empty. What cannot be
+// read counts as empty.
+func (f *File) read(buf []byte, slot, n int) (full int) {
+	at := fileHeader + slot*RecordLen
+	clear(buf)
+	if !f.careful(func() { copy(buf, f.b[at:at+n*RecordLen]) }) && n > 1 {
+		for i := range n { // some of them can be read
+			full += f.read(buf[i*RecordLen:(i+1)*RecordLen], slot+i, 1)
+		}
+		return full
+	}
+	for i := range n {
+		if !empty(buf[i*RecordLen:]) {
+			full++
 		}
 	}
+	return full
+}
+
+func empty(rec []byte) bool { return rec[0] == 0 && rec[1] == 0 }
+
+// nextData is the first slot from slot on that may not be empty.
+func (f *File) nextData(slot int) int {
+	at, err := unix.Seek(int(f.f.Fd()), int64(fileHeader+slot*RecordLen), unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO): // nothing but a hole
+		return f.slots
+	case err != nil: // the file system cannot tell
+		return slot
+	}
+	return max(slot, (int(at)-fileHeader)/RecordLen)
 }
 
 // Close writes everything to disk and unmaps the file.
