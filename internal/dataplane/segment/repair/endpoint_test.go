@@ -346,7 +346,6 @@ func TestAPeerThatNeverAnswersCostsBoundedMemory(t *testing.T) {
 // lossy connects two endpoints without allocating: every fifth datagram is lost.
 type lossy struct {
 	peer *Endpoint
-	back *lossy
 	now  *mono.Time
 	n    uint64
 	ring [64][]byte
