@@ -60,7 +60,10 @@ func (r *remote) during(ctx context.Context, do func(context.Context, *apiclient
 // refusal is a controller's error as a command ends with it.
 func refusal(err error) error {
 	var e *resource.Error
+	var own *Error
 	switch {
+	case errors.As(err, &own):
+		return own
 	case errors.As(err, &e):
 		told := *e
 		told.Fix = ""

@@ -372,15 +372,21 @@ func cellText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// settled waits until the controller has heard from all PoPs concerned.
+// settled waits until the controller has heard from all PoPs concerned, and no
+// rule keeps traffic from flowing. What is incomplete, as a listener without an
+// endpoint group, needs no waiting.
 func (n *noun) settled(ctx context.Context, client *apiclient.Client, name string) (resource.Object, error) {
 	for {
 		o, err := client.Get(ctx, n.kind, name)
 		if err != nil {
 			return nil, err
 		}
-		switch s, reason := stateOf(o); s {
-		case resource.Configuring, resource.NotEnrolled:
+		s, reason := stateOf(o)
+		if s == resource.Active && carriedByNobody(o) {
+			s, reason = resource.Configuring, "no PoP carries it yet"
+		}
+		switch s {
+		case resource.Configuring, resource.NotEnrolled, resource.Blocked:
 		case resource.Refused:
 			return nil, fmt.Errorf("%s was refused by a PoP: %s", resource.RefOf(o), reason)
 		default:
@@ -388,10 +394,28 @@ func (n *noun) settled(ctx context.Context, client *apiclient.Client, name strin
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%s is not active yet: %w", resource.RefOf(o), ctx.Err())
+			if reason != "" {
+				reason = ", as " + reason
+			}
+			return nil, &Error{Err: fmt.Errorf("%s is still %s%s: %w", resource.RefOf(o), s, reason, ctx.Err()), Code: Timeout,
+				Fix: "it is stored; see causeway status, or wait longer with --timeout"}
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// carriedByNobody reports whether no PoP has been told of something that PoPs
+// carry, as when the PoP on the other side has not been enrolled.
+func carriedByNobody(o resource.Object) bool {
+	switch o := o.(type) {
+	case *resource.IPSet:
+		return len(o.Status.PoPs) == 0
+	case *resource.Listener:
+		return len(o.Status.PoPs) == 0
+	case *resource.EndpointGroup:
+		return len(o.Status.PoPs) == 0
+	}
+	return false
 }
 
 // stateOf is a resource's state, and the reason for it.
