@@ -48,6 +48,8 @@ type Result struct {
 	Duration      float64 `json:"duration_s"`                   // of the traffic, virtual
 	CPUPerPacket  float64 `json:"cpu_ns_per_packet"`            // of the whole simulation
 
+	HeldBack uint64 `json:"held_back,omitempty"` // times the governor held repairs back
+
 	Setup       *Quantiles `json:"ike_setup_ms,omitempty"`
 	SetupFailed int        `json:"ike_setup_failed,omitempty"`
 	CopiesEach  float64    `json:"datagrams_per_packet,omitempty"`

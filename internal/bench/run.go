@@ -323,7 +323,9 @@ func (r *run) result(took time.Duration) *Result {
 	span := r.rec.sent[n-1].Sub(r.rec.sent[0]).Seconds() + 1/c.Rate
 	res.Duration = span
 	if r.real[0] != nil {
-		sent := r.real[0].Stats().Sent
+		stats := r.real[0].Stats()
+		sent := stats.Sent
+		res.HeldBack = stats.Governor.HeldBack
 		res.CopiesEach = float64(sent.Packets) / float64(max(sent.Sources, 1))
 	}
 	if r.setups != nil {

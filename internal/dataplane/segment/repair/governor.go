@@ -15,18 +15,19 @@ import (
 // other reasons all of what is sent arrives but for the usual share, and the slope
 // shows that, too. Delays that grow before packets are lost speak for a queue.
 type governor struct {
-	bins  [govBins]govBin
-	width time.Duration
-	at    int64 // number of the newest bin
-	begun int64 // and of the first
-	state govState
-	limit float64 // repairs allowed per source packet; +Inf: no limit but the cap
+	bins   [govBins]govBin
+	width  time.Duration
+	at     int64  // number of the newest bin
+	begun  int64  // and of the first
+	shifts uint64 // changes of the weather so far
+	state  govState
+	limit  float64 // repairs allowed per source packet; +Inf: no limit but the cap
 
-	changed mono.Time // when the limit was last changed
-	hold    time.Duration
-	judged  int64   // bin of the last judgement
-	usage   float64 // repairs sent per source packet, lately
-	strikes int
+	changed  mono.Time // when the limit was last changed
+	hold     time.Duration
+	judged   int64   // bin of the last judgement
+	usage    float64 // repairs sent per source packet, lately
+	heldBack uint64  // times
 
 	slope, slopeError, steady float64 // of the last judgement
 }
@@ -108,6 +109,14 @@ func (g *governor) pace(rtt time.Duration) {
 	}
 }
 
+// shifted takes in how often the weather has changed: what was sent and arrived before
+// the last time says nothing about now.
+func (g *governor) shifted(times uint64) {
+	if times != g.shifts {
+		g.shifts, g.begun = times, g.at
+	}
+}
+
 // judge looks at the full bins and moves the limit.
 func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 	if g.at == g.judged {
@@ -125,7 +134,6 @@ func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 			return
 		}
 		if blame {
-			g.strikes++
 			g.hold = min(g.hold*2, govHoldMost)
 			g.set(now, govBack, 0)
 		} else if queue && g.usage > govQueued || shared {
@@ -154,6 +162,9 @@ func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 }
 
 func (g *governor) set(now mono.Time, s govState, limit float64) {
+	if s == govBack {
+		g.heldBack++
+	}
 	g.state, g.limit, g.changed = s, limit, now
 }
 

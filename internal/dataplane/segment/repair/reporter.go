@@ -299,6 +299,11 @@ func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
 	}
 	e.suspect(now)
 	e.purse.gov.pace(e.rtt.smooth)
+	shifts := uint64(0)
+	for id := range e.wires {
+		shifts += e.wires[id].loss.shifts
+	}
+	e.purse.gov.shifted(shifts)
 	e.purse.gov.judge(now, e.rtt.smooth, e.rtt.queueThere)
 	for id := range r.streams {
 		s := e.tx[id]

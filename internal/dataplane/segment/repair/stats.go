@@ -8,6 +8,22 @@ type Stats struct {
 	Received ReceivedStats
 	Wires    []WireStats
 	RTT      time.Duration
+	Budget   [Off]time.Duration // in force, by mode
+
+	// Governor tells what it makes of the loss.
+	Governor GovernorStats
+
+	// Queueing is how much longer than the quickest lately datagrams take one way:
+	// of ours, as the peer sees it, and of the peer's. Clocks need not agree.
+	QueueingThere, QueueingHere time.Duration
+}
+
+// GovernorStats is the governor's state: see governor.go.
+type GovernorStats struct {
+	State    string  // "free", "holding back", "probing"
+	Limit    float64 // repairs allowed per source packet; +Inf: only the cap
+	Overhead float64 // repairs sent per source packet, lately
+	HeldBack uint64  // times that repairs were held back
 }
 
 // SentStats counts datagrams by what they were for.
@@ -59,6 +75,12 @@ type WireStats struct {
 func (e *Endpoint) Stats() Stats {
 	s := e.stats
 	s.RTT = e.rtt.smooth
+	g := &e.purse.gov
+	s.Governor = GovernorStats{State: g.state.String(), Limit: g.limit, Overhead: g.usage, HeldBack: g.heldBack}
+	s.QueueingThere, s.QueueingHere = e.rtt.queueThere, time.Duration(max(e.rtt.owd, 0)*1e3)
+	for m := range s.Budget {
+		s.Budget[m] = e.budget(Mode(m))
+	}
 	for id := range e.wires {
 		w := &e.wires[id]
 		s.Sent.Packets += w.packets
