@@ -3,6 +3,7 @@ package dataplane
 import (
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -568,5 +569,56 @@ func TestUDPThatIsNotESPLosesNothing(t *testing.T) {
 			t.Fatalf("answer %d: %d arrived; drops %v %v", n, len(out), r.sh.engine.drops.Map(), r.se.engine.drops.Map())
 		}
 		r.run(10 * time.Millisecond)
+	}
+}
+
+// A peer that describes a session by a name that it once had knows no other.
+func TestASessionIsCalledByTheNameItWasDescribedBy(t *testing.T) {
+	r := newRig(t, nil)
+	client := port(clientIP, 500)
+	egress := r.tunnel(client)
+	s := r.se.engine.table.ByEgress(egress, port(endpointIP, 500))
+	old := s.ID
+	r.se.engine.table.Rename(s, 4711)
+	d := r.sh.engine.describe(r.sh.engine.table.ByFlow(1, client, port(r.sh.addr, 500)))
+	h := frame.Header{Kind: frame.Open, Hops: 4, Origin: 1, Session: old}
+	r.sh.frame(r.se, d.Append(h.Append(nil)))
+	if s.ID != old || !s.PeerKnows {
+		t.Errorf("it is called %d, the ingress calls it %d", s.ID, old)
+	}
+	r.mustReach(client, egress)
+}
+
+func TestNobodyIsTakenToHaveRestartedWhoHasNot(t *testing.T) {
+	r := newRig(t, nil)
+	for range 4 { // outages, after which both ends begin handshakes
+		r.lose = func(parcel) bool { return true }
+		r.run(3 * time.Second)
+		r.lose = nil
+		r.run(2 * time.Second)
+	}
+	r.run(150 * time.Second)
+	r.sh.apply(func(s *snapshot.Snapshot) { s.Version++ })
+	r.run(time.Second)
+	for _, p := range []*rigPoP{r.sh, r.tk, r.se} {
+		if log := p.log.String(); strings.Contains(log, "restarted") {
+			t.Errorf("%s:\n%s", p.name, log)
+		}
+	}
+}
+
+func TestDSCPAndECNAreCarriedAcross(t *testing.T) {
+	r := newRig(t, nil)
+	client, acc := port(clientIP, 500), port(r.sh.addr, 500)
+	egress := r.tunnel(client)
+	for _, tos := range []uint8{0, 0xb8, 0x01, 0x02, 0x03, 0xff} {
+		r.got = nil
+		r.deliver(r.at[acc], parcel{from: client, data: []byte("there"), tos: tos})
+		r.carry()
+		r.deliver(r.at[egress], parcel{from: port(endpointIP, 500), data: []byte("back"), tos: ^tos})
+		r.carry()
+		if len(r.got) != 2 || r.got[0].tos != tos || r.got[1].tos != ^tos {
+			t.Errorf("sent with %#x and %#x, came %+v", tos, ^tos, r.got)
+		}
 	}
 }

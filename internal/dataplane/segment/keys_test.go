@@ -465,3 +465,80 @@ func TestAPeerThatIsGoneIsAskedForEverButNotOften(t *testing.T) {
 	p.run(2 * time.Second)
 	p.mustUp()
 }
+
+// The ends may be at odds about which keys are the newest; what one sends under,
+// the other keeps.
+func TestKeysThatThePeerStillUsesDoNotExpire(t *testing.T) {
+	p := newPair(t, 1, 1).startBoth()
+	p.run(time.Second)
+	first := p.a.seg.sending
+	p.run(rekeyAfter)
+	p.run(time.Second)
+	if p.a.seg.sending == first {
+		t.Fatal("the keys were not renewed")
+	}
+	second := p.a.seg.sending
+	p.a.seg.sending, first.expires, second.expires = first, 0, p.now.Add(time.Hour)
+	first.born = p.now // so that it is not renewed at once
+	p.b.frames = nil
+	sent := p.traffic(100*time.Second, 200*time.Millisecond, off)
+	p.run(time.Second)
+	if len(p.b.frames) != sent || p.b.unknown > 0 {
+		t.Errorf("%d of %d frames arrived, %d datagrams under keys that were dropped", len(p.b.frames), sent, p.b.unknown)
+	}
+}
+
+// One end moved to keys that the other has lost: it hears the other under the
+// old ones, and is not heard itself.
+func TestKeysThatThePeerLostAreMadeAnew(t *testing.T) {
+	p := newPair(t, 1, 1).startBoth()
+	p.run(time.Second)
+	old := p.b.seg.sending
+	p.run(rekeyAfter)
+	p.run(time.Second)
+	if p.b.seg.sending == old {
+		t.Fatal("the keys were not renewed")
+	}
+	for i, set := range p.b.seg.sets {
+		if set != old {
+			p.b.seg.drop(i)
+			break
+		}
+	}
+	p.b.seg.sending, old.expires, old.born = old, 0, p.now
+	p.run(3 * time.Second)
+	n := len(p.b.frames)
+	sent := p.traffic(time.Second, 20*time.Millisecond, off)
+	p.run(time.Second)
+	if got := len(p.b.frames) - n; got != sent {
+		t.Errorf("%d of %d frames arrived", got, sent)
+	}
+}
+
+func TestPiecesOfTwoLivesAreNotJoined(t *testing.T) {
+	p := newPair(t, 1, 1).startBoth()
+	p.run(2 * time.Second)
+	frame := func(fill byte) []byte { return bytes.Repeat([]byte{fill}, 5000) }
+	sent := 0
+	p.path = func(from *end, _, size int) []time.Duration {
+		if from == p.a && size > 1000 {
+			if sent++; sent > 2 { // the rest of the frame is lost
+				return nil
+			}
+		}
+		return []time.Duration{20 * time.Millisecond}
+	}
+	p.a.seg.split = 77
+	p.a.send(off, frame(1))
+	p.path = clean(20 * time.Millisecond)
+	p.run(time.Second)
+	p.a.stop()
+	p.a.start()
+	p.run(2 * time.Second)
+	p.a.seg.split = 77
+	p.a.send(off, frame(2))
+	p.run(time.Second)
+	if len(p.b.frames) != 1 || !bytes.Equal(p.b.frames[0], frame(2)) {
+		t.Errorf("%d frames arrived", len(p.b.frames))
+	}
+}

@@ -47,8 +47,8 @@ func TestALongPathIsNotTakenForANarrowOne(t *testing.T) {
 	p.path = clean(400 * time.Millisecond)
 	p.startBoth().run(10 * time.Second)
 	lowest := 9999
-	for range 300 {
-		p.run(100 * time.Millisecond)
+	for range 300 { // busy, so that it is asked often
+		p.traffic(100*time.Millisecond, 50*time.Millisecond, off)
 		lowest = min(lowest, p.mtu())
 	}
 	if lowest != 1500 {
