@@ -34,6 +34,7 @@ type Config struct {
 	Residual    float64       `json:"residual_target"`
 	Back        float64       `json:"back_pps,omitempty"` // small packets a second the other way
 	Cross       string        `json:"cross,omitempty"`    // a TCP flow beside ours: cubic or bbr
+	Evening     float64       `json:"evening,omitempty"`  // random loss that swings up to this share and back, twice a run
 	Outage      *Outage       `json:"outage,omitempty"`
 	Step        *Step         `json:"step,omitempty"`
 
@@ -147,6 +148,11 @@ func Default() Config {
 	}
 }
 
+// Rated reports whether the wire has a limit that our own sending may exceed.
+func (c *Config) Rated() bool {
+	return strings.Contains(c.Loss, "policer") || strings.Contains(c.Loss, "queue")
+}
+
 // Natural sets what a pattern usually has: a ping is small and rare.
 func (c *Config) Natural() {
 	switch c.Pattern {
@@ -175,6 +181,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("jitter %v: want 0 to 1s", c.Jitter)
 	case !(c.Rate > 0 && c.Rate <= 1e6):
 		return fmt.Errorf("rate %v: want above 0 up to 1000000 packets a second", c.Rate)
+	case !(c.Evening >= 0 && c.Evening < 1):
+		return fmt.Errorf("evening %v: want a share of loss from 0 to below 1", c.Evening)
 	case !(c.Back >= 0 && c.Back <= 1e5):
 		return fmt.Errorf("packets back %v: want 0 to 100000 a second", c.Back)
 	case c.Size < 16 || c.Size > 8900:

@@ -127,6 +127,37 @@ func Cells() []Cell {
 	add(other, "1 to 20 %, 2RTT+20", 0, 0, 0, nil, with(random("0.01", "2rtt+20ms"), func(c *Config) { c.Packets, c.Step = 200_000, &Step{100 * time.Second, 0.2} }))
 	add(other, "20 %, latency, RTT+50", 0, 0, 0, nil, with(random("0.2", "rtt+50ms"), func(c *Config) { c.Mode = repair.Latency }))
 	add(other, "20 %, economy, 2RTT+20", 0, 0, 0, nil, with(random("0.2", "2rtt+20ms"), func(c *Config) { c.Mode = repair.Economy }))
+	add(other, "evening, 0 to 40 %, 2RTT+20", 0, 0, 0, []Scheme{Nothing, Blocks}, func(c *Config) {
+		c.Loss, c.ReverseLoss, c.Evening, c.Budget = "none", "0.001", 0.4, budget("2rtt+20ms")
+	})
+	add(other, "20 %, both ways busy, 2RTT+20", 0, 0, 0, nil, with(random("0.2", "2rtt+20ms"), func(c *Config) { c.Back = 500 }))
+
+	const own = "Loss of our own making: 11.7 Mbit/s offered"
+	limit := func(loss, cross string) func(*Config) {
+		return func(c *Config) {
+			c.Loss, c.Cross, c.Budget, c.Packets = loss, cross, budget("2rtt+20ms"), 120_000
+		}
+	}
+	add(own, "policer 0.8 × offered", 0, 0, 0, []Scheme{Nothing, Twice, Blocks}, limit("policer:9.34mbit", ""))
+	add(own, "policer 1.0 × offered", 0, 0, 0, []Scheme{Nothing, Twice, Blocks}, limit("policer:11.68mbit", ""))
+	add(own, "policer 1.2 × offered", 0, 0, 0, []Scheme{Nothing, Twice, Blocks}, limit("policer:14mbit", ""))
+	add(own, "policer 0.7 × offered and 5 %", 0, 0, 0, []Scheme{Nothing}, limit("policer:8mbit+bernoulli:0.05", ""))
+	for _, cross := range []string{"cubic", "bbr"} {
+		add(own, "queue of 20 Mbit/s with "+cross, 0, 0, 0, []Scheme{Nothing, Twice, Blocks}, limit("queue:20mbit,50ms", cross))
+		add(own, "queue of 20 Mbit/s with "+cross+" and 5 %", 0, 0, 0, []Scheme{Nothing}, limit("queue:20mbit,50ms+bernoulli:0.05", cross))
+	}
+
+	const dead = "A wire dies in the middle of 20 s"
+	outage := func(loss string, wires int, d time.Duration) func(*Config) {
+		return func(c *Config) {
+			c.Loss, c.Wires, c.Budget, c.Packets = loss, wires, budget("2rtt+20ms"), 20_000
+			c.Outage = &Outage{10 * time.Second, d}
+		}
+	}
+	add(dead, "one of 2 for 300 ms", 0, 0, 0, []Scheme{Nothing, Twice}, outage("none", 2, 300*time.Millisecond))
+	add(dead, "one of 2 for 3 s", 0, 0, 0, []Scheme{Nothing, Twice}, outage("none", 2, 3*time.Second))
+	add(dead, "one of 2 for 3 s, 20 %", 0, 0, 0, []Scheme{Nothing, Twice}, outage("bernoulli:0.2", 2, 3*time.Second))
+	add(dead, "the only one for 300 ms, 5 %", 0, 0, 0, []Scheme{Nothing}, outage("bernoulli:0.05", 1, 300*time.Millisecond))
 	return cells
 }
 
@@ -147,7 +178,9 @@ func (g Grid) Run(ctx context.Context) ([]CellResult, error) {
 		for _, scheme := range append([]Scheme{Causeway}, cell.Beside...) {
 			c := cell.Config
 			c.Scheme, c.Seed = scheme, g.Seed
-			c.Packets = max(int(float64(c.Packets)*g.Scale), 1000)
+			if c.Outage == nil && c.Step == nil {
+				c.Packets = max(int(float64(c.Packets)*g.Scale), 1000)
+			}
 			if scheme != Causeway {
 				c.Packets = min(c.Packets, 300_000) // enough to tell them apart
 			}
@@ -209,6 +242,13 @@ func gridRow(c *Cell, name string, r *Result) string {
 	row := fmt.Sprintf("| %s | %s | %s | %s | %.3f | %.3f | %.1f / %.1f / %.1f | %.1f / %.1f / %.1f | %.4f |",
 		name, scheme, lost, packets, r.OverheadBytes, r.DPRatio,
 		r.Added.P50, r.Added.P99, r.Added.P999, r.AddedOrdered.P50, r.AddedOrdered.P99, r.AddedOrdered.P999, r.AcceptedW32)
+	if c.Config.Rated() {
+		row += fmt.Sprintf(" goodput %.2f Mbit/s, %.3f dropped by the limit", r.Goodput, r.SelfInflicted)
+		if c.Config.Cross != "" {
+			row += fmt.Sprintf(", %s beside it %.2f Mbit/s", c.Config.Cross, r.CrossGoodput)
+		}
+		row += " |"
+	}
 	if r.Setup != nil {
 		row += fmt.Sprintf(" set-up p50 %.0f, p99 %.0f ms, %d failed |", r.Setup.P50, r.Setup.P99, r.SetupFailed)
 	}

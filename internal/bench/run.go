@@ -158,6 +158,12 @@ func codecOf(name string) (code.Codec, error) {
 func (r *run) traffic() error {
 	gap := time.Duration(float64(time.Second) / r.cfg.Rate)
 	begin := r.sim.now.Add(10 * time.Millisecond)
+	if r.cfg.Evening > 0 {
+		period := time.Duration(float64(r.cfg.Packets) / r.cfg.Rate / 2 * float64(time.Second))
+		for _, l := range r.sim.side[0].links {
+			l.Follow(weather.Swing(0, r.cfg.Evening, max(period, time.Second)))
+		}
+	}
 	if o := r.cfg.Outage; o != nil {
 		for i := range r.sim.side {
 			r.sim.side[i].links[0].Follow(weather.Schedule{Steps: []weather.Step{{At: begin.Sub(r.sim.now) + o.At, Outage: o.For}}})
@@ -307,6 +313,9 @@ func (r *run) result(took time.Duration) *Result {
 	res.SelfInflicted = float64(own) / float64(max(fwd.packets, 1))
 
 	loss := r.forward.MeanLoss()
+	if c.Evening > 0 {
+		loss = res.RawLoss
+	}
 	res.CapacityRatio = res.OverheadPackets * (1 - loss)
 	res.DPRounds = int(r.budget / max(c.RTT, time.Millisecond))
 	slack := r.budget - time.Duration(res.DPRounds)*c.RTT

@@ -15,13 +15,14 @@ import (
 // other reasons all of what is sent arrives but for the usual share, and the slope
 // shows that, too. Delays that grow before packets are lost speak for a queue.
 type governor struct {
-	bins   [govBins]govBin
-	width  time.Duration
-	at     int64  // number of the newest bin
-	begun  int64  // and of the first
-	shifts uint64 // changes of the weather so far
-	state  govState
-	limit  float64 // repairs allowed per source packet; +Inf: no limit but the cap
+	bins    [govBins]govBin
+	width   time.Duration
+	at      int64  // number of the newest bin
+	begun   int64  // and of the first
+	shifts  uint64 // changes of the weather so far
+	shiftAt int64  // bin of the last
+	state   govState
+	limit   float64 // repairs allowed per source packet; +Inf: no limit but the cap
 
 	changed  mono.Time // when the limit was last changed
 	hold     time.Duration
@@ -109,11 +110,11 @@ func (g *governor) pace(rtt time.Duration) {
 	}
 }
 
-// shifted takes in how often the weather has changed: what was sent and arrived before
-// the last time says nothing about now.
+// shifted takes in how often the weather has changed: how what arrived followed what
+// was sent across a change says nothing.
 func (g *governor) shifted(times uint64) {
 	if times != g.shifts {
-		g.shifts, g.begun = times, g.at
+		g.shifts, g.shiftAt = times, g.at
 	}
 }
 
@@ -182,7 +183,7 @@ func (g *governor) blame() (loss float64, ours, shared bool) {
 		return f.loss, false, false
 	}
 	ours = f.steady < steadyLimit(f.bins-1) && f.slope-2*f.slopeError < 0.5*(1-f.loss)
-	if long := g.fit(govLong); long.bins >= govLong/3 {
+	if long := g.fit(min(govLong, g.at-g.shiftAt)); long.bins >= govLong/3 {
 		shared = long.steady < 3 && long.slope+3.5*long.slopeError < 0.75*(1-long.loss)
 	}
 	return f.loss, ours, shared
