@@ -115,7 +115,7 @@ func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, from netip.AddrPo
 			e.releaseEgress(sock.addr)
 			return nil
 		}
-		n.Assoc.Proven = n.Assoc.Proven || proven
+		n.Assoc.Proven = n.Assoc.Proven || proven || c.claim == claimSnapshot // which vouches for the address
 		return n
 	}
 	e.drops.add(DropStranger)

@@ -622,3 +622,76 @@ func TestDSCPAndECNAreCarriedAcross(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEndpointBeginsWhereItsClientEnters(t *testing.T) {
+	here := netip.MustParseAddr("203.0.113.11")
+	r := newRig(t, func(r *rig) {
+		g := &r.sh.snap.EndpointGroups[0]
+		g.PoP, g.EgressIP.Bind = "sh", here
+		g.Initiate = []snapshot.Initiate{{Endpoint: endpointIP, Client: clientIP, Ingress: "sh", Accelerated: r.sh.addr}}
+	})
+	client, acc, endpoint := port(clientIP, 500), port(r.sh.addr, 500), port(endpointIP, 500)
+	out := r.send(endpoint, port(here, 500), ikeMessage(50, 0, 34, 8))
+	if len(out) != 1 || out[0].to != client || out[0].from != acc {
+		t.Fatalf("the call reached %v; drops %v", out, r.sh.engine.drops.Map())
+	}
+	if out := r.send(client, acc, ikeMessage(50, 51, 34, 0x20)); len(out) != 1 || out[0].to != endpoint || out[0].from != port(here, 500) {
+		t.Fatalf("the answer reached %v; drops %v", out, r.sh.engine.drops.Map())
+	}
+	if n := r.sh.sessions(); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+}
+
+// Sessions are pushed out, closed and made anew while their packets wait for
+// order, over a bad network.
+func TestManyClientsComeAndGo(t *testing.T) {
+	for seed := range uint64(6) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		r := newRig(t, func(r *rig) {
+			for _, p := range []*rigPoP{r.sh, r.se} {
+				p.snap.Limits = snapshot.Limits{Sessions: 20, Unconfirmed: 16, SessionsPerPrefix: 12}
+			}
+			r.sh.snap.Listeners[0].IdleTimeout = 10 * time.Second
+		})
+		r.lose = func(p parcel) bool { return p.to.Port() == 4600 && rng.IntN(4) == 0 }
+		seqs := map[netip.AddrPort]uint32{}
+		var open []parcel
+		for range 6000 {
+			client := port(netip.AddrFrom4([4]byte{198, 18, byte(rng.IntN(4)), byte(rng.IntN(20))}), 4500)
+			seqs[client] += uint32(1 + rng.IntN(3))
+			open = append(open, r.send(client, port(r.sh.addr, 4500), espPacket(uint32(1000+rng.IntN(2)), seqs[client], 20+rng.IntN(1800)))...)
+			if len(open) > 0 {
+				p := open[rng.IntN(len(open))]
+				if r.at[p.from] != nil && p.from.Addr() == r.se.addr {
+					seqs[p.from]++
+					r.send(p.to, p.from, espPacket(3000, seqs[p.from], 100))
+				}
+				open = open[max(0, len(open)-50):]
+			}
+			if rng.IntN(4) == 0 {
+				r.run(time.Duration(rng.IntN(30)) * time.Millisecond)
+			}
+			if rng.IntN(1000) == 0 {
+				r.sh.apply(func(s *snapshot.Snapshot) { s.Listeners[0].ReplayWindow = 32 << rng.IntN(5) })
+			}
+			if all, confirmed := r.se.engine.table.Len(); confirmed > 20 || all-confirmed > 16 {
+				t.Fatalf("%d sessions, %d confirmed", all, confirmed)
+			}
+		}
+		for _, p := range []*rigPoP{r.sh, r.se} {
+			p.mustBeSound()
+		}
+		r.lose = nil
+		r.run(15 * time.Second)
+		for _, p := range []*rigPoP{r.sh, r.se} {
+			if n, w := p.sessions(), len(p.engine.waiting); n != 0 || w != 0 {
+				t.Errorf("seed %d: %s has %d sessions, %d wait", seed, p.name, n, w)
+			}
+			p.mustBeSound()
+		}
+		if r.se.opened != 3 {
+			t.Errorf("seed %d: open at the end: %v", seed, r.se.addresses())
+		}
+	}
+}
