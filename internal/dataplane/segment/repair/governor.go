@@ -15,14 +15,16 @@ import (
 // other reasons all of what is sent arrives but for the usual share, and the slope
 // shows that, too. Delays that grow before packets are lost speak for a queue.
 type governor struct {
-	bins    [govBins]govBin
-	width   time.Duration
-	at      int64  // number of the newest bin
-	begun   int64  // and of the first
-	shifts  uint64 // changes of the weather so far
-	shiftAt int64  // bin of the last
-	state   govState
-	limit   float64 // repairs allowed per source packet; +Inf: no limit but the cap
+	bins      [govBins]govBin
+	width     time.Duration
+	at        int64   // number of the newest bin
+	begun     int64   // and of the first
+	shifts    uint64  // changes of the weather so far
+	shiftAt   int64   // bin of the last that counted
+	shiftSeen int64   // and of the last
+	shifty    float64 // how many there were lately
+	state     govState
+	limit     float64 // repairs allowed per source packet; +Inf: no limit but the cap
 
 	changed  mono.Time // when the limit was last changed
 	hold     time.Duration
@@ -106,15 +108,22 @@ func (g *governor) repair() { g.usage += 1.0 / 512 }
 func (g *governor) pace(rtt time.Duration) {
 	want := min(max((rtt/2).Round(5*time.Millisecond), govNarrow), govWide)
 	if d := want - g.width; d > g.width/4 || -d > g.width/4 {
-		g.width, g.at, g.bins = want, 0, [govBins]govBin{}
+		g.width, g.at, g.shiftAt, g.shiftSeen, g.bins = want, 0, 0, 0, [govBins]govBin{}
 	}
 }
 
 // shifted takes in how often the weather has changed: how what arrived followed what
-// was sent across a change says nothing.
+// was sent across a change says nothing. Where it changes all the time that may be our
+// doing, and the past counts all the same.
 func (g *governor) shifted(times uint64) {
-	if times != g.shifts {
-		g.shifts, g.shiftAt = times, g.at
+	if times == g.shifts {
+		return
+	}
+	g.shifts = times
+	g.shifty = g.shifty*math.Exp(-float64(g.at-g.shiftSeen)/govLong) + 1
+	g.shiftSeen = g.at
+	if g.shifty < 2.5 {
+		g.shiftAt = g.at
 	}
 }
 
