@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -311,5 +310,3 @@ func (p *rigPoP) sessions() (n int) {
 	n, _ = p.engine.table.Len()
 	return n
 }
-
-var _ = slices.Contains[[]int]
