@@ -73,7 +73,7 @@ type Config struct {
 	// History is how many symbols are remembered per stream; 0 means code.DefaultHistory.
 	History int
 
-	// Seed makes the choices that chance makes repeatable.
+	// Seed is for choices left to chance. There are none at present.
 	Seed uint64
 
 	// RTT is the round-trip time the wires start with; 0 means DefaultRTT. SetWires

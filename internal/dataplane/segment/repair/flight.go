@@ -35,12 +35,17 @@ type flight struct {
 const (
 	minFlight = 256
 	maxFlight = 1 << 15
+	// reportless is how long a datagram's fate is waited for.
+	reportless = 3 * time.Second
 )
 
 // add notes a datagram and returns its number.
 func (f *flight) add(now mono.Time, bytes int) uint64 {
 	if f.next-f.open >= uint64(len(f.ring)) {
-		f.grow()
+		f.forget(now.Add(-reportless))
+		if f.next-f.open >= uint64(len(f.ring)) {
+			f.grow()
+		}
 	}
 	n := f.next
 	f.ring[n&f.mask()] = sent{at: now, bytes: uint16(min(bytes, 1<<16-1))}
