@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"slices"
 	"time"
 
 	"causeway/internal/mono"
@@ -122,7 +123,8 @@ type rttMeter struct {
 	base    int32 // least (arrival - clock) lately, µs
 	baseOld int32 // and in the period before
 	rebase  mono.Time
-	owd     float64 // smoothed (arrival - clock - base), µs
+	owd     [queueWindow]int32 // ring: arrival - clock - base of the newest stamps, µs
+	stamps  int
 
 	queueThere time.Duration // what the peer sees as queueing of what we send
 	lossThere  float64       // loss the peer sees in what we send it
@@ -158,7 +160,22 @@ func (m *rttMeter) stamp(now mono.Time, clock uint32) {
 	if m.baseOld-low < 0 {
 		low = m.baseOld
 	}
-	m.owd += (float64(d-low) - m.owd) / 4
+	m.owd[m.stamps%queueWindow] = d - low
+	m.stamps++
+}
+
+// queueWindow is how many stamps, 50 ms apart in dense traffic, a standing queue must
+// show in.
+const queueWindow = 12
+
+// standing is by how much all of the newest stamps were late, µs: a queue that does
+// not empty delays every one of them, while jitter lets some through (as CoDel, RFC
+// 8289, tells the two apart).
+func (m *rttMeter) standing() int32 {
+	if m.stamps < queueWindow {
+		return 0
+	}
+	return max(slices.Min(m.owd[:]), 0)
 }
 
 // echo returns what to tell the peer about its newest stamp.
@@ -166,7 +183,7 @@ func (m *rttMeter) echo(now mono.Time) (clock uint32, held, queueing uint16, ok 
 	if !m.any || now.Sub(m.at) > 4*time.Second {
 		return 0, 0, 0, false
 	}
-	return m.clock, uint16(now.Sub(m.at) / (64 * time.Microsecond)), uint16(min(max(m.owd, 0)/64, 65535)), true
+	return m.clock, uint16(now.Sub(m.at) / (64 * time.Microsecond)), uint16(min(m.standing()/64, 65535)), true
 }
 
 // echoed takes in the peer's echo of a stamp of ours.

@@ -77,7 +77,7 @@ func (e *Endpoint) Stats() Stats {
 	s.RTT = e.rtt.smooth
 	g := &e.purse.gov
 	s.Governor = GovernorStats{State: g.state.String(), Limit: g.limit, Overhead: g.usage, HeldBack: g.heldBack}
-	s.QueueingThere, s.QueueingHere = e.rtt.queueThere, time.Duration(max(e.rtt.owd, 0)*1e3)
+	s.QueueingThere, s.QueueingHere = e.rtt.queueThere, time.Duration(float64(e.rtt.standing())*1e3)
 	for m := range s.Budget {
 		s.Budget[m] = e.budget(Mode(m))
 	}
