@@ -189,7 +189,9 @@ func (e *Endpoint) timing(m Mode) timing {
 	if e.burstiness().matters() {
 		age = burstAge(spare - e.rtt.smooth)
 	}
-	age = min(age, patientAge)
+	if m != Economy { // which does not mind the delay
+		age = min(age, patientAge)
+	}
 	t.every = age / 2
 	if more := repeats(e.lossHere()); more > 0 {
 		// Reports get lost: there must be time to say it again.
