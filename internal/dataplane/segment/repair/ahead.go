@@ -63,7 +63,7 @@ type blind struct {
 func (e *Endpoint) waste(m Mode) float64 {
 	alpha := e.cfg.Tune.Alpha
 	if alpha == 0 {
-		alpha = [...]float64{Balanced: 1.45, Latency: 1.8, Economy: 1.2}[m]
+		alpha = [...]float64{Balanced: 1.47, Latency: 1.8, Economy: 1.2}[m]
 	}
 	if e.cfg.Tune.Alpha == 0 && e.burstiness().matters() {
 		alpha = 1 + (alpha-1)/8 // most would be sent in good spells

@@ -151,7 +151,7 @@ func (e *Endpoint) price(s *sender, loss float64) float64 {
 
 // safety is the share of the residual that is planned for: what breaks the
 // assumptions has the rest.
-const safety = 0.2
+const safety = 0.1
 
 // The number of last rounds per symbol sent, which is measured, starts at
 // firstLastRounds and is never taken for less than leastLastRounds.
