@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,11 @@ type way struct {
 	switches   uint64
 	judgeAt    mono.Time // when to choose anew although nothing has come or gone
 	carriedAt  mono.Time // when a frame last went this way
+
+	// What pace goes by: when it last looked, how many frames there were, and what it found.
+	pacedAt mono.Time
+	paced   uint64
+	rate    float64
 
 	// use is where frames are sent at present: the chosen candidate's labels, and
 	// a second one's when the chooser wants everything twice.
@@ -95,6 +101,7 @@ func (e *Engine) judge(now mono.Time, w *way) {
 	if w.carriedAt != 0 && now.Sub(w.carriedAt) < usedFor {
 		w.judgeAt = now.Add(judgeUsed)
 	}
+	w.chooser.Policy.Rate = w.pace(now)
 	d := w.chooser.Choose(now, w.measured)
 	if d.Switched && d.Main >= 0 {
 		if w.decision.Main >= 0 {
@@ -111,6 +118,18 @@ func (e *Engine) judge(now mono.Time, w *way) {
 			w.copies++
 		}
 	}
+}
+
+// pace is how many packets a second the way carries, as a power of two from 16 on:
+// in dense traffic one late packet makes many wait, in sparse traffic none. Coarse,
+// so that what was predicted once can be used again.
+func (w *way) pace(now mono.Time) float64 {
+	if d := now.Sub(w.pacedAt); d >= time.Second {
+		rate := float64(w.carried.Packets-w.paced) / d.Seconds()
+		w.pacedAt, w.paced = now, w.carried.Packets
+		w.rate = math.Exp2(math.Round(math.Log2(max(rate, 16))))
+	}
+	return max(w.rate, 16)
 }
 
 // measure puts together what is known of a candidate's segments: the first is
