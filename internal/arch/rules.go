@@ -45,7 +45,7 @@ var Ours = Rules{
 		{"internal", "cmd", "commands are wiring, and nothing hangs on them"},
 	},
 	Vocabulary: []string{
-		"internal/mono", "internal/problem", "internal/snapshot", "internal/report", "internal/route", "internal/ipsec", "internal/weather",
+		"internal/mono", "internal/problem", "internal/snapshot", "internal/report", "internal/route", "internal/ipsec", "internal/weather", "internal/vpn",
 	},
 	Doors: []Door{
 		{Import: "go.etcd.io", Rooms: map[string]string{"internal/control/store/etcdstore": "the store"}},

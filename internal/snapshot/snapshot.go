@@ -143,7 +143,23 @@ type Listener struct {
 	// Allowances names those that each packet is held against, at most 8;
 	// default none.
 	Allowances []string `json:"allowances,omitempty" yaml:"allowances,omitempty"`
+	// Deny lists client addresses that may not use it; it goes before Allow.
+	Deny []netip.Prefix `json:"deny,omitempty" yaml:"deny,omitempty"`
+	// FlowLog writes a line for each session of the listener (see popagent).
+	FlowLog bool `json:"flow_log,omitempty" yaml:"flow_log,omitempty"`
+	// Admission says whether the PoP itself challenges IKE initiations with a
+	// COOKIE (RFC 7296, section 2.6) before they cross; default auto.
+	Admission Admission `json:"ike_admission,omitempty" yaml:"ike_admission,omitempty"`
 }
+
+// Admission is who may begin a negotiation through a listener.
+type Admission string
+
+const (
+	AdmitAuto      Admission = "auto"      // challenge under pressure, when the endpoint is known to take the answer
+	AdmitChallenge Admission = "challenge" // challenge every initiation
+	AdmitOpen      Admission = "open"      // never challenge; budgets of half-open negotiations hold all the same
+)
 
 // EndpointGroup is where a listener's traffic leaves and to whom.
 type EndpointGroup struct {

@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/storage/backend"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.etcd.io/etcd/server/v3/storage/schema"
@@ -56,8 +57,52 @@ func (s *Store) saveSnapshot(ctx context.Context, file string) (info SnapshotInf
 	return info, os.Rename(part, file)
 }
 
-// download fetches a snapshot from a cluster.
-func (s *Store) download(ctx context.Context, to io.Writer) error {
+// behind is how often, and at what distance, a cluster is asked again for a
+// snapshot when the member that answered lagged behind the others.
+const (
+	behind      = 20
+	behindPause = 250 * time.Millisecond
+)
+
+// download fetches a snapshot from a cluster. A member sends what it has
+// applied itself, which may be less than what the cluster has acknowledged. So
+// the newest revision is read first, by quorum, and a snapshot without it is
+// fetched again, from whichever member comes next.
+func (s *Store) download(ctx context.Context, to *os.File) error {
+	newest, err := s.client.Get(ctx, s.prefix, clientv3.WithCountOnly())
+	if err != nil {
+		return reason(ctx, err)
+	}
+	var have int64
+	for range behind {
+		if _, err := to.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if err := to.Truncate(0); err != nil {
+			return err
+		}
+		if err := s.fetch(ctx, to); err != nil {
+			return err
+		}
+		info, err := InspectSnapshot(to.Name())
+		if err != nil {
+			return err
+		}
+		if have = info.Revision; have >= newest.Header.Revision {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return reason(ctx, ctx.Err())
+		case <-time.After(behindPause):
+		}
+	}
+	return fmt.Errorf("the member that answers holds revision %d and the cluster %d; look at the cluster's health, or name only healthy members with --etcd-endpoints",
+		have, newest.Header.Revision)
+}
+
+// fetch copies one member's snapshot.
+func (s *Store) fetch(ctx context.Context, to io.Writer) error {
 	stream, err := s.client.Snapshot(ctx)
 	if err != nil {
 		return reason(ctx, err)
