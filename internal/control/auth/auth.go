@@ -73,6 +73,8 @@ var Table = map[string]resource.Role{
 	"Apply":  resource.Reader, // each object in it needs what creating or changing it by itself does
 	"Export": resource.Reader,
 	"Watch":  resource.Reader,
+
+	"GetOverview": resource.Reader, "WatchOverview": resource.Reader,
 }
 
 var order = []resource.Role{resource.Reader, resource.Operator, resource.Admin}

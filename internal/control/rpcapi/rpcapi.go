@@ -18,6 +18,7 @@ import (
 	"causeway/api/gen/causeway/v1/causewayv1connect"
 	"causeway/internal/apiform"
 	"causeway/internal/control/auth"
+	"causeway/internal/control/overview"
 	"causeway/internal/control/service"
 	"causeway/internal/resource"
 )
@@ -36,7 +37,7 @@ type Options struct {
 
 // Register adds the API to mux.
 func Register(mux *http.ServeMux, s *service.Service, o Options) {
-	a := &api{service: s, options: o}
+	a := &api{service: s, options: o, overviews: overview.New(o.LastReport)}
 	handle := a.handle(mux)
 	common := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(a)}
 	handle(causewayv1connect.NewRegionServiceHandler(a, common...))
@@ -50,6 +51,7 @@ func Register(mux *http.ServeMux, s *service.Service, o Options) {
 	handle(causewayv1connect.NewAccessKeyServiceHandler(a, common...))
 	handle(causewayv1connect.NewTokenServiceHandler(a, common...))
 	handle(causewayv1connect.NewControlServiceHandler(a, common...))
+	handle(causewayv1connect.NewOverviewServiceHandler(a, common...))
 }
 
 // handle returns what adds a service to mux, for callers that are known: of
@@ -70,8 +72,9 @@ func (a *api) handle(mux *http.ServeMux) func(path string, h http.Handler) {
 
 // api implements the services of all nouns.
 type api struct {
-	service *service.Service
-	options Options
+	service   *service.Service
+	options   Options
+	overviews *overview.Maker
 }
 
 type callerKey struct{}
