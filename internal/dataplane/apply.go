@@ -145,6 +145,7 @@ func listenerOf(l snapshot.Listener) *listener {
 	return &listener{
 		Listener: l, text: l.Name, name: session.NameOf(l.Name),
 		idle: l.IdleTimeout, mode: uint8(mode), order: uint8(order), window: uint16(min(l.ReplayWindow, 1<<16-1)),
+		clients: clientsOf(&l),
 	}
 }
 

@@ -8,6 +8,7 @@ type Reason uint8
 const (
 	// from a client
 	DropNotAllowed        Reason = iota // the listener's allow list does not have the client
+	DropDenied                          // the listener's deny list has the client
 	DropPrefixFull                      // too many sessions from the client's prefix
 	DropNoEndpoint                      // the endpoint group has no endpoint in use
 	DropNoRoute                         // no way to the egress PoP, or no keys yet
@@ -42,7 +43,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"client_not_allowed", "prefix_full", "no_endpoint", "no_route", "too_large", "amplification", "no_listener", "bandwidth", "allowance_sessions",
+	"client_not_allowed", "client_denied", "prefix_full", "no_endpoint", "no_route", "too_large", "amplification", "no_listener", "bandwidth", "allowance_sessions",
 	"not_overlay", "unknown_index", "handshake", "unauthentic", "malformed", "hop_limit", "not_neighbour",
 	"unknown_session", "refused_session", "ports_taken", "sessions_limited",
 	"stranger",

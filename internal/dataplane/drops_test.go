@@ -20,6 +20,12 @@ var provocations = map[string]struct {
 	"client_not_allowed": {
 		func(r *rig) { r.sh.snap.Listeners[0].Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} },
 		func(r *rig) *rigPoP { r.knock(clientIP); return r.sh }},
+	"client_denied": { // also when it is among those allowed
+		func(r *rig) {
+			r.sh.snap.Listeners[0].Allow = []netip.Prefix{netip.PrefixFrom(clientIP, 16).Masked()}
+			r.sh.snap.Listeners[0].Deny = []netip.Prefix{netip.PrefixFrom(clientIP, 32)}
+		},
+		func(r *rig) *rigPoP { r.knock(clientIP); return r.sh }},
 	"prefix_full": {
 		func(r *rig) { r.sh.snap.Limits.SessionsPerPrefix = 1 },
 		func(r *rig) *rigPoP { r.knock(clientIP); r.knock(clientIP.Next()); return r.sh }},

@@ -35,8 +35,8 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 // openFromClient makes a session for a client's first packet.
 func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPort) *session.Session {
 	l := sock.listener
-	if !l.allows(client.Addr()) {
-		e.drops.add(DropNotAllowed)
+	if reason, ok := l.clients.judge(client.Addr()); !ok {
+		e.drops.add(reason)
 		return nil
 	}
 	g, endpoint, ok := e.endpointFor(now, l, client.Addr())

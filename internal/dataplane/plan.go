@@ -82,22 +82,12 @@ type listener struct {
 	moved       uint64    // sessions that were closed because their endpoint was lost
 	openedBlind uint64    // sessions made while every endpoint was lost
 	lostSince   mono.Time // since when every endpoint is lost; zero: one is not
+
+	clients clients // who may use it
 }
 
 // goesTo reports whether the listener's clients may be sent to g.
 func (l *listener) goesTo(g *group) bool { return slices.Contains(l.groups, g) }
-
-func (l *listener) allows(client netip.Addr) bool {
-	if len(l.Allow) == 0 {
-		return true
-	}
-	for _, p := range l.Allow {
-		if p.Contains(client) {
-			return true
-		}
-	}
-	return false
-}
 
 type group struct {
 	snapshot.EndpointGroup

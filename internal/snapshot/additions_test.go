@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,13 @@ func TestListenersNameWhatExists(t *testing.T) {
 		"a rate too small to carry anything":    {func(s *Snapshot) { s.Allowances[0].Rate = 1 }, "allowances[0].rate"},
 		"a burst without a rate":                {func(s *Snapshot) { s.Allowances[0].Rate = 0; s.Allowances[0].Burst = 4096 }, "allowances[0].burst"},
 		"more than all traffic":                 {func(s *Snapshot) { n := 101; s.EndpointGroups[1].TrafficPercentage = &n }, "endpoint_groups[1].traffic_percentage"},
+		"an empty list of who is denied":        {func(s *Snapshot) { s.Listeners[0].Deny = []netip.Prefix{} }, "listeners[0].deny"},
+		"a denied prefix with bits behind it":   {func(s *Snapshot) { s.Listeners[0].Deny = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")} }, "listeners[0].deny[0]"},
+		"a prefix that is denied twice": {func(s *Snapshot) {
+			s.Listeners[0].Deny = slices.Repeat([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, 2)
+		}, "listeners[0].deny[1]"},
+		"more denied prefixes than are allowed": {func(s *Snapshot) { s.Listeners[0].Deny = make([]netip.Prefix, MaxClientPrefixes+1) }, "listeners[0].deny"},
+		"an admission that is unknown":          {func(s *Snapshot) { s.Listeners[0].Admission = "maybe" }, "listeners[0].ike_admission"},
 		"a health check that cannot be":         {func(s *Snapshot) { s.EndpointGroups[1].Health = &HealthCheck{Probe: "x"} }, "endpoint_groups[1].health.probe"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,6 +28,7 @@ const (
 	MaxUnconfirmed           = 1_000_000
 	MaxHandshakesPerSec      = 100_000
 	MaxFailover              = 9
+	MaxClientPrefixes        = 10_000 // that a listener allows, and that it denies
 	maxName, maxText, keyLen = 63, 128, 32
 )
 

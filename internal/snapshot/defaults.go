@@ -104,12 +104,14 @@ func listenerWithDefaults(l Listener) Listener {
 	}
 	l.Ports = slices.Clone(l.Ports)
 	l.Allow = slices.Clone(l.Allow)
+	l.Deny = slices.Clone(l.Deny)
 	l.Failover = slices.Clone(l.Failover)
 	l.Allowances = slices.Clone(l.Allowances)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, DefaultIdle)
 	l.Repair = cmp.Or(l.Repair, Balanced)
 	l.Order = cmp.Or(l.Order, Ordered)
 	l.ReplayWindow = cmp.Or(l.ReplayWindow, ReplayWin)
+	l.Admission = cmp.Or(l.Admission, AdmitAuto)
 	return l
 }
 

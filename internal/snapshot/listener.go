@@ -23,7 +23,8 @@ func (j *judge) listener(i int) {
 	j.choice(path+".repair", string(l.Repair), string(Latency), string(Balanced), string(Economy), string(Off))
 	j.choice(path+".order", string(l.Order), string(Ordered), string(Windowed), string(Unordered))
 	j.between(path+".replay_window", l.ReplayWindow, ReplayWin, MaxReplayWindow, "packets")
-	j.listenerAllow(path, l)
+	j.listenerClients(path, l)
+	j.choice(path+".ike_admission", string(l.Admission), string(AdmitAuto), string(AdmitChallenge), string(AdmitOpen))
 	j.listenerFailover(path, l)
 	j.allowanceNames(path+".allowances", l.Allowances)
 }
@@ -93,12 +94,27 @@ func (j *judge) reachableGroup(path, name string) {
 	}
 }
 
-func (j *judge) listenerAllow(path string, l Listener) {
+// listenerClients judges the lists of who may use a listener and who may not.
+func (j *judge) listenerClients(path string, l Listener) {
 	if l.Allow != nil && len(l.Allow) == 0 {
 		j.refuse(path+".allow", "an empty list", "at least one prefix", "leave allow out to let everyone in; remove the listener to let nobody in")
 	}
-	for k, p := range l.Allow {
-		at := fmt.Sprintf("%s.allow[%d]", path, k)
+	if l.Deny != nil && len(l.Deny) == 0 {
+		j.refuse(path+".deny", "an empty list", "at least one prefix", "leave deny out to turn nobody away")
+	}
+	j.prefixes(path+".allow", l.Allow)
+	j.prefixes(path+".deny", l.Deny)
+}
+
+// prefixes judges a list of prefixes that clients' addresses are looked up in.
+func (j *judge) prefixes(path string, list []netip.Prefix) {
+	if len(list) > MaxClientPrefixes {
+		j.refuse(path, fmt.Sprintf("%d prefixes", len(list)), fmt.Sprintf("at most %d", MaxClientPrefixes), "join neighbouring prefixes into shorter ones")
+		return
+	}
+	seen := make(map[netip.Prefix]bool, len(list))
+	for k, p := range list {
+		at := fmt.Sprintf("%s[%d]", path, k)
 		switch {
 		case !p.IsValid():
 			j.missing(at, "an IP prefix, such as 203.0.113.0/24", "")
@@ -106,14 +122,18 @@ func (j *judge) listenerAllow(path string, l Listener) {
 			j.refuse(at, p, "IPv4 prefixes in their own form", "write the IPv4 prefix")
 		case p != p.Masked():
 			j.refuse(at, p, "a prefix without bits after its length", "write %v, or %v", p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
-		case slices.Contains(l.Allow[:k], p):
+		case seen[p]:
 			j.refuse(at, p, "each prefix once", "remove the repetition")
 		}
+		seen[p] = true
 	}
 }
 
 // allows reports whether client may use l.
 func (l Listener) allows(client netip.Addr) bool {
+	if slices.ContainsFunc(l.Deny, func(p netip.Prefix) bool { return p.Contains(client) }) {
+		return false
+	}
 	if len(l.Allow) == 0 {
 		return true
 	}
