@@ -70,7 +70,7 @@ type End struct {
 // Auth is how the ends prove who they are.
 type Auth struct {
 	Method      AuthMethod `json:"method,omitempty" yaml:"method,omitempty"`           // default psk
-	PSK         Secret     `json:"psk,omitempty" yaml:"psk,omitempty"`                 // 8–100 printable ASCII characters
+	PSK         Secret     `json:"psk,omitempty" yaml:"psk,omitempty"`                 // 1–100 printable ASCII characters
 	Certificate string     `json:"certificate,omitempty" yaml:"certificate,omitempty"` // PEM, this end's; chain behind it
 	PrivateKey  Secret     `json:"private_key,omitempty" yaml:"private_key,omitempty"` // PEM, this end's
 	CA          string     `json:"ca,omitempty" yaml:"ca,omitempty"`                   // PEM: whom the other end's certificate must come from
