@@ -61,6 +61,7 @@ func (s *Segment) HandshakeReply(now mono.Time, msg []byte) {
 // hold keeps a keyset for opening datagrams.
 func (s *Segment) hold(now mono.Time, k *handshake.Keys) *keyset {
 	set := &keyset{keys: *k, sealer: seal.NewSealer(k.Send, k.PeerIndex), opener: seal.NewOpener(k.Receive), born: now}
+	set.sealer.Steer(s.cfg.Lane)
 	set.keys.Send, set.keys.Receive = [32]byte{}, [32]byte{}
 	if len(s.sets) >= maxKeysets {
 		for i, old := range s.sets {
@@ -224,7 +225,7 @@ func (s *Segment) initiate(now mono.Time) {
 	hello := handshake.Hello{
 		VersionMin: OldestVersion, VersionMax: Version,
 		Capabilities: s.cfg.Capabilities, Label: uint16(s.cfg.Label),
-		Incarnation: s.cfg.Incarnation, Sequence: uint64(now),
+		Incarnation: s.cfg.Incarnation, Sequence: uint64(now), Shard: s.cfg.Lane,
 	}
 	index := s.host.TakeIndex(s)
 	i, err := handshake.Initiate(s.cfg.Local, s.cfg.Peer, hello, index, Entropy)

@@ -80,6 +80,7 @@ type Config struct {
 	Local        keys.PrivateKey
 	Peer         keys.PublicKey
 	Label        snapshot.Label // ours
+	Lane         uint8          // ours and the peer's that this segment joins
 	PeerLabel    snapshot.Label
 	Incarnation  uint64 // of this Segment: what it knows begins with it
 	Capabilities uint32

@@ -5,7 +5,7 @@
 // are its caller's business; sealing data is package seal's.
 //
 // The datagrams (numbers are big endian, reserved bytes must be zero, and the
-// shard byte, zero today, only steers datagrams to a worker of their receiver):
+// shard byte only steers datagrams to the lane of their receiver):
 //
 //	initiation    0 type 1 | 1 shard | 2 reserved | 4 sender's index   | 8 Noise message 1 | mac1 16 | mac2 16
 //	response      0 type 2 | 1 shard | 2 reserved | 4 receiver's index | 8 Noise message 2 | mac1 16
@@ -81,6 +81,9 @@ type Hello struct {
 	// responder refuses recorded initiations. Zero means "not given": no such
 	// refusal. A response carries none.
 	Sequence uint64
+	// Shard is the lane that both ends' parts of this segment belong to. It stands
+	// in the datagrams' headers, for whoever steers them, and not among the records.
+	Shard uint8
 }
 
 // Keys are the outcome of a handshake, the same on both sides but for direction.

@@ -52,7 +52,7 @@ func Initiate(local keys.PrivateKey, peer keys.PublicKey, hello Hello, index uin
 // goes in is kept, so it can be done again with the same outcome.
 func (i *Initiation) write() error {
 	header := make([]byte, headerLen)
-	putHeader(header, TypeInitiation, i.index)
+	putHeader(header, TypeInitiation, i.hello.Shard, i.index)
 	state, err := noise.NewHandshakeState(noise.Config{
 		CipherSuite:   suiteFor(i.static),
 		Random:        bytes.NewReader(i.ephemeral[:]),

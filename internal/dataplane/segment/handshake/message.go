@@ -21,8 +21,8 @@ const (
 )
 
 // putHeader writes the first 8 bytes of a datagram.
-func putHeader(b []byte, kind byte, index uint32) {
-	binary.BigEndian.PutUint32(b, uint32(kind)<<24)
+func putHeader(b []byte, kind, shard byte, index uint32) {
+	binary.BigEndian.PutUint32(b, uint32(kind)<<24|uint32(shard)<<16)
 	binary.BigEndian.PutUint32(b[4:], index)
 }
 

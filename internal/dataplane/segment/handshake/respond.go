@@ -86,6 +86,17 @@ func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey)
 // It must be the one that our Initiations to that peer carry. of is asked for listed peers.
 func (r *Responder) SetIncarnations(of func(peer keys.PublicKey) uint64) { r.incarnation = of }
 
+// Meant reports whether an initiation is for our key and not just noise. It costs
+// one hash, and says nothing of who sent it.
+func (r *Responder) Meant(msg []byte) bool {
+	if !wellFormed(msg, TypeInitiation, minInitiation) {
+		return false
+	}
+	signed := msg[:len(msg)-macLen]
+	body := signed[:len(signed)-macLen]
+	return r.mac1.verify(body, signed[len(body):])
+}
+
 // SetRate sets how many handshakes a second anybody may ask for before a cookie
 // is demanded; 0 means 50.
 func (r *Responder) SetRate(perSecond int) { r.admission.rate = float64(max(perSecond, 0)) }
@@ -152,7 +163,7 @@ func (r *Responder) salt() error {
 // cookieReply asks the sender to show that it receives at its address.
 func (r *Responder) cookieReply(from netip.AddrPort, msg []byte) ([]byte, Reason) {
 	r.scratch = append(r.scratch[:0], make([]byte, headerLen+nonceLen)...)
-	putHeader(r.scratch, TypeCookieReply, indexOf(msg))
+	putHeader(r.scratch, TypeCookieReply, r.hello.Shard, indexOf(msg))
 	nonce := r.scratch[headerLen:]
 	if _, err := io.ReadFull(r.rng, nonce); err != nil {
 		return nil, Failed
@@ -218,7 +229,7 @@ func (r *Responder) state(header []byte) (*noise.HandshakeState, error) {
 // initiator's for sending. reply is nil when the random source failed.
 func (r *Responder) write(state *noise.HandshakeState, peer keys.PublicKey, index uint32, p payload) (reply []byte, toUs, toPeer *noise.CipherState) {
 	reply = make([]byte, headerLen, minResponse+64)
-	putHeader(reply, TypeResponse, index)
+	putHeader(reply, TypeResponse, r.hello.Shard, index)
 	reply, toUs, toPeer, err := state.WriteMessage(reply, p.encode(nil))
 	if err != nil {
 		return nil, nil, nil

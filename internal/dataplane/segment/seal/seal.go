@@ -60,6 +60,10 @@ func NewSealer(key [32]byte, peerIndex uint32) *Sealer {
 	return &Sealer{aead: newAEAD(key), header: Type<<56 | uint64(peerIndex)}
 }
 
+// Steer makes datagrams carry a shard byte, by which their receiver finds the
+// lane they are for. Call it before the first Seal.
+func (s *Sealer) Steer(shard uint8) { s.header |= uint64(shard) << 48 }
+
 // Seal turns the n plaintext bytes at buf[HeaderLen:] into a datagram, in
 // place: buf must be at least HeaderLen + n + TagLen long, and the datagram is
 // the front of it. The packet number is wire's next. Nothing is allocated.
