@@ -86,7 +86,7 @@ func (l *listener) suits(s *session.Session) bool {
 
 func (b *builder) listen(addr netip.AddrPort, use Use) (*socket, error) {
 	known := b.e.byAddr[addr] != nil
-	s, err := b.e.listen(addr, use)
+	s, err := b.e.listenShared(addr, use)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (b *builder) segments() error {
 			p.segment, p.links, p.toldUp, p.fates = old.segment, old.links, old.toldUp, old.fates
 		} else {
 			s, err := segment.New(segment.Config{
-				Name: p.Name, Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label,
+				Name: p.Name, Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label, Lane: b.e.lane(),
 				Incarnation: b.e.cfg.Random(), Capabilities: capabilities, Repair: p.Repair, Log: b.e.cfg.Log,
 			}, b.e)
 			if err != nil {
@@ -283,7 +283,7 @@ func (b *builder) commit() {
 	if e.responder == nil {
 		e.responder = handshake.NewResponder(e.cfg.Key, handshake.Hello{
 			VersionMin: segment.OldestVersion, VersionMax: segment.Version, Capabilities: capabilities,
-			Label: uint16(b.plan.self), Incarnation: e.incarnation,
+			Label: uint16(b.plan.self), Incarnation: e.incarnation, Shard: e.lane(),
 		}, e.isNeighbour, e.newIndex, segment.Entropy)
 	}
 	e.responder.SetIncarnations(func(k keys.PublicKey) uint64 { return e.plan.byKey[k].segment.Incarnation() })
@@ -315,6 +315,7 @@ func (b *builder) commit() {
 		}
 	}
 	e.chooseWays(b.now)
+	e.sharesAt = b.now
 	e.linksAt = b.now // neighbours route over us by what we said
 }
 
@@ -337,7 +338,7 @@ func (b *builder) wireConfigs(p *peer) []segment.WireConfig {
 // or at the first Apply those on disk.
 func (b *builder) sessions() {
 	e, lim := b.e, b.plan.snap.Limits
-	limits := session.Limits{Confirmed: lim.Sessions, Unconfirmed: lim.Unconfirmed, PerPrefix: lim.SessionsPerPrefix}
+	limits := session.Limits{Confirmed: e.among(lim.Sessions), Unconfirmed: e.among(lim.Unconfirmed), PerPrefix: lim.SessionsPerPrefix}
 	if e.table == nil {
 		e.table = session.NewTable(limits, e.cfg.Store)
 		e.table.Gone, e.table.Wall = e.gone, e.cfg.Wall
@@ -388,6 +389,7 @@ func (e *Engine) allowed(s *session.Session) bool {
 // reopen takes a restored session's egress address back.
 func (e *Engine) reopen(s *session.Session) bool {
 	if s.Role&session.Egress == 0 {
+		e.hold(s)
 		return true
 	}
 	sock, err := e.listen(s.Egress, Edge)
@@ -395,6 +397,7 @@ func (e *Engine) reopen(s *session.Session) bool {
 		return false
 	}
 	sock.egress++
+	e.hold(s)
 	return true
 }
 

@@ -38,7 +38,10 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 		s = nil
 	}
 	if s == nil {
-		if s = e.openFromEndpoint(now, sock, m.From); s == nil {
+		if e.passed(sock, m) {
+			return
+		}
+		if s = e.openFromEndpoint(now, sock, m); s == nil {
 			return
 		}
 	}
@@ -79,7 +82,8 @@ func (e *Engine) yields(sock *socket, s *session.Session, what ipsec.Packet) boo
 
 // openFromEndpoint makes a session for an endpoint that begins: towards the
 // client that last belonged to it, or the one the snapshot names.
-func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, from netip.AddrPort) *session.Session {
+func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, m *udpio.Message) *session.Session {
+	from := m.From
 	if !sock.fixed { // a port given to one session is nobody else's to call
 		e.drops.add(DropStranger)
 		return nil
@@ -87,6 +91,9 @@ func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, from netip.AddrPo
 	for _, g := range e.plan.groups {
 		if g.pop != e.plan.self || g.egress != sock.addr.Addr() || !g.lists(from.Addr()) {
 			continue
+		}
+		if e.cfg.Siblings != nil && e.cfg.Siblings.PassCall(g.name, sock.addr, *m) {
+			return nil
 		}
 		c, ok := g.callee(from.Addr())
 		port := sock.addr.Port()
@@ -127,7 +134,7 @@ func (e *Engine) giveEgress(s *session.Session, want uint16) bool {
 	ip := s.Egress.Addr()
 	port, ok := e.table.FreePort(ip, s.Endpoint, want, func(p uint16) bool {
 		sock, err := e.listen(netip.AddrPortFrom(ip, p), Edge)
-		return err == nil && sock.listener == nil
+		return err == nil && sock.listener == nil && (!sock.fixed || e.steered(s.Endpoint.Addr()))
 	})
 	if !ok {
 		e.drops.add(DropPortsTaken)

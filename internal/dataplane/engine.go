@@ -66,6 +66,8 @@ type EngineConfig struct {
 	Log     *slog.Logger
 	Random  func() uint64 // must be hard to predict outside tests
 	Wall    func() time.Time
+	// Siblings are the other engines of a PoP that has several; nil: there are none.
+	Siblings Siblings
 }
 
 // Engine is one PoP's data plane. All methods are for one goroutine.
@@ -100,6 +102,7 @@ type Engine struct {
 
 	sweepAt, routesAt, linksAt mono.Time
 	healthAt, healthAllAt      mono.Time
+	sharesAt                   mono.Time
 	healthBase                 int64 // what makes an instant a Health frame's sequence number
 	healthBuf                  []byte
 	replanned                  bool // failover has not looked at the plan yet
@@ -195,6 +198,10 @@ func (e *Engine) Due(now mono.Time) {
 	if now >= e.healthAt {
 		e.dueHealth(now)
 	}
+	if now >= e.sharesAt {
+		e.sharesAt = now.Add(sharesEvery)
+		e.shareAllowances()
+	}
 }
 
 const (
@@ -202,6 +209,7 @@ const (
 	sweepSlots  = 1024
 	routesEvery = 50 * time.Millisecond
 	linksEvery  = 500 * time.Millisecond
+	sharesEvery = 50 * time.Millisecond
 )
 
 // NextDue is when Due is to be called next, if nothing arrives before.
@@ -279,6 +287,13 @@ func (e *Engine) fromPeer(now mono.Time, sock *socket, m *udpio.Message) {
 			e.drops.add(DropUnauthentic)
 		}
 	case handshake.TypeInitiation:
+		if shard := m.Data[1]; shard != e.lane() {
+			e.drops.add(DropHandshake) // it comes again
+			if e.cfg.Siblings != nil && e.responder.Meant(m.Data) {
+				e.cfg.Siblings.Want(shard)
+			}
+			return
+		}
 		reply, k, _ := e.responder.Respond(now, m.From, m.Data)
 		if reply != nil {
 			e.queue(sock, e.arena.Copy(reply), m.From, 0)
@@ -340,6 +355,10 @@ func (e *Engine) Rand() uint64 { return e.cfg.Random() }
 
 // listen opens a socket, or returns the one that is open at addr.
 func (e *Engine) listen(addr netip.AddrPort, use Use) (*socket, error) {
+	return e.open(addr, use, e.cfg.Network.Listen)
+}
+
+func (e *Engine) open(addr netip.AddrPort, use Use, listen func(netip.AddrPort, Use, uint64) (Socket, error)) (*socket, error) {
 	if s := e.byAddr[addr]; s != nil {
 		if s.use != use {
 			return nil, fmt.Errorf("%v is in use for both overlay and edge", addr)
@@ -348,7 +367,7 @@ func (e *Engine) listen(addr netip.AddrPort, use Use) (*socket, error) {
 	}
 	e.nextToken++
 	s := &socket{token: e.nextToken, addr: addr, use: use}
-	c, err := e.cfg.Network.Listen(addr, use, s.token)
+	c, err := listen(addr, use, s.token)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,9 @@ import (
 func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 	s := e.table.ByFlow(e.plan.self, m.From, sock.addr)
 	if s == nil {
+		if e.passed(sock, m) {
+			return
+		}
 		if s = e.openFromClient(now, sock, m.From); s == nil {
 			return
 		}
@@ -160,6 +163,9 @@ func (e *Engine) prove(now mono.Time, s *session.Session, what ipsec.Packet) {
 func (e *Engine) remember(s *session.Session) {
 	if g := e.plan.groups[s.Group]; g != nil && s.Role&session.Egress != 0 {
 		g.remember(s)
+		if e.cfg.Siblings != nil {
+			e.cfg.Siblings.Claim(g.name, s.Endpoint.Addr(), claimOf(s))
+		}
 	}
 }
 

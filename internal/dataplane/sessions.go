@@ -217,11 +217,13 @@ func (e *Engine) add(now mono.Time, s session.Session) *session.Session {
 		return nil
 	}
 	e.remember(n)
+	e.hold(n)
 	return n
 }
 
 // gone releases what a session held.
 func (e *Engine) gone(s *session.Session) {
+	e.release(s)
 	if s.Role&session.Egress != 0 && s.Egress.Port() != 0 {
 		e.releaseEgress(s.Egress)
 	}

@@ -28,6 +28,7 @@ type Lane struct {
 	Meter   Meter
 	Passed  Count
 	Dropped Count
+	Told    uint64 // bytes of Passed and Dropped that the owner has told those it shares the allowance with
 }
 
 // Count is packets and their bytes.
