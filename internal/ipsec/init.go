@@ -8,8 +8,11 @@ type Notify uint16
 // The notifies that say something about the way between the peers.
 const (
 	NotifyInvalidIKESPI          Notify = 4
+	NotifyInvalidMajorVersion    Notify = 5
+	NotifyInvalidSyntax          Notify = 7
 	NotifyNoProposalChosen       Notify = 14
 	NotifyInvalidKE              Notify = 17
+	NotifyAuthenticationFailed   Notify = 24
 	NotifyNATDetectionSource     Notify = 16388
 	NotifyNATDetectionDest       Notify = 16389
 	NotifyCookie                 Notify = 16390
@@ -22,6 +25,9 @@ const (
 const (
 	payloadNone               = 0
 	payloadV1SA               = 1
+	payloadV1Notify           = 11
+	payloadV1NATD             = 20
+	payloadV1NATDDraft        = 130 // before RFC 3947
 	payloadSA                 = 33
 	payloadNotify             = 41
 	payloadEncrypted          = 46
@@ -30,13 +36,15 @@ const (
 
 const (
 	maxPayloads    = 32 // payloads looked at in one message; real ones have about ten
-	maxNotifies    = 6  // notifies remembered
+	maxNotifies    = 8  // notifies remembered
 	maxCookie      = 64 // RFC 7296 section 2.6
 	genericLen     = 4  // next payload, critical bit, length
 	notifyFixedLen = 8  // generic header, protocol, SPI size, type
+	v1NotifyLen    = 12 // generic header, domain, protocol, SPI size, type (RFC 2408 section 3.14)
 )
 
-// Init is what an IKE_SA_INIT message shows in the clear.
+// Init is what an IKE_SA_INIT message, or an IKEv1 message that is not encrypted,
+// shows in the clear.
 type Init struct {
 	// HasSA says that an SA payload is present: a request proposes, a response
 	// has accepted (one that refuses or asks for a cookie carries only notifies).
@@ -44,6 +52,7 @@ type Init struct {
 	// Damaged says that the chain of payloads did not add up; what stands here
 	// was read before the damage.
 	Damaged bool
+	natd    bool // NAT detection of IKEv1
 	// Count is how many of Notifies are valid; later notifies are not kept.
 	Count    uint8
 	Notifies [maxNotifies]Notify
@@ -65,7 +74,7 @@ func (i *Init) Has(n Notify) bool {
 // NATDetection reports whether the sender offers NAT traversal. A peer that does
 // not will send bare ESP, which no UDP listener ever sees.
 func (i *Init) NATDetection() bool {
-	return i.Has(NotifyNATDetectionSource) && i.Has(NotifyNATDetectionDest)
+	return i.natd || i.Has(NotifyNATDetectionSource) && i.Has(NotifyNATDetectionDest)
 }
 
 // Cookie returns the COOKIE notify's 1 to 64 bytes, nil when there is none.
@@ -80,8 +89,8 @@ func (i *Init) Cookie(payload []byte) []byte {
 
 // readInit walks the chain of payloads that begins at offset at with type next.
 // message ends where the IKE header says. It looks at no more than maxPayloads
-// and into nothing but notifies.
-func readInit(message []byte, at int, next uint8) (i Init) {
+// and into nothing but notifies. v1 says that payloads have IKEv1's types.
+func readInit(message []byte, at int, next uint8, v1 bool) (i Init) {
 	for seen := 0; next != payloadNone; seen++ {
 		if seen == maxPayloads || len(message)-at < genericLen {
 			i.Damaged = true
@@ -92,11 +101,15 @@ func readInit(message []byte, at int, next uint8) (i Init) {
 			i.Damaged = true
 			return i
 		}
-		switch next {
-		case payloadSA:
+		switch {
+		case next == payloadSA && !v1, next == payloadV1SA && v1:
 			i.HasSA = true
-		case payloadNotify:
+		case next == payloadNotify && !v1:
 			i.addNotify(message[:at+length], at)
+		case next == payloadV1Notify && v1 && length >= v1NotifyLen:
+			i.add(Notify(binary.BigEndian.Uint16(message[at+10:])))
+		case (next == payloadV1NATD || next == payloadV1NATDDraft) && v1:
+			i.natd = true
 		}
 		next = message[at]
 		at += length
@@ -114,13 +127,17 @@ func (i *Init) addNotify(message []byte, at int) {
 		return
 	}
 	kind := Notify(binary.BigEndian.Uint16(n[6:]))
-	if i.Count < maxNotifies {
-		i.Notifies[i.Count] = kind
-		i.Count++
-	}
+	i.add(kind)
 	data := notifyFixedLen + int(n[5])
 	size := len(n) - data
 	if kind == NotifyCookie && i.cookieAt == 0 && size >= 1 && size <= maxCookie && at+data <= 0xFFFF {
 		i.cookieAt, i.cookieLen = uint16(at+data), uint8(size)
+	}
+}
+
+func (i *Init) add(kind Notify) {
+	if i.Count < maxNotifies {
+		i.Notifies[i.Count] = kind
+		i.Count++
 	}
 }

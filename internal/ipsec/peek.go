@@ -75,7 +75,11 @@ type Packet struct {
 	InitiatorSPI uint64
 	ResponderSPI uint64
 
-	// Init is filled for IKE_SA_INIT only.
+	// Fragment and Fragments are the number of a piece of an IKEv2 message, from 1
+	// on, and of how many (RFC 7383 section 2.5); 0 for a message that is whole.
+	Fragment, Fragments uint16
+
+	// Init is filled for IKE_SA_INIT, and for IKEv1 messages that are not encrypted.
 	Init Init
 }
 
@@ -84,12 +88,14 @@ type Exchange uint8
 
 // The exchanges that callers tell apart.
 const (
-	MainMode       Exchange = 2 // IKEv1
-	AggressiveMode Exchange = 4 // IKEv1
-	IKESAInit      Exchange = 34
-	IKEAuth        Exchange = 35
-	CreateChildSA  Exchange = 36
-	Informational  Exchange = 37
+	MainMode        Exchange = 2  // IKEv1
+	AggressiveMode  Exchange = 4  // IKEv1
+	InformationalV1 Exchange = 5  // IKEv1
+	QuickMode       Exchange = 32 // IKEv1
+	IKESAInit       Exchange = 34
+	IKEAuth         Exchange = 35
+	CreateChildSA   Exchange = 36
+	Informational   Exchange = 37
 )
 
 // Flags are the IKE header's flags.
@@ -106,6 +112,9 @@ const (
 	markerLen    = 4
 	ikeHeaderLen = 28
 
+	// fragmentHeaderLen is the generic header, the piece's number and their total.
+	fragmentHeaderLen = 8
+
 	// minESP is SPI, sequence number and one aligned word of padding, pad length
 	// and next header (RFC 4303 section 2.4); real suites are longer.
 	minESP = 12
@@ -116,6 +125,32 @@ const (
 
 // Major returns IKE's major version, 1 or 2.
 func (p *Packet) Major() int { return int(p.Version >> 4) }
+
+// Opening reports whether the packet is an IKE message that is not encrypted, and
+// Init therefore says what stands in it.
+func (p *Packet) Opening() bool {
+	return p.Kind == IKE && (p.Exchange == IKESAInit || p.Major() == 1 && p.Flags&FlagEncrypted == 0)
+}
+
+// Begins reports whether the packet is the first message of a negotiation, from
+// whoever begins it.
+func (p *Packet) Begins() bool {
+	if p.Kind != IKE || p.ResponderSPI != 0 {
+		return false
+	}
+	if p.Major() == 1 {
+		return p.Exchange == MainMode || p.Exchange == AggressiveMode
+	}
+	return p.Exchange == IKESAInit && p.Flags&(FlagInitiator|FlagResponse) == FlagInitiator
+}
+
+// sealed reports whether the message is protected by an IKE SA's keys.
+func (p *Packet) sealed() bool {
+	if p.Major() == 1 {
+		return p.Flags&FlagEncrypted != 0 && p.ResponderSPI != 0
+	}
+	return (p.NextPayload == payloadEncrypted || p.NextPayload == payloadEncryptedFragments) && p.ResponderSPI != 0
+}
 
 // Response reports whether the packet is an IKEv2 response. IKEv1 has no such
 // mark; it is false there.
@@ -185,8 +220,13 @@ func peekIKE(payload []byte, at int) Packet {
 		Flags:        Flags(h[19]),
 		MessageID:    binary.BigEndian.Uint32(h[20:]),
 	}
-	if version>>4 == 2 && p.Exchange == IKESAInit {
-		p.Init = readInit(payload[:at+int(length)], at+ikeHeaderLen, p.NextPayload)
+	message := payload[:at+int(length)]
+	switch {
+	case p.Opening():
+		p.Init = readInit(message, at+ikeHeaderLen, p.NextPayload, p.Major() == 1)
+	case p.NextPayload == payloadEncryptedFragments && len(message) >= at+ikeHeaderLen+fragmentHeaderLen:
+		p.Fragment = binary.BigEndian.Uint16(message[at+ikeHeaderLen+genericLen:])
+		p.Fragments = binary.BigEndian.Uint16(message[at+ikeHeaderLen+genericLen+2:])
 	}
 	return p
 }
