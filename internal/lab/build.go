@@ -62,7 +62,7 @@ func Up(ctx context.Context, s *scenario.Scenario, o Options) (l *Lab, err error
 		return l, err
 	}
 	for _, step := range []func(context.Context) error{
-		l.keepScenario, l.makeNodes, l.makeLANs, l.startWAN, l.startPoPs, l.awaitSegments, l.startGateways, l.raiseTunnels,
+		l.keepScenario, l.makeNodes, l.makeLANs, l.startWAN, l.startPoPs, l.awaitSegments, l.startGateways, l.setEndpoint, l.raiseTunnels,
 	} {
 		if err := ctx.Err(); err != nil {
 			return l, err

@@ -22,6 +22,11 @@ type Done struct {
 	What  string
 	Where string
 	Err   error
+
+	Took       time.Duration // to do it
+	Control    bool          // it was about the controller
+	Started    string        // the PoP that was started, if it was one
+	Controller bool          // and whether a controller ran then
 }
 
 // follow does the script's events at their times, counted from start, and
@@ -36,14 +41,18 @@ func (l *Lab) follow(ctx context.Context, start time.Time) []Done {
 		if ctx.Err() != nil {
 			break
 		}
-		d := Done{At: time.Since(start)}
+		d := Done{At: time.Since(start), Control: e.Causeway != "" || l.managed() && slices.Contains([]string{e.Kill, e.Stop, e.Start}, scenario.ControllerNode)}
 		var end *pendingEnd
+		if _, pop := l.Scenario.PoPs[e.Start]; pop {
+			d.Started, d.Controller = e.Start, l.managed() && l.controllerRuns()
+		}
 		d.What, d.Where, end, d.Err = l.do(ctx, e)
 		if end != nil {
 			end.at = start.Add(e.At + e.Outage.For)
 			d.Until = e.At + e.Outage.For
 			ends = append(ends, *end)
 		}
+		d.Took = time.Since(start) - d.At
 		l.say.Step("at %.1fs: %s %s%s", d.At.Seconds(), d.What, d.Where, errText(d.Err))
 		done = append(done, d)
 	}
@@ -62,19 +71,23 @@ func errText(err error) string {
 func (l *Lab) do(ctx context.Context, e scenario.Event) (what, where string, end *pendingEnd, err error) {
 	switch {
 	case e.Kill != "":
-		r, err := l.process(popProcess(e.Kill))
+		r, err := l.process(l.processName(e.Kill))
 		if err == nil {
 			err = r.Kill()
 		}
-		return "killed PoP", e.Kill, nil, err
+		return "killed " + l.kindOf(e.Kill), e.Kill, nil, err
 	case e.Stop != "":
-		r, err := l.process(popProcess(e.Stop))
+		r, err := l.process(l.processName(e.Stop))
 		if err == nil {
 			err = r.Stop(5 * time.Second)
 		}
-		return "stopped PoP", e.Stop, nil, err
+		return "stopped " + l.kindOf(e.Stop), e.Stop, nil, err
+	case e.Start == scenario.ControllerNode && l.managed():
+		return "started the", e.Start, nil, l.startController()
 	case e.Start != "":
 		return "started PoP", e.Start, nil, l.startPoP(e.Start)
+	case e.Causeway != "":
+		return "told the controller", e.Causeway, nil, l.step(ctx, "during the run", strings.Fields(e.Causeway)...)
 	case e.RekeyIKE != "":
 		t, _ := l.Scenario.Tunnel(e.RekeyIKE)
 		return "rekeyed IKE_SA", t.Name, nil, l.initiator(t).RekeyIKE(ctx, t.Name)
@@ -88,6 +101,22 @@ func (l *Lab) do(ctx context.Context, e scenario.Event) (what, where string, end
 	}
 	pairs := outagePairs(wanConfig(l.Name, l.Scenario, ""), l.Scenario, l.addrs, e.Outage)
 	return "outage", outageName(e.Outage), &pendingEnd{pairs: pairs}, l.takeDown(ctx, pairs)
+}
+
+// kindOf is what stands before the name of something that a script ends.
+func (l *Lab) kindOf(name string) string {
+	if _, pop := l.Scenario.PoPs[name]; pop {
+		return "PoP"
+	}
+	return "the"
+}
+
+// processName is under which name what a script ends is on record.
+func (l *Lab) processName(of string) string {
+	if _, pop := l.Scenario.PoPs[of]; pop {
+		return popProcess(of)
+	}
+	return of
 }
 
 func outageName(o *scenario.Outage) string {

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"causeway/internal/lab/gateway"
@@ -20,6 +21,7 @@ func (l *Lab) Judge(m *Measurement) []report.Check {
 			all = append(all, report.Check{Expected: "the script: " + d.What + " " + d.Where, Found: d.Err.Error()})
 		}
 	}
+	all = append(all, judgeControl(m.Control)...)
 	for _, e := range l.Scenario.Expect {
 		j := judge{of: e.Tunnel}
 		if r := m.Traces[e.Tunnel]; r != nil {
@@ -30,6 +32,8 @@ func (l *Lab) Judge(m *Measurement) []report.Check {
 		}
 		j.sas(e, m.Before[e.Tunnel], m.After[e.Tunnel])
 		j.iperf(e, m.Iperf)
+		j.back(e, m)
+		j.unnoticed(e, m)
 		all = append(all, j.found...)
 	}
 	return all
@@ -64,7 +68,49 @@ func (j *judge) probes(e scenario.Expect, s report.Side, r *trace.Result) {
 	}
 	if e.MaxGap > 0 {
 		gap := longestGap(r.Target)
-		j.say(gap <= e.MaxGap, fmt.Sprintf("never silent for more than %v", e.MaxGap), "silent for %v at most", gap)
+		j.say(gap <= e.MaxGap, fmt.Sprintf("never silent for more than %v", e.MaxGap), "silent for %v at most", gap.Round(time.Millisecond))
+	}
+}
+
+// back judges how soon a PoP that was started again carried traffic.
+func (j *judge) back(e scenario.Expect, m *Measurement) {
+	if e.BackWithin == 0 {
+		return
+	}
+	for _, d := range m.Done {
+		if d.Started == "" {
+			continue
+		}
+		took, ok := backAfter(m, e.Tunnel, d.At)
+		found := "never again"
+		if ok {
+			found = fmt.Sprintf("after %d ms", took.Milliseconds())
+		}
+		j.say(ok && took <= e.BackWithin, fmt.Sprintf("traffic within %v of the start of PoP %s", e.BackWithin, d.Started), "%s", found)
+	}
+}
+
+// unnoticed judges that the tunnel did not feel what was done to the controller.
+func (j *judge) unnoticed(e scenario.Expect, m *Measurement) {
+	if !e.ControlUnnoticed || m.Traces[e.Tunnel] == nil {
+		return
+	}
+	const after = 2 * time.Second
+	for _, d := range m.Done {
+		if !d.Control {
+			continue
+		}
+		sent, lost := 0, 0
+		for _, s := range m.Traces[e.Tunnel].Target.Samples {
+			if s.At >= d.At && s.At < d.At+d.Took+after {
+				sent++
+				if !s.Answered() {
+					lost++
+				}
+			}
+		}
+		what, _, _ := strings.Cut(d.Where, " --")
+		j.say(sent > 0 && lost == 0, fmt.Sprintf("nothing is lost when the script %s %s", d.What, what), "%d of %d probes", lost, sent)
 	}
 }
 

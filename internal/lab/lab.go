@@ -11,7 +11,8 @@
 // another process can go it when this one was killed.
 //
 // Files, in the order in which a run goes through them: require.go, state.go,
-// build.go (with wanconfig.go and snapshots.go), measure.go (with events.go and
+// build.go (with wanconfig.go, and snapshots.go or
+// control.go and tutorial.go), measure.go (with events.go and
 // iperf.go), result.go, judge.go, run.go; down.go and guard.go end it.
 package lab
 
@@ -22,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/netns"
@@ -46,6 +48,9 @@ type Lab struct {
 	gateways map[string]gateway.Gateway
 	addrs    map[string][]netip.Addr // addresses on the WAN, by node
 	versions map[string]uint64       // of the snapshot last written, by PoP
+	began    time.Time               // when the controller was started
+	// segmentsUp is set once all segments were seen up.
+	segmentsUp bool
 }
 
 // Nodes lists the lab's nodes, sorted.
@@ -105,6 +110,9 @@ func nodesOf(s *scenario.Scenario) []string {
 	}
 	names = append(names, slices.Collect(maps.Keys(s.PoPs))...)
 	names = append(names, slices.Collect(maps.Keys(s.Routers))...)
+	if s.Control != nil {
+		names = append(names, scenario.ControllerNode)
+	}
 	slices.Sort(names)
 	return names
 }

@@ -44,6 +44,7 @@ type Measurement struct {
 	Begin    map[string]report.PoP // what the PoPs said before the first probe
 	PoPs     map[string]report.PoP // and after the last
 	Stopped  error                 // why it was cut short
+	Control  *labreport.Control    // nil without a controller
 }
 
 // Measure probes all tunnels at once, follows the script meanwhile, and runs
@@ -75,6 +76,7 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 		return nil, err
 	}
 	m.PoPs, m.After = l.popReports(after), l.tunnelSAs(after)
+	m.Control = l.controlPart(after, m)
 	for _, i := range l.Scenario.Measure.Iperf {
 		for _, t := range l.Scenario.Tunnels {
 			if ctx.Err() == nil && !i.During && compared(t.Name) {

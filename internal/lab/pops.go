@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"causeway/internal/lab/process"
+	"causeway/internal/lab/scenario"
 	"causeway/internal/popagent"
 	"causeway/internal/report"
 )
@@ -21,6 +23,9 @@ func popProcess(pop string) string { return "pop/" + pop }
 func (l *Lab) startPoPs(ctx context.Context) error {
 	if len(l.Scenario.PoPs) == 0 {
 		return nil
+	}
+	if l.managed() {
+		return l.buildControl(ctx)
 	}
 	public, err := l.makeKeys()
 	if err != nil {
@@ -46,15 +51,15 @@ func (l *Lab) startPoPs(ctx context.Context) error {
 
 // startPoP starts a PoP's process, the first time or again.
 func (l *Lab) startPoP(name string) error {
+	told := []string{"--snapshot", l.path(name, "snapshot.yaml"), "--key", l.path(name, "key")}
+	if l.managed() {
+		told = []string{"--controller", controllerURL(), "--token-file", l.tokenFile(name)}
+	}
 	r, err := process.Start(process.Spec{
 		Name: popProcess(name),
-		Args: []string{l.exe, "pop",
-			"--snapshot", l.path(name, "snapshot.yaml"),
-			"--key", l.path(name, "key"),
-			"--state-dir", l.path(name, "state"),
-			"--socket", l.popSocket(name)},
-		Log: l.path(name, "pop.log"),
-		In:  l.nodes[name].Do, Nice: process.First,
+		Args: slices.Concat([]string{l.exe, "pop"}, told, []string{"--state-dir", l.path(name, "state"), "--socket", l.popSocket(name)}),
+		Log:  l.path(name, "pop.log"),
+		In:   l.nodes[name].Do, Nice: process.First,
 	})
 	if err != nil {
 		return err
@@ -63,6 +68,15 @@ func (l *Lab) startPoP(name string) error {
 }
 
 func (l *Lab) popSocket(name string) string { return l.path(name, "pop.sock") }
+func (l *Lab) tokenFile(name string) string { return l.path(scenario.ControllerNode, name+".token") }
+
+// makePoPDir makes the place for a PoP's files.
+func (l *Lab) makePoPDir(name string) error {
+	if err := os.MkdirAll(l.path(name), 0o700); err != nil {
+		return fmt.Errorf("make a place for PoP %s: %w", name, err)
+	}
+	return nil
+}
 
 // popStatus asks a PoP how it is, as `causeway pop status` does.
 func (l *Lab) popStatus(ctx context.Context, name string) (report.PoP, error) {
@@ -116,13 +130,14 @@ func (l *Lab) awaitPoP(ctx context.Context, name string) error {
 
 // awaitSegments waits until every PoP has keys with every peer it has wires to.
 func (l *Lab) awaitSegments(ctx context.Context) error {
-	if len(l.Scenario.PoPs) < 2 {
+	if len(l.Scenario.PoPs) < 2 || l.segmentsUp {
 		return nil
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		waiting := l.segmentsDown(ctx)
 		switch {
 		case len(waiting) == 0:
+			l.segmentsUp = true
 			l.say.Step("all segments between PoPs are up")
 			return nil
 		case ctx.Err() != nil:
@@ -133,6 +148,16 @@ func (l *Lab) awaitSegments(ctx context.Context) error {
 	}
 }
 
+// peersOf is how many PoPs a PoP is joined with.
+func (l *Lab) peersOf(name string) (n int) {
+	for other := range l.Scenario.PoPs {
+		if other != name && len(l.Scenario.Wires(name, other)) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (l *Lab) segmentsDown(ctx context.Context) []string {
 	reports := l.popReports(ctx)
 	var waiting []string
@@ -140,6 +165,9 @@ func (l *Lab) segmentsDown(ctx context.Context) []string {
 		p, ok := reports[name]
 		if !ok {
 			waiting = append(waiting, name+" does not answer")
+		}
+		if n := l.peersOf(name); ok && len(p.Segments) < n {
+			waiting = append(waiting, fmt.Sprintf("%s knows %d of %d PoPs", name, len(p.Segments), n))
 		}
 		for _, s := range p.Segments {
 			if !s.Up {

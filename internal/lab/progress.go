@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,28 @@ func (p *Progress) Step(format string, args ...any) {
 	defer p.mu.Unlock()
 	p.clear()
 	fmt.Fprintf(p.out, "%6.1fs  %s\n", time.Since(p.begin).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// Shell prints a command as a user would have typed it, how long it took (0: it
+// goes on), and what it answered.
+func (p *Progress) Shell(command string, took time.Duration, answer string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	const indent = "         "
+	fmt.Fprintf(p.out, "%s$ %s", indent, command)
+	if took > 0 {
+		fmt.Fprintf(p.out, "   # %d ms", took.Milliseconds())
+	} else {
+		fmt.Fprint(p.out, " &")
+	}
+	fmt.Fprintln(p.out)
+	for line := range strings.Lines(strings.TrimRight(answer, "\n")) {
+		fmt.Fprintf(p.out, "%s%s\n", indent, strings.TrimRight(line, "\n"))
+	}
 }
 
 // Live prints the line that changes.

@@ -37,6 +37,7 @@ func (l *Lab) Data(m *Measurement) report.Data {
 		Direct:      l.side(m, scenario.Direct),
 		Accelerated: l.side(m, scenario.Accelerated),
 		Overlay:     l.overlay(m),
+		Control:     m.Control,
 		Environment: l.environment(m),
 		Settings:    l.settings(m),
 	}

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"os"
 
 	"causeway/internal/keys"
 	"causeway/internal/lab/scenario"
@@ -18,8 +17,8 @@ func (l *Lab) makeKeys() (map[string]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make a key for PoP %s: %w", name, err)
 		}
-		if err := os.MkdirAll(l.path(name), 0o700); err != nil {
-			return nil, fmt.Errorf("make a place for PoP %s: %w", name, err)
+		if err := l.makePoPDir(name); err != nil {
+			return nil, err
 		}
 		if err := key.WriteFile(l.path(name, "key")); err != nil {
 			return nil, err

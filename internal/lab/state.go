@@ -14,6 +14,7 @@ import (
 	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/netns"
 	"causeway/internal/lab/process"
+	"causeway/internal/lab/report"
 )
 
 // base is where the labs of this host keep their files, a directory each. It
@@ -34,6 +35,8 @@ type state struct {
 	Processes []process.Record `json:"processes"`
 	// Setup is how long each tunnel took to come up.
 	Setup map[string]time.Duration `json:"setup,omitempty"`
+	// Control is what the control plane was told; nil without one.
+	Control *report.Control `json:"control,omitempty"`
 
 	dir string
 }

@@ -128,6 +128,9 @@ func (l *Lab) Exec(node string, cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
+	if node == scenario.ControllerNode && l.managed() && cmd.Env == nil {
+		cmd.Env = l.operator()
+	}
 	if err := ns.Do(cmd.Start); err != nil {
 		return err
 	}

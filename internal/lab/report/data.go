@@ -45,6 +45,7 @@ type Data struct {
 
 	Throughput  []Throughput `json:"throughput"`
 	Overlay     Overlay      `json:"overlay"`
+	Control     *Control     `json:"control,omitempty"` // nil: the PoPs were told by snapshots written by hand
 	Events      []Event      `json:"events"`
 	Environment Environment  `json:"environment"`
 	Checks      []Check      `json:"checks"`   // what the scenario expected, and what was found

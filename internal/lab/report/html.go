@@ -55,6 +55,8 @@ type pageView struct {
 	Events          []eventView
 	Checks          []Check
 	Settings        []Setting
+	Control         []string
+	Commands        []commandView
 }
 
 type factView struct {
@@ -104,6 +106,8 @@ func pageOf(d Data) (pageView, error) {
 		Checks:   d.Checks,
 		Notes:    notes(d),
 		Settings: allSettings(d),
+		Control:  controlWords(d.Control),
+		Commands: commandViews(d.Control),
 	}
 	for _, f := range headlineFacts(d) {
 		v.Tiles = append(v.Tiles, factViewOf(f))

@@ -31,6 +31,9 @@ func prepared(d Data) Data {
 	d.Overlay.PoPs = orEmpty(d.Overlay.PoPs)
 	d.Overlay.Routes = orEmpty(d.Overlay.Routes)
 	d.Overlay.Segments = orEmpty(d.Overlay.Segments)
+	if d.Control != nil { // a copy of our own: withoutNaN made it
+		d.Control.Commands, d.Control.Restarts = orEmpty(d.Control.Commands), orEmpty(d.Control.Restarts)
+	}
 	return d
 }
 

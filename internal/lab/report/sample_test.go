@@ -93,6 +93,16 @@ func sample(n int, intervalMs float64) Data {
 				segmentOf("seoul", "shanghai", 0.031, 1.08, 52.4),
 			},
 		},
+		Control: &Control{
+			Commands: []Command{
+				{Step: "4.1 the accelerator", Command: "causeway accelerator create office", Ms: 33.4, Said: `accelerator "office" created`},
+				{Step: "4.1 the accelerator", Command: "causeway bandwidth-package bind office-basic office", Ms: 28},
+				{Step: "4.9 the endpoint", Command: "causeway endpoint-group update seoul --endpoint 198.19.1.2 --wait", Ms: 138, Error: "exit code 5"},
+			},
+			ReadyMs: 1460, AcceleratedIP: "203.0.113.10", EndpointGroup: "seoul", EgressBefore: "203.0.113.20", EgressAfter: "203.0.113.20",
+			Endpoints: "198.19.1.99 → 198.19.1.2",
+			Restarts:  []Start{{PoP: "seoul", AtMs: 8500, CarryingMs: new(61.0)}, {PoP: "shanghai", AtMs: 9000, Controller: true}},
+		},
 		Events: []Event{{TMs: float64(n) * intervalMs * 0.5, EndMs: float64(n) * intervalMs * 0.55, What: "outage", Where: "shanghai–seoul"}},
 		Checks: []Check{
 			{"accelerated: at most 0 probes lost", "0 of 600", true},
@@ -157,11 +167,13 @@ func makeSamples() map[string]Data {
 	wrong.Overlay.Segments[0].RTTMs = new(math.NaN())
 	wrong.Scenario = "\x1b[31m<script>alert(1)</script>\nsecond line"
 	wrong.Title = wrong.Scenario
+	wrong.Control.Commands[0].Command, wrong.Control.EgressAfter = wrong.Scenario, wrong.Scenario
 
 	noOverlay := sample(200, 100)
 	noOverlay.Overlay = Overlay{}
 	noOverlay.Throughput = nil
 	noOverlay.Events = nil
+	noOverlay.Control = nil
 
 	return map[string]Data{
 		"good":       good,

@@ -30,6 +30,7 @@ func Table(w io.Writer, d Data, width int, color bool) error {
 	add(summaryTable(d, width)...)
 	add(lossStrips(d, width)...)
 	add(repairTable(d, width)...)
+	add(controlList(d, width)...)
 	add(eventList(d, width)...)
 	add(checkList(d, width)...)
 	add(footnotes(d, width)...)

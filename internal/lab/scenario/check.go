@@ -287,6 +287,15 @@ func (c *checker) span(path string, d, lo, hi time.Duration) {
 	}
 }
 
+// processes are those that a script may end and start.
+func (c *checker) processes() []string {
+	names := keys(c.s.PoPs)
+	if c.s.Control != nil {
+		names = append(names, ControllerNode)
+	}
+	return names
+}
+
 func (c *checker) tunnelNames() (names []string) {
 	for _, t := range c.s.Tunnels {
 		names = append(names, t.Name)
@@ -303,12 +312,18 @@ func (c *checker) script() {
 			name, value string
 			names       []string
 		}{
-			{"kill", e.Kill, keys(c.s.PoPs)}, {"stop", e.Stop, keys(c.s.PoPs)}, {"start", e.Start, keys(c.s.PoPs)},
+			{"kill", e.Kill, c.processes()}, {"stop", e.Stop, c.processes()}, {"start", e.Start, c.processes()},
 			{"rekey_ike", e.RekeyIKE, c.tunnelNames()}, {"rekey_child", e.RekeyChild, c.tunnelNames()},
 		} {
 			if field.value != "" {
 				what++
 				c.known(path+"."+field.name, field.value, field.names)
+			}
+		}
+		if e.Causeway != "" {
+			what++
+			if c.s.Control == nil {
+				c.wrong(path+".causeway", e.Causeway, "nothing: a scenario without control has no controller")
 			}
 		}
 		if o := e.Outage; o != nil {
@@ -319,12 +334,15 @@ func (c *checker) script() {
 		if r := e.Reload; r != nil {
 			what++
 			c.known(path+".reload.pop", r.PoP, keys(c.s.PoPs))
+			if c.s.Control != nil {
+				c.wrong(path+".reload", r.PoP, "a causeway command: with control, the controller writes the snapshots")
+			}
 			for j, route := range r.Routes {
 				c.route(fmt.Sprintf("%s.reload.routes[%d]", path, j), r.PoP, route.To, route.Candidates)
 			}
 		}
 		if what != 1 {
-			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, outage, rekey_ike, rekey_child, reload")
+			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, causeway, outage, rekey_ike, rekey_child, reload")
 		}
 	}
 }

@@ -65,6 +65,7 @@ func (s *Scenario) Check() problem.List {
 	c.weather()
 	c.links()
 	c.endpointGroups()
+	c.control()
 	c.tunnels()
 	c.measure()
 	c.script()

@@ -34,7 +34,11 @@ type Scenario struct {
 	Links   []Link             `yaml:"links"` // pairs not listed see perfect wires
 
 	EndpointGroups []snapshot.EndpointGroup `yaml:"endpoint_groups"` // told to every PoP
-	Tunnels        []Tunnel                 `yaml:"tunnels"`
+	// Control has a controller tell the PoPs; without it they are told by
+	// snapshots that the lab writes.
+	Control *Control `yaml:"control"`
+
+	Tunnels []Tunnel `yaml:"tunnels"`
 
 	Measure Measure  `yaml:"measure"`
 	Script  []Event  `yaml:"script"` // in any order
@@ -131,9 +135,10 @@ type Iperf struct {
 type Event struct {
 	At time.Duration `yaml:"at"` // since the first probe
 
-	Kill       string  `yaml:"kill"`        // a PoP, without a word to it (SIGKILL)
-	Stop       string  `yaml:"stop"`        // a PoP, asked to end
-	Start      string  `yaml:"start"`       // a PoP that was ended before
+	Kill       string  `yaml:"kill"`        // a PoP or the controller, without a word to it (SIGKILL)
+	Stop       string  `yaml:"stop"`        // a PoP or the controller, asked to end
+	Start      string  `yaml:"start"`       // one that was ended before
+	Causeway   string  `yaml:"causeway"`    // a command to the controller: listener update vpn --idle-timeout 10m --wait
 	Outage     *Outage `yaml:"outage"`      // a link that carries nothing
 	RekeyIKE   string  `yaml:"rekey_ike"`   // a tunnel
 	RekeyChild string  `yaml:"rekey_child"` // a tunnel
@@ -160,11 +165,16 @@ type Reload struct {
 type Expect struct {
 	Tunnel string `yaml:"tunnel"`
 
-	Loss     *Range         `yaml:"loss"`      // share of probes lost, 0–1
-	MaxLost  *int           `yaml:"max_lost"`  // probes
-	P50      *DurationRange `yaml:"p50"`       // median round trip
-	MaxGap   time.Duration  `yaml:"max_gap"`   // longest time in which no probe was answered
-	NearPath *Near          `yaml:"near_path"` // against what the emulated path itself does
+	Loss    *Range         `yaml:"loss"`     // share of probes lost, 0–1
+	MaxLost *int           `yaml:"max_lost"` // probes
+	P50     *DurationRange `yaml:"p50"`      // median round trip
+	MaxGap  time.Duration  `yaml:"max_gap"`  // longest time in which no probe was answered
+	// BackWithin is how soon after each start of a PoP a probe must be answered.
+	BackWithin time.Duration `yaml:"back_within"`
+	// ControlUnnoticed: no probe is lost from an event about the controller on, its
+	// end or a command to it, for two seconds.
+	ControlUnnoticed bool  `yaml:"control_unnoticed"`
+	NearPath         *Near `yaml:"near_path"` // against what the emulated path itself does
 	// SameSAs and NewSAs compare the tunnel's IKE and ESP SPIs at the end with
 	// those at the beginning.
 	SameSAs bool `yaml:"same_sas"`
@@ -240,6 +250,9 @@ func (s *Scenario) withDefaults() {
 	}
 	for i := range s.Tunnels {
 		def(&s.Tunnels[i].Initiator, "from")
+	}
+	if s.Control != nil {
+		s.Control.withDefaults(s.Name)
 	}
 	for name, site := range s.Sites {
 		def(&site.Title, name)

@@ -54,6 +54,48 @@ expect:
   - {tunnel: direct, loss: {min: 0.1, max: 0.3}}
 `
 
+// With a controller, what only a snapshot can say is refused, and what the
+// controller needs is asked for.
+func TestAControllerAndSnapshotsByHandExcludeOneAnother(t *testing.T) {
+	with := func(from, to string) error {
+		text := strings.Replace(good, "pops:\n", "control: {temporary: 198.19.1.99}\npops:\n", 1)
+		text = strings.ReplaceAll(text, "overlay:", "region: r\n    overlay:")
+		text = strings.Replace(text, "se1: {region: r\n    overlay:", "se1: {region: r, overlay:", 1)
+		if from != "" && !strings.Contains(text, from) {
+			t.Fatalf("the scenario has no %q:\n%s", from, text)
+		}
+		_, err := scenario.Parse("good.yaml", []byte(strings.Replace(text, from, to, 1)))
+		return err
+	}
+	if err := with("", ""); err != nil {
+		t.Fatalf("the good one: %v", err)
+	}
+	for _, c := range []struct{ name, from, to, want string }{
+		{"routes", "region: r, overlay:", "region: r, routes: [{to: sh1}], overlay:", "pops.se1.routes"},
+		{"repair", "region: r, overlay:", "region: r, repair: {cap: 2}, overlay:", "pops.se1.repair"},
+		{"peers", "region: r, overlay:", "region: r, peers: [sh1], overlay:", "pops.se1.peers"},
+		{"no region", "region: r, overlay:", "overlay:", "pops.se1.region"},
+		{"its node's name", "se1: {", "controller: {", "pops.controller"},
+		{"an address that somebody has", "198.19.1.99", "198.19.1.2", "control.temporary"},
+		{"too little", "control: {", "control: {mbps: 1, ", "control.mbps"},
+		{"a reload", "kill: sh1", "reload: {pop: sh1}", "script[0].reload"},
+		{"a process that is none", "kill: sh1", "kill: sh2", "controller"},
+		{"a command without a controller", "control: {temporary: 198.19.1.99}\npops:", "script: [{at: 1s, causeway: status}]\npops:", "script"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := with(c.from, c.to); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want something about %s", err, c.want)
+			}
+		})
+	}
+	if err := with("kill: sh1", "kill: controller"); err != nil {
+		t.Errorf("killing the controller: %v", err)
+	}
+	if err := with("kill: sh1", "causeway: status"); err != nil {
+		t.Errorf("a command: %v", err)
+	}
+}
+
 func TestAMistakeIsRefusedWithItsPlace(t *testing.T) {
 	if _, err := scenario.Parse("good.yaml", []byte(good)); err != nil {
 		t.Fatalf("the good one: %v", err)

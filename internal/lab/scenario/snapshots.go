@@ -8,8 +8,8 @@ import (
 	"causeway/internal/snapshot"
 )
 
-// overlayPort is where PoPs listen for one another in the lab.
-const overlayPort = 4600
+// OverlayPort is where PoPs listen for one another in the lab.
+const OverlayPort = 4600
 
 // Snapshots works out what each PoP is told. public holds the PoPs' keys.
 func (s *Scenario) Snapshots(public map[string]string) map[string]snapshot.Snapshot {
@@ -31,7 +31,7 @@ func (s *Scenario) Snapshots(public map[string]string) map[string]snapshot.Snaps
 		}
 		for _, carrier := range slices.Sorted(maps.Keys(p.Overlay)) {
 			shot.PoP.Overlay = append(shot.PoP.Overlay, snapshot.Overlay{
-				Name: carrier, Bind: netip.AddrPortFrom(p.Overlay[carrier], overlayPort)})
+				Name: carrier, Bind: netip.AddrPortFrom(p.Overlay[carrier], OverlayPort)})
 		}
 		for _, other := range names {
 			if other == n {
@@ -57,7 +57,7 @@ func (s *Scenario) Wires(from, to string) []snapshot.Wire {
 	var list []snapshot.Wire
 	for _, carrier := range slices.Sorted(maps.Keys(a.Overlay)) {
 		if remote, ok := b.Overlay[carrier]; ok && remote.Is4() == a.Overlay[carrier].Is4() {
-			list = append(list, snapshot.Wire{Local: carrier, Remote: netip.AddrPortFrom(remote, overlayPort)})
+			list = append(list, snapshot.Wire{Local: carrier, Remote: netip.AddrPortFrom(remote, OverlayPort)})
 		}
 	}
 	return list
