@@ -47,6 +47,7 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 	}
 	if s.EgressPoP != s.IngressPoP { // else toClient does so
 		what = observe(s, what, &s.GuessToClient)
+		e.watch(now, s, ipsec.ToClient, &what, len(m.Data))
 	}
 	if what.Kind == ipsec.ESP && s.Seen&session.SeenPeerESP == 0 {
 		s.Seen |= session.SeenPeerESP

@@ -25,10 +25,12 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 		}
 	}
 	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
+	what = observe(s, what, &s.GuessToEndpoint)
+	e.watch(now, s, ipsec.ToEndpoint, &what, len(m.Data))
 	if !e.admit(now, sock.listener, s, limit.ToEndpoint, what, len(m.Data)) {
+		refuse(s, ipsec.ToEndpoint, &what)
 		return
 	}
-	what = observe(s, what, &s.GuessToEndpoint)
 	e.prove(now, s, what)
 	e.table.Touch(now, s)
 	s.ToEndpoint.Add(len(m.Data))
@@ -84,6 +86,9 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 	}
 	what := ipsec.Peek(payload, ipsec.NATT(s.Accelerated.Port()))
 	what = observe(s, what, &s.GuessToClient)
+	if both(s) {
+		e.watch(now, s, ipsec.ToClient, &what, len(payload))
+	}
 	a := s.Assoc
 	if !a.Proven {
 		e.noteAnswer(a, what)
@@ -92,7 +97,11 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 			return
 		}
 	}
-	if !e.admit(now, sock.listener, s, limit.ToClient, what, len(payload)) || !e.confirm(now, s) {
+	if !e.admit(now, sock.listener, s, limit.ToClient, what, len(payload)) {
+		refuse(s, ipsec.ToClient, &what)
+		return
+	}
+	if !e.confirm(now, s) {
 		return
 	}
 	e.table.Touch(now, s)

@@ -15,7 +15,10 @@ const orderMemory = 64 << 20
 // leave sends a payload out of the overlay: in ESP order where the session asks for it.
 func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip.AddrPort, what ipsec.Packet, payload []byte, stable bool) {
 	// What leaves where it entered has crossed no segment and is in order.
-	if what.Kind != ipsec.ESP || s.Order == uint8(resequence.Off) && s.Window == 0 || s.Role == session.Ingress|session.Egress {
+	if what.Kind != ipsec.ESP || s.Order == uint8(resequence.Off) && s.Window == 0 || both(s) {
+		if !both(s) {
+			e.watch(now, s, leaving(s), &what, len(payload))
+		}
 		if !stable {
 			payload = e.arena.Copy(payload)
 		}
@@ -26,8 +29,11 @@ func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip
 		b := resequence.New(e.orderFor(s), e.pool, true)
 		s.InOrder = &b
 	}
+	if s.Assoc.Watch == nil {
+		s.Assoc.Watch = new(ipsec.Watch)
+	}
 	dup, late := e.pool.Count.Duplicates, e.pool.Count.LateReplay
-	e.emitTo(sock, to, s.TOS, payload, stable)
+	e.emitTo(s, sock, to, payload, stable)
 	s.InOrder.Push(now, payload, e.holdUntil(now, s), e.emit)
 	e.drops[DropDuplicate] += e.pool.Count.Duplicates - dup
 	e.drops[DropLate] += e.pool.Count.LateReplay - late
@@ -39,8 +45,9 @@ func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip
 
 // emitTo says where e.emit sends; direct is the payload that needs no copy if
 // it is emitted itself.
-func (e *Engine) emitTo(sock *socket, to netip.AddrPort, tos uint8, direct []byte, stable bool) {
-	e.emitting.sock, e.emitting.to, e.emitting.tos = sock, to, tos
+func (e *Engine) emitTo(s *session.Session, sock *socket, to netip.AddrPort, direct []byte, stable bool) {
+	e.emitting.sock, e.emitting.to, e.emitting.tos = sock, to, s.TOS
+	e.emitting.watch, e.emitting.direction = s.Assoc.Watch, leaving(s)
 	e.emitting.direct = nil
 	if stable {
 		e.emitting.direct = direct
@@ -53,6 +60,9 @@ type emission struct {
 	to     netip.AddrPort
 	tos    uint8
 	direct []byte
+
+	watch     *ipsec.Watch // of the association; nil: nobody watches
+	direction ipsec.Direction
 }
 
 func (e *Engine) emitHeld(payload []byte) {
@@ -60,6 +70,7 @@ func (e *Engine) emitHeld(payload []byte) {
 	if len(o.direct) == 0 || len(payload) == 0 || &payload[0] != &o.direct[0] {
 		payload = e.arena.Copy(payload)
 	}
+	o.watchEmitted(e.now, payload)
 	e.queue(o.sock, payload, o.to, o.tos)
 }
 
@@ -80,7 +91,7 @@ func (e *Engine) dueOrder(now mono.Time) {
 		if next := s.InOrder.Next(); next != 0 && next <= now {
 			sock, to := e.exitOf(s)
 			if sock != nil {
-				e.emitTo(sock, to, s.TOS, nil, false)
+				e.emitTo(s, sock, to, nil, false)
 				s.InOrder.Due(now, e.emit)
 			} else {
 				s.InOrder.Flush(nil)
@@ -118,7 +129,7 @@ func (e *Engine) reorder(s *session.Session) {
 		return
 	}
 	if sock, to := e.exitOf(s); sock != nil {
-		e.emitTo(sock, to, s.TOS, nil, false)
+		e.emitTo(s, sock, to, nil, false)
 		s.InOrder.Reconfigure(e.orderFor(s), e.emit)
 	} else {
 		s.InOrder.Reconfigure(e.orderFor(s), nil)

@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	crand "crypto/rand"
 
-	"causeway/internal/dataplane/session"
-	"causeway/internal/dataplane/udpio"
 	"causeway/internal/keys"
 	"causeway/internal/mono"
 	"causeway/internal/report"
@@ -25,63 +25,107 @@ type Config struct {
 	Key      keys.PrivateKey
 	StateDir string // where sessions are kept; empty: nowhere
 	Log      *slog.Logger
+
+	// Workers is how many loops carry packets, each on a core of its own; 0 is 1,
+	// the most is MaxLanes.
+	Workers int
+	// CPUs are those that the workers are bound to, in their order; none: the
+	// kernel chooses.
+	CPUs []int
+	// BusyPoll is how long a worker goes on looking for packets before it sleeps:
+	// it spends a core on being quicker. 0: it sleeps at once.
+	BusyPoll time.Duration
+	// Without switches off what sockets would use, by the names of Features, to see
+	// how it goes without.
+	Without []string
 }
 
-// Plane is a PoP's data plane on real sockets: one Engine and the loop that
-// feeds it. A packet is read, carried the whole way and written by that one
-// goroutine; Apply and Report are calls into it.
+// Plane is a PoP's data plane on real sockets: an Engine for each lane, and the
+// workers that feed them. A packet is read, carried the whole way and written by
+// one worker; Apply and Report are calls into them.
+//
+// A PoP with one worker has one lane. One with n workers has n, and more when a
+// peer has more: lane l of one PoP meets lane l of every other, so that a packet
+// stays in its lane all the way, and worker l mod n drives it.
 type Plane struct {
-	engine *Engine
-	poller *udpio.Poller
-	conns  map[uint64]*udpio.Conn
-	file   *session.File
-	clock  mono.Clock
-	room   udpio.SendRoom // all sockets share it
-	calls  chan func(now mono.Time)
-	done   chan struct{}
-	log    *slog.Logger
-
+	cfg     Config
+	log     *slog.Logger
+	clock   mono.Clock
 	started time.Time
-	batches uint64
-	packets uint64
+	workers []*worker
+	shared  directory
+	wants   chan uint8 // lanes that peers have and we do not
+	done    chan struct{}
+
+	mu      sync.Mutex // orders changes of what follows
+	lanes   []*lane
+	applied *snapshot.Snapshot // what every lane carries; nil before the first Apply
 }
 
-// sessionRoom is how many sessions the file on disk has room for; it is sparse.
-const sessionRoom = 1 << 20
+// MaxLanes bounds how many lanes a PoP, and so how many workers it, can have.
+const MaxLanes = 16
 
 // New returns a Plane that carries nothing until Apply, and nothing moves until Run.
 func New(cfg Config) (*Plane, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Plane{
-		clock: mono.NewClock(), log: cfg.Log, started: time.Now(),
-		conns: map[uint64]*udpio.Conn{}, calls: make(chan func(mono.Time)), done: make(chan struct{}),
+	if cfg.Workers = max(cfg.Workers, 1); cfg.Workers > MaxLanes {
+		return nil, fmt.Errorf("data plane: %d workers; 1 to %d are possible", cfg.Workers, MaxLanes)
 	}
-	var store session.Store
-	if cfg.StateDir != "" {
-		file, setAside, err := session.OpenFile(filepath.Join(cfg.StateDir, "sessions"), sessionRoom)
+	p := &Plane{
+		cfg: cfg, log: cfg.Log, clock: mono.NewClock(), started: time.Now(),
+		wants: make(chan uint8, 1), done: make(chan struct{}),
+	}
+	for i := range cfg.Workers {
+		w, err := newWorker(p, i)
 		if err != nil {
+			p.closeAll()
+			return nil, fmt.Errorf("data plane: %w", err)
+		}
+		p.workers = append(p.workers, w)
+	}
+	for range max(cfg.Workers, p.lanesOnDisk()) {
+		if err := p.addLane(); err != nil {
+			p.closeAll()
 			return nil, err
 		}
-		if setAside {
-			cfg.Log.Warn("session file of another format was set aside", "file", filepath.Join(cfg.StateDir, "sessions.old"))
-		}
-		p.file, store = file, file
 	}
-	poller, err := udpio.NewPoller()
-	if err != nil {
-		p.closeFile()
-		return nil, fmt.Errorf("data plane: %w", err)
-	}
-	p.poller = poller
-	random, err := newRandom()
-	if err != nil {
-		p.closeFile()
-		return nil, err
-	}
-	p.engine = NewEngine(EngineConfig{Key: cfg.Key, Network: p, Store: store, Log: cfg.Log, Random: random})
 	return p, nil
+}
+
+// addLane makes the next lane and gives it to its worker.
+func (p *Plane) addLane() error {
+	n := len(p.lanes)
+	w := p.workers[n%len(p.workers)]
+	l, err := newLane(p, w, uint8(n))
+	if err != nil {
+		return err
+	}
+	p.lanes = append(p.lanes, l)
+	p.shared.lanes.Store(int32(len(p.lanes)))
+	return w.take(l)
+}
+
+// lanesOnDisk is how many lanes have left sessions on disk.
+func (p *Plane) lanesOnDisk() int {
+	n := 0
+	for p.cfg.StateDir != "" && n < MaxLanes {
+		if _, err := os.Stat(p.sessionFile(n)); err != nil {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// sessionFile is where a lane's sessions are kept.
+func (p *Plane) sessionFile(lane int) string {
+	name := "sessions"
+	if lane > 0 {
+		name = fmt.Sprintf("sessions-%d", lane)
+	}
+	return filepath.Join(p.cfg.StateDir, name)
 }
 
 func newRandom() (func() uint64, error) {
@@ -92,41 +136,44 @@ func newRandom() (func() uint64, error) {
 	return rand.New(rand.NewChaCha8(seed)).Uint64, nil
 }
 
-// Listen implements Network for the Engine.
-func (p *Plane) Listen(addr netip.AddrPort, use Use, token uint64) (Socket, error) {
-	c, err := udpio.Listen(addr, udpio.Options{MayFragment: use == Edge, Room: &p.room})
-	if err != nil {
-		return nil, err
-	}
-	if err := p.poller.Add(c, token); err != nil {
-		c.Close()
-		return nil, err
-	}
-	p.conns[token] = c
-	return &planeSocket{Conn: c, plane: p, token: token}, nil
-}
-
-type planeSocket struct {
-	*udpio.Conn
-	plane *Plane
-	token uint64
-}
-
-// Close stops polling the socket and closes it.
-func (s *planeSocket) Close() error {
-	delete(s.plane.conns, s.token)
-	return errors.Join(s.plane.poller.Remove(s.Conn), s.Conn.Close())
-}
-
 // ErrStopped is what Apply returns when the Plane no longer runs.
 var ErrStopped = errors.New("data plane has stopped")
 
 // Apply makes the Plane carry what s says, whole or not at all. Any goroutine
 // may call it while Run runs.
 func (p *Plane) Apply(s snapshot.Snapshot) error {
-	err := ErrStopped
-	p.call(func(now mono.Time) { err = p.engine.Apply(now, s) })
-	return err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, l := range p.lanes {
+		if err := l.apply(s); err != nil {
+			for _, changed := range p.lanes[:i] {
+				if p.applied == nil {
+					break
+				}
+				if back := changed.apply(*p.applied); back != nil {
+					p.log.Error("go back to the snapshot before", "lane", changed.n, "err", back)
+				}
+			}
+			return err
+		}
+	}
+	p.applied = &s
+	return nil
+}
+
+// each runs f with every lane's engine, in turn, and returns the first error. Any
+// goroutine may call it while Run runs.
+func (p *Plane) each(f func(now mono.Time, e *Engine) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lanes {
+		err := ErrStopped
+		l.worker.call(func(now mono.Time) { err = f(now, l.engine) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PinRoute makes the route to a PoP go over the given relays (none is direct)
@@ -138,9 +185,7 @@ func (p *Plane) PinRoute(to string, via []string) error { return p.pin(to, via, 
 func (p *Plane) UnpinRoute(to string) error { return p.pin(to, nil, false) }
 
 func (p *Plane) pin(to string, via []string, pin bool) error {
-	err := ErrStopped
-	p.call(func(now mono.Time) { err = p.engine.Pin(now, to, via, pin) })
-	return err
+	return p.each(func(now mono.Time, e *Engine) error { return e.Pin(now, to, via, pin) })
 }
 
 // SetEndpointHealth takes in what asking an endpoint of a group that leaves here
@@ -148,154 +193,106 @@ func (p *Plane) pin(to string, via []string, pin bool) error {
 // newest answer took, 0 when there is none. What was said holds until something
 // else is. Any goroutine may call it while Run runs.
 func (p *Plane) SetEndpointHealth(group string, endpoint netip.Addr, up bool, rtt time.Duration) error {
-	err := ErrStopped
-	p.call(func(now mono.Time) { err = p.engine.SetEndpointHealth(now, group, endpoint, up, rtt) })
-	return err
+	return p.each(func(now mono.Time, e *Engine) error { return e.SetEndpointHealth(now, group, endpoint, up, rtt) })
 }
 
 // Report tells how the data plane is. Any goroutine may call it while Run
 // runs; after that it is empty.
 func (p *Plane) Report() (r report.PoP) {
-	p.call(func(now mono.Time) {
-		r = p.engine.Report(now, time.Now())
-		r.Started, r.Uptime = p.started, time.Since(p.started).Seconds()
-		r.Workers = []report.Worker{{Packets: p.packets, Batches: p.batches, Sessions: r.Sessions.Confirmed + r.Sessions.Unconfirmed}}
-		r.Features = p.features()
+	var all []report.PoP
+	_ = p.each(func(now mono.Time, e *Engine) error {
+		all = append(all, e.Report(now, time.Now()))
+		return nil
 	})
+	if len(all) == 0 {
+		return r
+	}
+	r = mergeReports(all)
+	r.Started, r.Uptime = p.started, time.Since(p.started).Seconds()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.Features = map[string]bool{}
+	for i, w := range p.workers {
+		worker := report.Worker{ID: i}
+		w.call(func(mono.Time) {
+			worker.Packets, worker.Batches = w.packets, w.batches
+			worker.PassedOn, worker.PassingLost = w.mailed, w.mailLost
+			w.features(r.Features)
+		})
+		for l := i; l < len(all); l += len(p.workers) {
+			worker.Sessions += all[l].Sessions.Confirmed + all[l].Sessions.Unconfirmed
+		}
+		r.Workers = append(r.Workers, worker)
+	}
 	return r
 }
 
-// features says what the kernel grants to the sockets.
-func (p *Plane) features() map[string]bool {
-	f := map[string]bool{}
-	for _, c := range p.conns {
-		have := c.Features()
-		f["udp_gro"], f["udp_gso"], f["ecn"] = have.GRO, have.GSO, have.TOS
-	}
-	return f
-}
-
-// call runs f in the loop and waits for it.
-func (p *Plane) call(f func(mono.Time)) {
-	ran := make(chan struct{})
-	wrapped := func(now mono.Time) {
-		f(now)
-		close(ran)
-	}
-	// The loop may be asleep in the poller: wake it until it has taken the call.
-	for {
-		p.poller.Wake()
-		select {
-		case p.calls <- wrapped:
-			<-ran
-			return
-		case <-p.done:
-			return
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// readBatch is how many receives one system call takes.
-const readBatch = 64
-
-// holdBytes is how much may wait before it is written: it ought to stay in the
-// processor's cache.
-const holdBytes = 128 << 10
-
-// Reading this many rounds from one socket before the next keeps one busy
-// socket from starving the others.
-const readRounds = 4
-
 // Run carries packets until ctx ends; then it closes everything and returns nil.
 func (p *Plane) Run(ctx context.Context) error {
-	defer p.close()
-	stop := context.AfterFunc(ctx, p.poller.Wake)
-	defer stop()
-	var batches [readRounds]*udpio.Batch
-	for i := range batches {
-		batches[i] = udpio.NewBatch(readBatch)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(p.workers))
+	for _, w := range p.workers {
+		go func() { ended <- w.run(ctx) }()
 	}
-	ready := make([]uint64, 256)
-	for ctx.Err() == nil {
-		n, err := p.poller.Wait(p.patience(), ready)
-		if err != nil {
-			return fmt.Errorf("data plane: wait for packets: %w", err)
+	var grown sync.WaitGroup
+	grown.Go(func() { p.grow(ctx) })
+	var err error
+	for range p.workers {
+		if e := <-ended; e != nil {
+			err = errors.Join(err, e)
 		}
-		now := p.clock.Now()
-		for _, token := range ready[:n] {
-			now = p.drain(now, token, &batches)
-		}
-		p.engine.Due(now)
-		p.engine.Flush(now)
-		p.answer(now)
+		cancel() // one that fails ends all
 	}
-	return nil
-}
-
-// drain carries what has arrived on one socket. It writes when some has gathered:
-// then each of many sockets on the way out has several packets to send at once.
-func (p *Plane) drain(now mono.Time, token uint64, batches *[readRounds]*udpio.Batch) mono.Time {
-	held := 0 // bytes that wait for Flush, and with it the batches they are in
-	for _, batch := range batches {
-		conn := p.conns[token]
-		if conn == nil {
-			break // closed by what came before
-		}
-		n, err := conn.Read(batch)
-		if err != nil || n == 0 {
-			break
-		}
-		p.batches++
-		p.packets += uint64(n)
-		p.engine.Receive(now, token, batch.Messages[:n])
-		for i := range batch.Messages[:n] {
-			held += len(batch.Messages[i].Data)
-		}
-		if held >= holdBytes {
-			p.engine.Flush(now)
-			now, held = p.clock.Now(), 0
-		}
-		if n < readBatch { // the socket is empty
-			break
-		}
-	}
-	p.engine.Flush(now)
-	return p.clock.Now()
-}
-
-// answer runs a call that waits, if there is one.
-func (p *Plane) answer(now mono.Time) {
-	select {
-	case f := <-p.calls:
-		f(now)
-		p.engine.Flush(now)
-	default:
-	}
-}
-
-// patience is how long to sleep unless something arrives.
-func (p *Plane) patience() time.Duration {
-	next := p.engine.NextDue()
-	if next == 0 {
-		return time.Second
-	}
-	return min(max(next.Sub(p.clock.Now()), 0), time.Second)
-}
-
-func (p *Plane) close() {
+	grown.Wait()
 	close(p.done)
-	p.engine.Close()
-	p.poller.Close()
-	p.closeFile()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closeAll()
+	return err
 }
 
-func (p *Plane) closeFile() {
-	if p.file == nil {
-		return
+// grow makes the lanes that peers ask for.
+func (p *Plane) grow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case want := <-p.wants:
+			p.growTo(want)
+		}
 	}
-	if err := p.file.Close(); err != nil {
-		p.log.Error("close session file", "err", err)
+}
+
+func (p *Plane) growTo(lane uint8) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lanes[0].worker.call(func(mono.Time) { // others are about to join its addresses
+		for _, s := range p.lanes[0].shared {
+			if err := s.Share(); err != nil {
+				p.log.Error("begin a lane that a peer has", "err", err)
+			}
+		}
+	})
+	for len(p.lanes) <= int(lane) && len(p.lanes) < MaxLanes && p.applied != nil {
+		if err := p.addLane(); err != nil {
+			p.log.Error("begin a lane that a peer has", "lane", len(p.lanes)-1, "err", err)
+			return
+		}
+		l := p.lanes[len(p.lanes)-1]
+		if err := l.apply(*p.applied); err != nil {
+			p.log.Error("begin a lane that a peer has", "lane", l.n, "err", err)
+			return
+		}
+		p.log.Info("a peer has more lanes: began another", "lane", l.n)
 	}
-	p.file = nil
+}
+
+func (p *Plane) closeAll() {
+	for _, l := range p.lanes {
+		l.close()
+	}
+	for _, w := range p.workers {
+		w.poller.Close()
+	}
 }

@@ -266,5 +266,8 @@ func (e *Engine) reportSession(now mono.Time, s *session.Session) report.Session
 	if s.Seen&session.SeenESP != 0 {
 		r.Kinds = append(r.Kinds, "esp")
 	}
+	if r.IPsec = reportIPsec(now, s.Assoc.Watch); r.IPsec != nil {
+		r.Rekeys = r.IPsec.Rekeys
+	}
 	return r
 }

@@ -355,6 +355,7 @@ type Session struct {
 	ToEndpoint  Counter        `json:"to_endpoint"`
 	NATDetected bool           `json:"nat_detected,omitempty"` // IKE said that a NAT stands on the way
 	Rekeys      uint64         `json:"rekeys,omitempty"`       // new ESP SPIs seen
+	IPsec       *IPsec         `json:"ipsec,omitempty"`        // of its association; absent where none was seen
 }
 
 // Counter counts one direction.
@@ -365,11 +366,15 @@ type Counter struct {
 
 // Worker is one packet loop.
 type Worker struct {
-	ID       int     `json:"id"`
-	Sessions int     `json:"sessions"`
-	Packets  uint64  `json:"packets"`
-	Batches  uint64  `json:"batches"`
-	Busy     float64 `json:"busy"` // share of the last seconds spent working, 0–1
+	ID       int    `json:"id"`
+	Sessions int    `json:"sessions"`
+	Packets  uint64 `json:"packets"`
+	Batches  uint64 `json:"batches"`
+	// PassedOn are packets that the kernel steered here and another worker carries,
+	// PassingLost those that it had no room for.
+	PassedOn    uint64  `json:"passed_on,omitempty"`
+	PassingLost uint64  `json:"passing_lost,omitempty"`
+	Busy        float64 `json:"busy"` // share of the last seconds spent working, 0–1
 }
 
 // Runtime is what the process itself uses.

@@ -126,8 +126,9 @@ func (g *Guess) ESP(spi, seq uint32) bool {
 type Association struct {
 	Endpoint netip.Addr
 	Proof    ipsec.Proof
-	Proven   bool // the client receives at its address; kept on disk
-	IKE      bool // one of the sessions has carried IKE
+	Proven   bool         // the client receives at its address; kept on disk
+	IKE      bool         // one of the sessions has carried IKE
+	Watch    *ipsec.Watch // what is seen of its IPsec; nil until there is some
 
 	// Until it is proven: exchanges seen (a client's packet after one to it),
 	// since when, and whether one has gone to the client since its last.

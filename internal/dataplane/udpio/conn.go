@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defaultBuffer is what Options' zero sizes mean: at 2.3 KB a full-size packet
+// DefaultBuffer is what Options' zero sizes mean: at 2.3 KB a full-size packet
 // in the kernel, room for 40 ms at 1 Gbit/s. The system's default of 208 KiB
 // loses packets from a few thousand a second on.
-const defaultBuffer = 8 << 20
+const DefaultBuffer = 8 << 20
 
 // Conn is a bound, unconnected UDP socket. One goroutine at a time uses it, Close included.
 type Conn struct {
@@ -25,6 +25,7 @@ type Conn struct {
 	received ReceiveStats
 	out      queue
 	room     *SendRoom // see sendRoom
+	busy     bool      // SO_BUSY_POLL is on
 }
 
 // Listen opens a socket bound to addr, whose port may be 0. An IPv6 socket is
@@ -109,11 +110,16 @@ func (c *Conn) mustHave(o Options) []option {
 // askFeatures turns on what makes the socket faster or better informed, and
 // notes what the kernel granted.
 func (c *Conn) askFeatures(o Options) {
-	tos := unix.SetsockoptInt(c.fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
-	if c.ipv6 {
-		tos = unix.SetsockoptInt(c.fd, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
+	on := 1
+	if o.NoTOS {
+		on = 0
 	}
-	c.features.TOS = tos == nil
+	tos := unix.SetsockoptInt(c.fd, unix.IPPROTO_IP, unix.IP_RECVTOS, on)
+	if c.ipv6 {
+		tos = unix.SetsockoptInt(c.fd, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, on)
+	}
+	c.features.TOS = tos == nil && !o.NoTOS
+	c.features.Batch = !o.NoBatch
 	if !o.NoGRO {
 		c.features.GRO = unix.SetsockoptInt(c.fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 	}
@@ -128,7 +134,7 @@ func (c *Conn) askFeatures(o Options) {
 // on top by doubling every figure, which is undone here.
 func (c *Conn) setBuffer(force, ordinary, size int) int {
 	if size == 0 {
-		size = defaultBuffer
+		size = DefaultBuffer
 	}
 	if unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, force, size) != nil {
 		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, ordinary, size) // takes what the limit allows

@@ -150,7 +150,7 @@ func (q *queue) write(w *wave, g int) {
 func (c *Conn) send(w *wave, stats *SendStats, mayJoin bool) {
 	blocked := 0
 	for at := 0; at < w.n; {
-		got, errno := sendmmsg(c.fd, w.heads[at:w.n])
+		got, errno := sendmmsg(c.fd, w.heads[at:at+int(c.most(w.n-at))])
 		stats.Calls++
 		for i := range got {
 			stats.sent(&w.messages[at+i])

@@ -36,9 +36,16 @@ const (
 )
 
 // NewPoller returns a Poller that waits on nothing yet.
-func NewPoller() (*Poller, error) {
+func NewPoller() (*Poller, error) { return newPoller((*Poller).open) }
+
+// NewTimerPoller is NewPoller for kernels without epoll_pwait2 (before 5.11), on any.
+func NewTimerPoller() (*Poller, error) {
+	return newPoller(func(p *Poller) error { return errors.Join(p.open(), p.useTimer()) })
+}
+
+func newPoller(open func(*Poller) error) (*Poller, error) {
 	p := &Poller{epoll: -1, timer: -1, bell: -1, events: make([]unix.EpollEvent, 64)}
-	if err := p.open(); err != nil {
+	if err := open(p); err != nil {
 		_ = p.Close()
 		return nil, fmt.Errorf("make a poller: %w", err)
 	}
@@ -69,6 +76,9 @@ func (p *Poller) useTimer() (err error) {
 	}
 	return p.add(p.timer, timerToken)
 }
+
+// Nanoseconds reports whether the kernel has epoll_pwait2.
+func (p *Poller) Nanoseconds() bool { return p.timer < 0 }
 
 // Add begins to wait on c, too. token is what Wait will call it; the two
 // largest numbers are refused. Adding c again changes its token.

@@ -26,7 +26,7 @@ func (c *Conn) Read(b *Batch) (n int, err error) {
 	// A pending error is cleared by being told, and hides what arrived behind it.
 	for range 3 {
 		got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(c.fd), uintptr(unsafe.Pointer(&b.heads[0])),
-			uintptr(len(b.heads)), unix.MSG_DONTWAIT, 0, 0)
+			c.most(len(b.heads)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			c.received.Truncated += uint64(b.take(int(got)))
@@ -41,6 +41,14 @@ func (c *Conn) Read(b *Batch) (n int, err error) {
 	}
 	b.used = 0
 	return 0, nil
+}
+
+// most is how many messages a system call takes.
+func (c *Conn) most(n int) uintptr {
+	if !c.features.Batch {
+		return 1
+	}
+	return uintptr(n)
 }
 
 // Received tells what did not reach a Batch. It makes a system call.

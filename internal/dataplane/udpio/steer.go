@@ -103,5 +103,10 @@ func PinThread(cpu int) error {
 // BusyPoll makes reads look into the device's queue itself for up to d before
 // they find nothing (SO_BUSY_POLL). Needs CAP_NET_ADMIN; not every device can.
 func (c *Conn) BusyPoll(d time.Duration) error {
-	return unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_BUSY_POLL, int(d/time.Microsecond))
+	err := unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_BUSY_POLL, int(d/time.Microsecond))
+	c.busy = err == nil
+	return err
 }
+
+// BusyPolls reports whether BusyPoll was granted.
+func (c *Conn) BusyPolls() bool { return c.busy }

@@ -28,6 +28,9 @@ type Options struct {
 	ReusePort bool
 	// NoGRO and NoGSO switch off joining by the kernel on the way in and out.
 	NoGRO, NoGSO bool
+	// NoTOS does without DSCP and ECN of what is received, NoBatch with one message
+	// per system call.
+	NoTOS, NoBatch bool
 	// Room is memory that sockets of one goroutine share; nil gives the socket its own.
 	Room *SendRoom
 	// FreeBind allows an address that the machine does not have (yet).
@@ -36,7 +39,8 @@ type Options struct {
 
 // Features are what the kernel granted to a socket.
 type Features struct {
-	GRO bool // several datagrams of a flow are received as one and split here
-	GSO bool // several datagrams to one destination are sent as one; false once a device refused it
-	TOS bool // DSCP and ECN bits are received; false means Message.TOS is always 0
+	GRO   bool // several datagrams of a flow are received as one and split here
+	GSO   bool // several datagrams to one destination are sent as one; false once a device refused it
+	TOS   bool // DSCP and ECN bits are received; false means Message.TOS is always 0
+	Batch bool // several messages in one system call
 }
