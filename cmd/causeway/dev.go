@@ -24,6 +24,7 @@ type devOptions struct {
 	pop, region string
 	overlay     []string
 	addresses   []string
+	popMetrics  metricsOptions
 }
 
 func newDevCommand() *command {
@@ -43,6 +44,8 @@ further PoPs with 'causeway pop --controller'.`,
 	}
 	o.controllerOptions.flags(c, "127.0.0.1:"+cli.DefaultPort)
 	f := c.Flags()
+	f.StringVar(&o.popMetrics.listen, "pop-metrics-listen", "127.0.0.1:9464", "as --metrics-listen, of the PoP")
+	o.popMetrics.flag = f.Lookup("pop-metrics-listen")
 	f.StringVar(&o.pop, "pop", "local", "name of this machine's PoP")
 	f.StringVar(&o.region, "region", "local", "region of this machine's PoP")
 	f.StringArrayVar(&o.overlay, "overlay", nil, "as with 'pop create'; for the first start")
@@ -97,9 +100,9 @@ func (o devOptions) runPoP(ctx context.Context, log *slog.Logger) error {
 		}
 		defer os.Remove(token)
 	}
-	return popagent.RunLinked(ctx, popagent.Options{
+	return runPoP(ctx, popagent.Options{
 		StateDir: state, Socket: filepath.Join(state, "pop.sock"), Build: build(), Log: log, NewPlane: newPlane,
-	}, popagent.LinkOptions{Controllers: []string{profile.Controller}, TokenFile: token})
+	}, o.popMetrics, &popagent.LinkOptions{Controllers: []string{profile.Controller}, TokenFile: token})
 }
 
 // makePoP creates the region, the PoP and a token for it.

@@ -5,13 +5,14 @@ import (
 	"os"
 
 	"causeway/internal/cli"
+	"causeway/internal/telemetry"
 )
 
 // logOptions are the flags of commands that log.
 type logOptions struct{ logFormat, logLevel string }
 
 func (o *logOptions) flags(c *command) {
-	c.Flags().StringVar(&o.logFormat, "log-format", "text", "text or json")
+	c.Flags().StringVar(&o.logFormat, "log-format", "text", "text, json or journald")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -25,6 +26,8 @@ func (o logOptions) logger() (*slog.Logger, error) {
 		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+	case "journald":
+		return slog.New(telemetry.NewJournalHandler(os.Stderr, level)), nil
 	}
-	return nil, cli.Misuse("--log-format is %q; allowed: text, json", o.logFormat)
+	return nil, cli.Misuse("--log-format is %q; allowed: text, json, journald", o.logFormat)
 }

@@ -28,6 +28,7 @@ type popOptions struct {
 	snapshot, key, stateDir, socket string
 	link                            popagent.LinkOptions
 	logOptions
+	metrics metricsOptions
 }
 
 func newPoPCommand() *command {
@@ -62,6 +63,7 @@ the controller's PoPs; check, status and reload are about one on this machine.`,
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "folder for what must outlive the process; one PoP each")
 	f.StringVar(&o.socket, "socket", defaultSocket, "where 'pop status' asks")
 	o.logOptions.flags(c)
+	o.metrics.flags(c, "127.0.0.1:9464")
 	_ = c.MarkFlagFilename("snapshot", "yaml", "yml", "json")
 	_ = c.MarkFlagFilename("token-file")
 	_ = c.MarkFlagFilename("key")
@@ -95,9 +97,9 @@ func (o popOptions) run(ctx context.Context) error {
 		Build: build(), Log: log, Reload: hangup, NewPlane: newPlane,
 	}
 	if linked {
-		return o.explain(popagent.RunLinked(ctx, options, o.link))
+		return o.explain(runPoP(ctx, options, o.metrics, &o.link))
 	}
-	return o.explain(popagent.Run(ctx, options))
+	return o.explain(runPoP(ctx, options, o.metrics, nil))
 }
 
 func newPlane(key keys.PrivateKey, stateDir string, log *slog.Logger) (popagent.Plane, error) {

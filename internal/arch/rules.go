@@ -75,6 +75,8 @@ var Ours = Rules{
 			"internal/dataplane/segment/code/gf": "arithmetic in GF(256)",
 			"internal/bench":                     "the Reed-Solomon baseline that others use",
 		}},
+		{Import: "github.com/prometheus", Rooms: map[string]string{"internal/telemetry": "metrics", "cmd/causeway": "puts collectors together"}},
+		{Import: "go.opentelemetry.io", Rooms: map[string]string{"internal/telemetry": "traces"}},
 		{Import: "github.com/spf13", Rooms: map[string]string{"cmd/causeway": "commands", "internal/cli": "what commands share"}},
 		{Import: "golang.org/x/image", Rooms: map[string]string{"internal/lab/report/draw": "pictures of reports"}},
 		{Import: "unsafe", Rooms: map[string]string{

@@ -18,8 +18,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"causeway/internal/keys"
@@ -56,6 +58,13 @@ type Options struct {
 
 	// NewPlane makes the data plane. It may keep files of its own in stateDir.
 	NewPlane func(key keys.PrivateKey, stateDir string, log *slog.Logger) (Plane, error)
+
+	// Observe, when not nil, runs beside the PoP, from when it runs until ctx ends;
+	// ask returns what `causeway pop status` shows. It may be called again, when the
+	// PoP starts anew.
+	Observe func(ctx context.Context, ask func() report.PoP)
+	// Handlers answer further requests on the socket, by http.ServeMux patterns.
+	Handlers map[string]http.Handler
 
 	// Reload, when not nil, asks for a reload each time something can be received: SIGHUP.
 	Reload <-chan os.Signal
@@ -139,6 +148,10 @@ func (a *agent) run(ctx context.Context, first *loaded, control *control) error 
 	go func() { defer close(served); control.serve() }()
 	watched := make(chan struct{})
 	go func() { defer close(watched); a.follow(ctx) }()
+	var observed sync.WaitGroup
+	if a.Observe != nil {
+		observed.Go(func() { a.Observe(ctx, a.whole) })
+	}
 	a.notify.send("READY=1", "STATUS="+a.state.sentence())
 	a.Log.Info("PoP is running", "pop", a.state.name(), "snapshot", a.state.version(), "socket", a.Socket)
 
@@ -157,6 +170,7 @@ func (a *agent) run(ctx context.Context, first *loaded, control *control) error 
 	cancel()
 	<-served
 	<-watched
+	observed.Wait()
 	return stop(err)
 }
 

@@ -70,6 +70,9 @@ func (a *agent) listen() (*control, error) {
 	mux.HandleFunc("POST /reload", a.reloadNow)
 	mux.HandleFunc("PUT /routes/{to}/pin", a.pin)
 	mux.HandleFunc("DELETE /routes/{to}/pin", a.pin)
+	for pattern, h := range a.Handlers {
+		mux.Handle(pattern, h)
+	}
 	return &control{path: a.Socket, listener: l, server: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
@@ -92,13 +95,18 @@ func (c *control) close() {
 }
 
 func (a *agent) status(w http.ResponseWriter, _ *http.Request) {
-	p := a.plane.Report()
-	a.state.report(&p)
-	p.At, p.Build, p.PublicKey, p.Runtime = time.Now(), a.Build, a.key.Public().String(), process()
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(p.Tidy())
+	_ = encoder.Encode(a.whole())
+}
+
+// whole is the report of the plane with what the agent knows added.
+func (a *agent) whole() report.PoP {
+	p := a.plane.Report()
+	a.state.report(&p)
+	p.At, p.Build, p.PublicKey, p.Runtime = time.Now(), a.Build, a.key.Public().String(), process()
+	return p.Tidy()
 }
 
 func (a *agent) reloadNow(w http.ResponseWriter, r *http.Request) {
@@ -158,6 +166,15 @@ func (c Client) Status(ctx context.Context) (report.PoP, error) {
 		return p, fmt.Errorf("ask the PoP at %s for its status: it does not answer as a PoP does: %w", c.Socket, err)
 	}
 	return p, nil
+}
+
+// Get asks for what one of Options.Handlers answers, and returns the answer's body.
+func (c Client) Get(ctx context.Context, path string) ([]byte, error) {
+	body, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the PoP at %s: %w", c.Socket, err)
+	}
+	return body, nil
 }
 
 // Reload has the PoP read its snapshot file again and returns what came of it.
