@@ -38,6 +38,8 @@ type World struct {
 	Sent, Lost uint64
 	// Tap sees every datagram that enters the network; nil: nobody does.
 	Tap func(from, to netip.AddrPort, data []byte)
+	// Arrived sees every datagram that has crossed it; nil: nobody does.
+	Arrived func(from, to netip.AddrPort, data []byte)
 }
 
 // bind is who receives at an address.
@@ -171,6 +173,9 @@ func headers(to netip.Addr) int {
 
 func (w *World) arrive(from, to netip.AddrPort, tos uint8, data []byte) {
 	b := w.binds[to]
+	if w.Arrived != nil {
+		w.Arrived(from, to, data)
+	}
 	switch {
 	case b == nil:
 		w.Lost++
