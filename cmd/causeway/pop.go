@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
 	"causeway/internal/cli"
-	"causeway/internal/dataplane"
-	"causeway/internal/keys"
 	"causeway/internal/popagent"
 	"causeway/internal/strictyaml"
 )
@@ -29,6 +26,7 @@ type popOptions struct {
 	link                            popagent.LinkOptions
 	logOptions
 	metrics metricsOptions
+	speed   speedOptions
 }
 
 func newPoPCommand() *command {
@@ -64,6 +62,7 @@ the controller's PoPs; check, status and reload are about one on this machine.`,
 	f.StringVar(&o.socket, "socket", defaultSocket, "where 'pop status' asks")
 	o.logOptions.flags(c)
 	o.metrics.flags(c, "127.0.0.1:9464")
+	o.speed.flags(c)
 	_ = c.MarkFlagFilename("snapshot", "yaml", "yml", "json")
 	_ = c.MarkFlagFilename("token-file")
 	_ = c.MarkFlagFilename("key")
@@ -82,6 +81,9 @@ func (o popOptions) run(ctx context.Context) error {
 	case o.snapshot != "" && linked:
 		return cli.Misuse("--snapshot and --controller were both given").WithFix("choose one that says what this PoP does")
 	}
+	if err := o.speed.check(); err != nil {
+		return err
+	}
 	log, err := o.logger()
 	if err != nil {
 		return err
@@ -94,16 +96,12 @@ func (o popOptions) run(ctx context.Context) error {
 	defer signal.Stop(hangup)
 	options := popagent.Options{
 		SnapshotFile: o.snapshot, KeyFile: o.key, StateDir: o.stateDir, Socket: o.socket,
-		Build: build(), Log: log, Reload: hangup, NewPlane: newPlane,
+		Build: build(), Log: log, Reload: hangup, NewPlane: o.speed.newPlane,
 	}
 	if linked {
 		return o.explain(runPoP(ctx, options, o.metrics, &o.link))
 	}
 	return o.explain(runPoP(ctx, options, o.metrics, nil))
-}
-
-func newPlane(key keys.PrivateKey, stateDir string, log *slog.Logger) (popagent.Plane, error) {
-	return dataplane.New(dataplane.Config{Key: key, StateDir: stateDir, Log: log})
 }
 
 // explain adds a remedy to what stops a PoP, where one is known.
