@@ -13,16 +13,28 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"causeway/internal/problem"
+	"causeway/internal/resource"
+	"causeway/internal/vpn"
 )
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
+	secretType   = reflect.TypeFor[vpn.Secret]()
 	textType     = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
+// shown is a secret as messages have it: what is sealed stays sealed behind a
+// mask, and what its user gives, or has asked to see, goes as it is.
+func shown(s vpn.Secret) string {
+	if resource.IsSealed(s) {
+		return vpn.Mask
+	}
+	return s.Reveal()
+}
+
 // hidden are fields that never leave the controller.
-var hidden = map[string]bool{"sealed": true, "hash": true}
+var hidden = map[string]bool{"sealed": true, "hash": true, "compat": true}
 
 // eachField calls f for the fields of a struct by their JSON names, those of
 // embedded structs included.
@@ -49,6 +61,10 @@ func toMessage(v reflect.Value, m protoreflect.Message) {
 			panic(fmt.Sprintf("apiform: %s has no field %s", m.Descriptor().FullName(), name))
 		}
 		switch {
+		case fd.IsMap() && fd.MapValue().Kind() == protoreflect.StringKind:
+			for it := field.MapRange(); it.Next(); {
+				m.Mutable(fd).Map().Set(protoreflect.ValueOfString(it.Key().String()).MapKey(), protoreflect.ValueOfString(it.Value().String()))
+			}
 		case fd.IsMap():
 			entries := m.NewField(fd).Map()
 			for it := field.MapRange(); it.Next(); {
@@ -93,6 +109,8 @@ func toValue(v reflect.Value, fresh protoreflect.Value) protoreflect.Value {
 	case v.Kind() == reflect.Struct:
 		toMessage(v, fresh.Message())
 		return fresh
+	case v.Type() == secretType:
+		return protoreflect.ValueOfString(shown(v.Interface().(vpn.Secret)))
 	case v.Kind() == reflect.String:
 		return protoreflect.ValueOfString(v.String())
 	case v.Kind() == reflect.Bool:
@@ -126,6 +144,12 @@ func fromMessage(m protoreflect.Message, v reflect.Value, path string) (found pr
 			at = path + "." + name
 		}
 		switch got := m.Get(fd); {
+		case fd.IsMap() && fd.MapValue().Kind() == protoreflect.StringKind:
+			field.Set(reflect.MakeMap(field.Type()))
+			got.Map().Range(func(key protoreflect.MapKey, entry protoreflect.Value) bool {
+				field.SetMapIndex(reflect.ValueOf(key.String()), reflect.ValueOf(entry.String()))
+				return true
+			})
 		case fd.IsMap():
 			entries := reflect.MakeMap(field.Type())
 			got.Map().Range(func(key protoreflect.MapKey, entry protoreflect.Value) bool {
@@ -176,6 +200,8 @@ func fromValue(got protoreflect.Value, field reflect.Value, path string) problem
 		}
 	case field.Kind() == reflect.Struct:
 		return fromMessage(got.Message(), field, path)
+	case field.Type() == secretType && strings.ContainsRune(got.String(), 0):
+		return problem.List{problem.New(path, "(not shown)", "characters that can be printed")}
 	case field.Kind() == reflect.String:
 		field.SetString(got.String())
 	case field.Kind() == reflect.Bool:

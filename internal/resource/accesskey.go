@@ -49,7 +49,7 @@ func (k *AccessKey) Validate() problem.List {
 	return j.found
 }
 
-// Token lets one machine become one PoP, once.
+// Token lets one machine become one PoP or one VPN gateway, once.
 type Token struct {
 	Meta      `yaml:",inline"`
 	TokenSpec `yaml:",inline"`
@@ -62,8 +62,9 @@ type Token struct {
 
 // TokenSpec is what users say of a token.
 type TokenSpec struct {
-	PoP string        `json:"pop" yaml:"pop"`                     // whom it makes; never changes
-	TTL time.Duration `json:"ttl,omitempty" yaml:"ttl,omitempty"` // 1 min–30 days; default 24 h; never changes
+	PoP     string        `json:"pop,omitempty" yaml:"pop,omitempty"`         // the PoP that it makes; never changes
+	Gateway string        `json:"gateway,omitempty" yaml:"gateway,omitempty"` // or the VPN gateway; never changes
+	TTL     time.Duration `json:"ttl,omitempty" yaml:"ttl,omitempty"`         // 1 min–30 days; default 24 h; never changes
 }
 
 // TokenGiven is what became of a token.
@@ -81,15 +82,26 @@ const (
 
 func (*Token) Kind() Kind { return KindToken }
 
-// Parents is the PoP; deleting the PoP deletes its tokens with it.
-func (t *Token) Parents() []Parent { return parent(KindPoP, t.PoP, "") }
+// Parents is the PoP or the VPN gateway; deleting it deletes its tokens with it.
+func (t *Token) Parents() []Parent {
+	return append(parent(KindPoP, t.PoP, ""), parent(KindVPNGateway, t.Gateway, "")...)
+}
 
 func (t *Token) FillDefaults() { setDefault(&t.TTL, DefaultTokenTTL) }
 
 func (t *Token) Validate() problem.List {
 	var j judge
 	j.meta(&t.Meta)
-	j.reference("pop", t.PoP)
+	switch {
+	case t.PoP == "" && t.Gateway == "":
+		j.missing("pop", nameAllowed, "give it, or give gateway")
+	case t.PoP != "" && t.Gateway != "":
+		j.refuse("gateway", t.Gateway, "a PoP or a VPN gateway, not both", "make a token for each")
+	case t.PoP != "":
+		j.reference("pop", t.PoP)
+	default:
+		j.reference("gateway", t.Gateway)
+	}
 	if t.TTL < MinTokenTTL || t.TTL > MaxTokenTTL {
 		j.refuse("ttl", t.TTL, "1 minute to 30 days", "leave it out for 24 h")
 	}

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"causeway/internal/problem"
@@ -19,9 +20,14 @@ const (
 	KindAccelerator      Kind = "accelerator"
 	KindBandwidthPackage Kind = "bandwidth-package"
 	KindIPSet            Kind = "ip-set"
+	KindACL              Kind = "acl"
 	KindListener         Kind = "listener"
 	KindEgressIP         Kind = "egress-ip"
 	KindEndpointGroup    Kind = "endpoint-group"
+	KindVPNGateway       Kind = "vpn-gateway"
+	KindCustomerGateway  Kind = "customer-gateway"
+	KindIPsecConnection  Kind = "ipsec-connection"
+	KindVPNRoute         Kind = "vpn-route"
 	KindAccessKey        Kind = "access-key"
 	KindToken            Kind = "token"
 
@@ -31,7 +37,8 @@ const (
 
 // Kinds are all of them, in the order in which they are created; deleting goes
 // the other way.
-var Kinds = []Kind{KindRegion, KindPoP, KindAccelerator, KindBandwidthPackage, KindIPSet, KindListener, KindEgressIP, KindEndpointGroup, KindAccessKey, KindToken}
+var Kinds = []Kind{KindRegion, KindPoP, KindAccelerator, KindBandwidthPackage, KindIPSet, KindACL, KindListener, KindEgressIP, KindEndpointGroup,
+	KindVPNGateway, KindCustomerGateway, KindIPsecConnection, KindVPNRoute, KindAccessKey, KindToken}
 
 // IDPrefix is what the IDs of a kind begin with.
 func (k Kind) IDPrefix() string {
@@ -46,12 +53,22 @@ func (k Kind) IDPrefix() string {
 		return "gbwp-"
 	case KindIPSet:
 		return "ips-"
+	case KindACL:
+		return "acl-"
 	case KindListener:
 		return "lsr-"
 	case KindEgressIP:
 		return "eip-"
 	case KindEndpointGroup:
 		return "epg-"
+	case KindVPNGateway:
+		return "vpn-"
+	case KindCustomerGateway:
+		return "cgw-"
+	case KindIPsecConnection:
+		return "vco-"
+	case KindVPNRoute:
+		return "vrt-"
 	case KindAccessKey:
 		return "CWAK"
 	case KindToken:
@@ -69,10 +86,20 @@ func (k Kind) Noun() string {
 		return "bandwidth package"
 	case KindIPSet:
 		return "IP set"
+	case KindACL:
+		return "ACL"
 	case KindEgressIP:
 		return "egress IP"
 	case KindEndpointGroup:
 		return "endpoint group"
+	case KindVPNGateway:
+		return "VPN gateway"
+	case KindCustomerGateway:
+		return "customer gateway"
+	case KindIPsecConnection:
+		return "IPsec connection"
+	case KindVPNRoute:
+		return "VPN route"
 	case KindAccessKey:
 		return "access key"
 	}
@@ -94,10 +121,16 @@ type Meta struct {
 	Title       string `json:"title,omitempty" yaml:"title,omitempty"`             // a name for people, at most 128 characters, need not be unique
 	Description string `json:"description,omitempty" yaml:"description,omitempty"` // at most 256 characters
 
+	Tags map[string]string `json:"tags,omitempty" yaml:"tags,omitempty"` // labels for people and scripts, at most 20; nothing else reads them
+
 	ID       string    `json:"id,omitempty" yaml:"-"`       // given out at creation; another one after deleting and re-making
 	Revision int64     `json:"revision,omitempty" yaml:"-"` // the store's revision that last changed it; what an edit may expect
 	Created  time.Time `json:"created,omitzero" yaml:"-"`   // when it was made
 	Updated  time.Time `json:"updated,omitzero" yaml:"-"`   // when it last changed
+
+	// Compat is what clients of the compatible API said and expect to read
+	// again, though nothing here goes by it: an endpoint's type, a billing method.
+	Compat map[string]string `json:"compat,omitempty" yaml:"-"`
 }
 
 // Head returns m itself; it lets code handle any resource's Meta.
@@ -128,4 +161,23 @@ func parent(kind Kind, name, note string) []Parent {
 		return nil
 	}
 	return []Parent{{Ref{kind, name}, note}}
+}
+
+const gatewayAgents = "gateway/"
+
+// AgentOf is the name of r's agent on the agents' link: a PoP's own name, and
+// "gateway/" before a VPN gateway's.
+func AgentOf(r Ref) string {
+	if r.Kind == KindVPNGateway {
+		return gatewayAgents + r.Name
+	}
+	return r.Name
+}
+
+// RefOfAgent is whose agent has that name.
+func RefOfAgent(agent string) Ref {
+	if name, ok := strings.CutPrefix(agent, gatewayAgents); ok {
+		return Ref{KindVPNGateway, name}
+	}
+	return Ref{KindPoP, agent}
 }

@@ -15,12 +15,19 @@ const (
 	Unbound     State = "unbound"      // of a bandwidth package: no accelerator has it
 	InUse       State = "in-use"       // of an egress IP: an endpoint group has it
 	Free        State = "free"         // of an egress IP: reserved, and no endpoint group has it
-	NotEnrolled State = "not-enrolled" // of a PoP: no machine has been enrolled as it
-	Connected   State = "connected"    // of a PoP: in reach, and running what it was told
-	Away        State = "away"         // of a PoP: not in reach; it runs on with what it has
+	NotEnrolled State = "not-enrolled" // of a PoP or VPN gateway: no machine has been enrolled as it
+	Connected   State = "connected"    // of a PoP or VPN gateway: in reach, and running what it was told
+	Away        State = "away"         // of a PoP or VPN gateway, and of what runs there: not in reach; it runs on with what it has
 	Usable      State = "usable"       // of a token: not used yet and not over
 	Used        State = "used"         // of a token
 	Expired     State = "expired"      // of a token
+	Unmanaged   State = "unmanaged"    // of a VPN gateway and what hangs on it: no agent of ours runs there, so nobody tells
+
+	// Of IPsec connections and their tunnels, as strongSwan says.
+	IKENotEstablished   State = "ike_sa_not_established"   // the ends have not agreed yet, or do not any more
+	IKEEstablished      State = "ike_sa_established"       // they know one another; no keys for packets yet
+	IPsecNotEstablished State = "ipsec_sa_not_established" // they know one another, and could not agree on keys for packets
+	IPsecEstablished    State = "ipsec_sa_established"     // up
 )
 
 // Status is how a resource fares; it is worked out when the resource is read.

@@ -27,6 +27,7 @@ func (j *judge) meta(m *Meta) {
 	j.name("name", m.Name)
 	j.text("title", m.Title, 128)
 	j.text("description", m.Description, 256)
+	j.tags(m.Tags)
 }
 
 const nameAllowed = "1 to 63 of a–z, 0–9 and -, with a letter or digit at both ends"
@@ -115,6 +116,11 @@ func (j *judge) prefixes(path string, list []netip.Prefix) {
 	if list != nil && len(list) == 0 {
 		j.refuse(path, "an empty list", "at least one prefix", "leave it out to let everyone in")
 	}
+	j.networks(path, list)
+}
+
+// networks judges prefixes; none are well.
+func (j *judge) networks(path string, list []netip.Prefix) {
 	if len(list) > 200 {
 		j.refuse(path, len(list), "at most 200 prefixes", "join neighbouring ones")
 		return
@@ -192,6 +198,8 @@ var (
 	allowedPorts     = fmt.Sprintf("at most %d ports", MaxListenerPorts)
 	allowedEndpoint  = "the address of a machine of its own, that is no PoP"
 	allowedEndpoints = fmt.Sprintf("at most %d", MaxEndpoints)
+
+	allowedACLEntries = fmt.Sprintf("at most %d entries", MaxACLEntries)
 )
 
 // codeOf is the code of something that is wrong with one resource alone.
@@ -201,7 +209,7 @@ func codeOf(p problem.Problem) Code {
 		return CodeUnsupported // it means something, but not here yet
 	case allowedPort:
 		return CodePortReserved
-	case allowedPorts, allowedEndpoints:
+	case allowedPorts, allowedEndpoints, allowedACLEntries:
 		return CodeQuota
 	case allowedEndpoint:
 		return CodeEndpointRefused

@@ -18,17 +18,17 @@ import (
 type Caller struct {
 	Name string        // for logs and for idempotency tokens: an access key's ID, or the PoP's name
 	Role resource.Role // reader, operator, admin, or Agent
-	PoP  string        // of an Agent: the PoP whose certificate it showed
+	PoP  string        // of an Agent: whose certificate it showed, by its name on the agents' link
 }
 
-// Agent is the role of a PoP's agent. It includes no other and is included in none.
+// Agent is the role of the agents of PoPs and VPN gateways. It includes no other and is included in none.
 const Agent resource.Role = "agent"
 
 // Local is the caller inside the controller's own process.
 var Local = Caller{Name: "local", Role: resource.Admin}
 
-// ForPoP is the agent of one PoP.
-func ForPoP(name string) Caller { return Caller{Name: "pop:" + name, Role: Agent, PoP: name} }
+// ForAgent is the agent of that name: a PoP's, or a VPN gateway's.
+func ForAgent(name string) Caller { return Caller{Name: "pop:" + name, Role: Agent, PoP: name} }
 
 // Anyone is what a method needs that tells by other means who is calling, such
 // as enrolment by its token.
@@ -57,11 +57,29 @@ var Table = map[string]resource.Role{
 	"GetListener": resource.Reader, "ListListeners": resource.Reader,
 	"CreateListener": resource.Operator, "UpdateListener": resource.Operator, "DeleteListener": resource.Operator,
 
+	"GetACL": resource.Reader, "ListACLs": resource.Reader,
+	"CreateACL": resource.Operator, "UpdateACL": resource.Operator, "DeleteACL": resource.Operator,
+
 	"GetEndpointGroup": resource.Reader, "ListEndpointGroups": resource.Reader,
 	"CreateEndpointGroup": resource.Operator, "UpdateEndpointGroup": resource.Operator, "DeleteEndpointGroup": resource.Operator,
 
 	"GetEgressIP": resource.Reader, "ListEgressIPs": resource.Reader,
 	"CreateEgressIP": resource.Operator, "UpdateEgressIP": resource.Operator, "DeleteEgressIP": resource.Operator,
+
+	"GetVPNGateway": resource.Reader, "ListVPNGateways": resource.Reader,
+	"CreateVPNGateway": resource.Operator, "UpdateVPNGateway": resource.Operator, "DeleteVPNGateway": resource.Operator,
+	"RevokeVPNGateway": resource.Admin,
+
+	"GetCustomerGateway": resource.Reader, "ListCustomerGateways": resource.Reader,
+	"CreateCustomerGateway": resource.Operator, "UpdateCustomerGateway": resource.Operator, "DeleteCustomerGateway": resource.Operator,
+
+	"GetIPsecConnection": resource.Reader, "ListIPsecConnections": resource.Reader,
+	"CreateIPsecConnection": resource.Operator, "UpdateIPsecConnection": resource.Operator, "DeleteIPsecConnection": resource.Operator,
+
+	"GetVPNRoute": resource.Reader, "ListVPNRoutes": resource.Reader,
+	"CreateVPNRoute": resource.Operator, "UpdateVPNRoute": resource.Operator, "DeleteVPNRoute": resource.Operator,
+
+	"RevealSecrets": resource.Operator, // of VPNs; those of access keys and tokens are never shown again
 
 	"GetAccessKey": resource.Admin, "ListAccessKeys": resource.Admin,
 	"CreateAccessKey": resource.Admin, "UpdateAccessKey": resource.Admin, "DeleteAccessKey": resource.Admin,
@@ -73,6 +91,8 @@ var Table = map[string]resource.Role{
 	"Apply":  resource.Reader, // each object in it needs what creating or changing it by itself does
 	"Export": resource.Reader,
 	"Watch":  resource.Reader,
+
+	"ListAudit": resource.Reader,
 
 	"GetOverview": resource.Reader, "WatchOverview": resource.Reader,
 }

@@ -3,9 +3,12 @@ package auth
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,7 +17,10 @@ import (
 // Sealer encrypts what is secret before it is stored: AES-256-GCM with a
 // random nonce in front. The key never comes near the store, so a copy of the
 // store alone gives no secret away.
-type Sealer struct{ aead cipher.AEAD }
+type Sealer struct {
+	aead cipher.AEAD
+	mac  []byte // key of digests, made of the seal key
+}
 
 // SealKeySize is the length of the key in bytes.
 const SealKeySize = 32
@@ -32,8 +38,14 @@ func NewSealer(key []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a sealer: %w", err)
 	}
-	return &Sealer{aead}, nil
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte("causeway digests"))
+	return &Sealer{aead, h.Sum(nil)}, nil
 }
+
+// Digest returns a hash that nobody without the seal key can work out: of what
+// is stored beside secrets and was made of them.
+func (s *Sealer) Digest() hash.Hash { return hmac.New(sha256.New, s.mac) }
 
 // Seal encrypts secret. What it is of, such as the access key's ID, must be
 // given again to open it, so that sealed values cannot be swapped.

@@ -24,7 +24,7 @@ func Compile(w World) (Plan, []Problem) {
 	c.segments()
 	c.places()
 	c.carry()
-	plan := Plan{Snapshots: map[string]snapshot.Snapshot{}, Digests: map[string]string{}, Carriers: c.carriers}
+	plan := Plan{Snapshots: map[string]snapshot.Snapshot{}, Gateways: map[string]snapshot.Gateway{}, Digests: map[string]string{}, Carriers: c.carriers}
 	for _, p := range c.pops {
 		s := c.snapshot(p)
 		if found := s.Consistent(); len(found) > 0 {
@@ -34,6 +34,7 @@ func Compile(w World) (Plan, []Problem) {
 		}
 		plan.Snapshots[p.Name], plan.Digests[p.Name] = s, digest(s)
 	}
+	c.gateways(&plan)
 	for r := range c.carriers {
 		slices.Sort(c.carriers[r])
 		c.carriers[r] = slices.Compact(c.carriers[r])

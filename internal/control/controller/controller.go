@@ -9,6 +9,7 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"causeway/internal/control/auth"
 	"causeway/internal/control/service"
 	"causeway/internal/pki"
+	"causeway/internal/report"
 	"causeway/internal/resource"
 	"causeway/internal/strictyaml"
 )
@@ -42,15 +44,17 @@ type Controller struct {
 	authority *pki.Authority
 	log       *slog.Logger
 
+	told keeper // of reports
+
 	mu        sync.Mutex // guards what is below
 	compiled  *service.Compiled
-	enrolled  map[string]*resource.Enrolment // as compiled has it, by PoP
+	enrolled  map[string]*resource.Enrolment // as compiled has it, by agent
 	renewed   chan struct{}                  // closed when compiled changes
-	followers map[string]int                 // connections of each PoP's agent
-	reports   map[string]Live                // the last of each PoP
-	encoded   map[string]encoded             // snapshots in their file form, by PoP
-	known     map[string]service.PoPReport   // what is in the store about each PoP, as far as this controller wrote it
-	leaving   map[string]*time.Timer         // will note that a PoP is away
+	followers map[string]int                 // connections of each agent
+	reports   map[string]Live                // the last of each agent
+	encoded   map[string]encoded             // snapshots in their file form, by agent
+	known     map[string]service.PoPReport   // what is in the store about each agent, as far as this controller wrote it
+	leaving   map[string]*time.Timer         // will note that an agent is away
 	closed    bool
 }
 
@@ -112,6 +116,10 @@ func (c *Controller) compile(ctx context.Context) error {
 		c.enrolled = make(map[string]*resource.Enrolment, len(compiled.World.PoPs))
 		for i := range compiled.World.PoPs {
 			c.enrolled[compiled.World.PoPs[i].Name] = compiled.World.PoPs[i].Given.Enrolment
+		}
+		for i := range compiled.World.VPNGateways {
+			g := &compiled.World.VPNGateways[i]
+			c.enrolled[resource.AgentOf(resource.RefOf(g))] = g.Given.Enrolment
 		}
 	}
 	c.compiled = compiled
@@ -181,26 +189,38 @@ func (c *Controller) shows(pop, serial string) bool {
 	return e != nil && !e.Revoked && e.Certificate == serial
 }
 
-// update is a PoP's snapshot in its file form, made once for all its followers.
-func (c *Controller) update(pop string, compiled *service.Compiled) (u agentlink.Update, there bool, err error) {
-	s, there := compiled.Plan.Snapshots[pop]
+// update is an agent's snapshot in its file form, made once for all its followers.
+func (c *Controller) update(agent string, compiled *service.Compiled) (u agentlink.Update, there bool, err error) {
+	var version uint64
+	var make func() (any, error) // the snapshot
+	if ref := resource.RefOfAgent(agent); ref.Kind == resource.KindVPNGateway {
+		g, known := compiled.Plan.Gateways[ref.Name]
+		version, there, make = g.Version, known, func() (any, error) { return c.service.OpenGateway(g) }
+	} else {
+		s, known := compiled.Plan.Snapshots[agent]
+		version, there, make = s.Version, known, func() (any, error) { return s, nil }
+	}
 	if !there {
 		return u, false, nil
 	}
-	digest := compiled.Plan.Digests[pop]
+	digest := compiled.Plan.Digests[agent]
 	c.mu.Lock()
-	kept := c.encoded[pop]
+	kept := c.encoded[agent]
 	c.mu.Unlock()
 	if kept.digest == digest {
 		return kept.update, true, nil
 	}
+	s, err := make()
+	if err != nil {
+		return u, false, fmt.Errorf("open the snapshot of %s: %w", agent, err)
+	}
 	text, err := strictyaml.Encode(s)
 	if err != nil {
-		return u, false, fmt.Errorf("encode the snapshot of %s: %w", pop, err)
+		return u, false, fmt.Errorf("encode the snapshot of %s: %w", agent, err)
 	}
-	u = agentlink.Update{Version: s.Version, Digest: digest, Snapshot: text}
+	u = agentlink.Update{Version: version, Digest: digest, Snapshot: text}
 	c.mu.Lock()
-	c.encoded[pop] = encoded{digest, u}
+	c.encoded[agent] = encoded{digest, u}
 	c.mu.Unlock()
 	return u, true, nil
 }
@@ -248,16 +268,29 @@ func (c *Controller) noteMissing(ctx context.Context) {
 		return
 	}
 	for i := range compiled.World.PoPs {
-		name := compiled.World.PoPs[i].Name
-		p, err := c.service.GetPoP(ctx, service.Call{Caller: auth.Local}, name)
-		c.mu.Lock()
-		here := c.followers[name] > 0
-		c.mu.Unlock()
-		if err != nil || here || p.Status.State == resource.Away || p.Status.State == resource.NotEnrolled {
-			continue
+		p, err := c.service.GetPoP(ctx, service.Call{Caller: auth.Local}, compiled.World.PoPs[i].Name)
+		if err == nil {
+			c.missing(ctx, p.Name, p.Status.State, service.PoPReport{Version: p.Status.Applied, Refusal: p.Status.Refusal, Build: p.Status.Build})
 		}
-		_ = c.note(ctx, name, service.PoPReport{Since: time.Now(), Version: p.Status.Applied, Refusal: p.Status.Refusal, Build: p.Status.Build})
 	}
+	for i := range compiled.World.VPNGateways {
+		g, err := c.service.GetVPNGateway(ctx, service.Call{Caller: auth.Local}, compiled.World.VPNGateways[i].Name)
+		if err == nil && g.Status.State != resource.Unmanaged {
+			c.missing(ctx, resource.AgentOf(resource.RefOf(&g)), g.Status.State, service.PoPReport{Version: g.Status.Applied, Refusal: g.Status.Refusal, Build: g.Status.Build})
+		}
+	}
+}
+
+// missing notes that an agent is away, unless it is here, or known to be away.
+func (c *Controller) missing(ctx context.Context, agent string, state resource.State, last service.PoPReport) {
+	c.mu.Lock()
+	here := c.followers[agent] > 0
+	c.mu.Unlock()
+	if here || state == resource.Away || state == resource.NotEnrolled {
+		return
+	}
+	last.Since = time.Now()
+	_ = c.note(ctx, agent, last)
 }
 
 // Report takes what an agent tells.
@@ -268,12 +301,20 @@ func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report)
 	}
 	last := c.known[pop]
 	c.mu.Unlock()
+	c.told.keep(pop, r.JSON)
 	now := service.PoPReport{
 		Connected: true, Since: last.Since, Version: r.Applied.Version, Digest: r.Applied.Digest,
 		Refusal: r.Reason, RefusedDigest: r.Refused.Digest, Build: r.Build, Sessions: r.Sessions,
 	}
 	if !last.Connected {
 		now.Since = time.Now()
+	}
+	if resource.RefOfAgent(pop).Kind == resource.KindVPNGateway {
+		now.VPN = last.VPN
+		var told report.Gateway
+		if json.Unmarshal(r.JSON, &told) == nil {
+			now.VPN = service.Summarize(told)
+		}
 	}
 	return apiform.EncodeError(c.note(ctx, pop, now))
 }
@@ -291,8 +332,8 @@ func (c *Controller) Close() {
 
 // note keeps a PoP's report in the store.
 func (c *Controller) note(ctx context.Context, pop string, r service.PoPReport) error {
-	if err := c.service.ReportPoP(ctx, service.Call{Caller: auth.ForPoP(pop)}, r); err != nil {
-		c.log.Warn("a PoP's report could not be kept", "pop", pop, "reason", err)
+	if err := c.service.ReportPoP(ctx, service.Call{Caller: auth.ForAgent(pop)}, r); err != nil {
+		c.log.Warn("an agent's report could not be kept", "pop", pop, "reason", err)
 		return err
 	}
 	c.mu.Lock()

@@ -34,46 +34,47 @@ func (c *Controller) Enrol(ctx context.Context, m agentlink.Machine) (string, []
 		Token:       "enrol-" + hex.EncodeToString(sum[:16]),
 		Fingerprint: hex.EncodeToString(sum[:]) + m.PublicKey,
 	}
-	pop, err := c.service.Enrol(ctx, call, service.Enrolment{
+	became, err := c.service.Enrol(ctx, call, service.Enrolment{
 		Secret: m.Token, PublicKey: m.PublicKey, Certificate: agentlink.SerialText(serial.Bytes()), NotAfter: notAfter,
 	})
 	if resource.CodeOf(err) == resource.CodeTokenReused { // this machine, a moment ago
-		pop, err = c.enrolledBefore(ctx, m, agentlink.SerialText(serial.Bytes()))
-		if err == nil {
-			notAfter = pop.Given.Enrolment.NotAfter
-		}
+		became, err = c.enrolledBefore(ctx, m, agentlink.SerialText(serial.Bytes()))
 	}
 	if err != nil {
 		c.log.Warn("a machine was refused", "reason", err)
 		return "", nil, apiform.EncodeError(err)
 	}
-	certificate, err := c.authority.Agent(pop.Name, m.Key, serial, notAfter)
+	certificate, err := c.authority.Agent(became.Agent, m.Key, serial, became.Enrolment.NotAfter)
 	if err != nil {
 		return "", nil, apiform.EncodeError(err)
 	}
-	c.log.Info("a machine was enrolled", "pop", pop.Name, "certificate", agentlink.SerialText(serial.Bytes()))
-	return pop.Name, certificate, nil
+	c.log.Info("a machine was enrolled", "as", resource.RefOfAgent(became.Agent), "certificate", agentlink.SerialText(serial.Bytes()))
+	return became.Agent, certificate, nil
 }
 
-// enrolledBefore returns the PoP that a machine became by the same token and key.
-func (c *Controller) enrolledBefore(ctx context.Context, m agentlink.Machine, serial string) (resource.PoP, error) {
+// enrolledBefore returns what a machine became by the same token and key.
+func (c *Controller) enrolledBefore(ctx context.Context, m agentlink.Machine, serial string) (service.Enrolled, error) {
 	id, _, _ := strings.Cut(m.Token, ".")
-	call := service.Call{Caller: auth.Local}
-	token, err := c.service.GetToken(ctx, call, id)
+	var none service.Enrolled
+	token, err := c.service.GetToken(ctx, service.Call{Caller: auth.Local}, id)
 	if err != nil {
-		return resource.PoP{}, err
+		return none, err
 	}
-	pop, err := c.service.GetPoP(ctx, call, token.PoP)
+	agent, flag := token.PoP, "--pop "+token.PoP
+	if token.Gateway != "" {
+		agent, flag = resource.AgentOf(resource.Ref{Kind: resource.KindVPNGateway, Name: token.Gateway}), "--gateway "+token.Gateway
+	}
+	now, err := c.service.EnrolledAs(ctx, agent)
 	if err != nil {
-		return pop, err
+		return none, err
 	}
-	if err := c.service.CertificateGood(ctx, pop.Name, serial); err != nil {
-		return pop, err
+	if err := c.service.CertificateGood(ctx, agent, serial); err != nil {
+		return none, err
 	}
-	if pop.PublicKey != m.PublicKey {
-		return pop, resource.Errorf(resource.CodeTokenInvalid, "the enrolment token was used with another overlay key").WithFix("make a new one: causeway token create --pop %s", pop.Name)
+	if now.PublicKey != m.PublicKey {
+		return none, resource.Errorf(resource.CodeTokenInvalid, "the enrolment token was used with another overlay key").WithFix("make a new one: causeway token create %s", flag)
 	}
-	return pop, nil
+	return now, nil
 }
 
 // serialOf makes a serial number of a digest: positive, at most 20 bytes (RFC
@@ -87,7 +88,7 @@ func serialOf(sum []byte) *big.Int {
 // Renew signs a certificate that lasts longer.
 func (c *Controller) Renew(ctx context.Context, pop string, serial *big.Int, key crypto.PublicKey) ([]byte, error) {
 	notAfter := time.Now().Add(agentlink.CertificateLife).Truncate(time.Second)
-	if _, err := c.service.RenewPoP(ctx, service.Call{Caller: auth.ForPoP(pop)}, agentlink.SerialText(serial.Bytes()), notAfter); err != nil {
+	if _, err := c.service.RenewPoP(ctx, service.Call{Caller: auth.ForAgent(pop)}, agentlink.SerialText(serial.Bytes()), notAfter); err != nil {
 		return nil, apiform.EncodeError(err)
 	}
 	certificate, err := c.authority.Agent(pop, key, serial, notAfter)

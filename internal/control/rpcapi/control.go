@@ -149,6 +149,15 @@ func (a *api) GetPoPReport(ctx context.Context, r *connect.Request[v1.GetRequest
 	return connect.NewResponse(&v1.PoPReport{Pop: pop.Name, Json: text}), nil
 }
 
+// RevealSecrets answers with what other answers mask.
+func (a *api) RevealSecrets(ctx context.Context, r *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error) {
+	o, err := a.service.RevealSecrets(ctx, read(ctx), apiform.DecodeRef(r.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(apiform.EncodeObject(o)), nil
+}
+
 func (a *api) Backup(ctx context.Context, _ *connect.Request[v1.BackupRequest], stream *connect.ServerStream[v1.BackupResponse]) error {
 	if a.options.Backup == nil {
 		return resource.Errorf(resource.CodeUnsupported, "this controller's store cannot be backed up").WithFix("it is kept in memory only")

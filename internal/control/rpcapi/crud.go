@@ -40,7 +40,7 @@ func decode[T any, P object[T]](m proto.Message) (T, error) {
 // settable forgets what only the service may say.
 func settable(o resource.Object) {
 	m := o.Head()
-	*m = resource.Meta{Name: m.Name, Title: m.Title, Description: m.Description}
+	*m = resource.Meta{Name: m.Name, Title: m.Title, Description: m.Description, Tags: m.Tags}
 }
 
 // put returns the change that makes a resource what a request says. What was
@@ -49,7 +49,7 @@ func put[T any, P object[T]](in T, assign func(to, from P)) func(P) error {
 	return func(o P) error {
 		wanted := P(&in).Head()
 		head := o.Head()
-		head.Name, head.Title, head.Description = wanted.Name, wanted.Title, wanted.Description
+		head.Name, head.Title, head.Description, head.Tags = wanted.Name, wanted.Title, wanted.Description, wanted.Tags
 		assign(o, P(&in))
 		return nil
 	}
@@ -106,7 +106,7 @@ func remove[T any](ctx context.Context, r *connect.Request[v1.DeleteRequest], do
 // list reads one page; the items are encoded.
 func list[M proto.Message, T any, P object[T]](ctx context.Context, r *connect.Request[v1.ListRequest],
 	do func(context.Context, service.Call, service.Query) (service.Page[T], error)) (items []M, page service.Page[T], err error) {
-	q := service.Query{Accelerator: r.Msg.GetAccelerator(), Listener: r.Msg.GetListener(), Region: r.Msg.GetRegion(), PoP: r.Msg.GetPop(),
+	q := service.Query{Accelerator: r.Msg.GetAccelerator(), Listener: r.Msg.GetListener(), Region: r.Msg.GetRegion(), PoP: r.Msg.GetPop(), VPNGateway: r.Msg.GetVpnGateway(),
 		Limit: int(r.Msg.GetPageSize()), After: r.Msg.GetPageToken()}
 	if page, err = do(ctx, read(ctx), q); err != nil {
 		return nil, page, err

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -20,6 +21,7 @@ import (
 	"causeway/internal/control/auth"
 	"causeway/internal/control/overview"
 	"causeway/internal/control/service"
+	"causeway/internal/history"
 	"causeway/internal/resource"
 )
 
@@ -33,25 +35,35 @@ type Options struct {
 	Fingerprint string                                        // of the authority; goes into enrolment tokens
 	Backup      func(ctx context.Context, to io.Writer) error // writes a backup of the store; nil: it has none
 	LastReport  func(pop string) (json []byte, have bool)     // what a PoP reported last to this controller
+	History     *history.Store                                // what PoPs reported before; nil: not kept
+	// Interceptors see every call before it is judged: they time it and trace it.
+	Interceptors []connect.Interceptor
 }
 
 // Register adds the API to mux.
 func Register(mux *http.ServeMux, s *service.Service, o Options) {
 	a := &api{service: s, options: o, overviews: overview.New(o.LastReport)}
 	handle := a.handle(mux)
-	common := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(a)}
+	common := []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest), connect.WithInterceptors(append(slices.Clone(o.Interceptors), a)...)}
 	handle(causewayv1connect.NewRegionServiceHandler(a, common...))
 	handle(causewayv1connect.NewPoPServiceHandler(a, common...))
 	handle(causewayv1connect.NewAcceleratorServiceHandler(a, common...))
 	handle(causewayv1connect.NewBandwidthPackageServiceHandler(a, common...))
 	handle(causewayv1connect.NewIPSetServiceHandler(a, common...))
+	handle(causewayv1connect.NewACLServiceHandler(a, common...))
 	handle(causewayv1connect.NewListenerServiceHandler(a, common...))
 	handle(causewayv1connect.NewEgressIPServiceHandler(a, common...))
 	handle(causewayv1connect.NewEndpointGroupServiceHandler(a, common...))
+	handle(causewayv1connect.NewVPNGatewayServiceHandler(a, common...))
+	handle(causewayv1connect.NewCustomerGatewayServiceHandler(a, common...))
+	handle(causewayv1connect.NewIPsecConnectionServiceHandler(a, common...))
+	handle(causewayv1connect.NewVPNRouteServiceHandler(a, common...))
 	handle(causewayv1connect.NewAccessKeyServiceHandler(a, common...))
 	handle(causewayv1connect.NewTokenServiceHandler(a, common...))
 	handle(causewayv1connect.NewControlServiceHandler(a, common...))
+	handle(causewayv1connect.NewHistoryServiceHandler(a, common...))
 	handle(causewayv1connect.NewOverviewServiceHandler(a, common...))
+	handle(causewayv1connect.NewAuditServiceHandler(a, common...))
 }
 
 // handle returns what adds a service to mux, for callers that are known: of
@@ -72,6 +84,7 @@ func (a *api) handle(mux *http.ServeMux) func(path string, h http.Handler) {
 
 // api implements the services of all nouns.
 type api struct {
+	causewayv1connect.UnimplementedIPsecConnectionServiceHandler
 	service   *service.Service
 	options   Options
 	overviews *overview.Maker
@@ -97,8 +110,12 @@ func admit(caller auth.Caller, procedure string) error {
 		}
 		return resource.Errorf(resource.CodeDenied, "%s, with the role %s, may not call Backup", caller.Name, caller.Role).
 			Allow("the role %s", resource.Admin).WithFix("use a key with that role")
-	case "GetPoPReport":
+	case "GetPoPReport", "GetHistory", "ListHistory":
 		return auth.Authorize(caller, "GetPoP")
+	case "GetVPNGatewayReport":
+		return auth.Authorize(caller, "GetVPNGateway")
+	case "ListVPNDevices":
+		return auth.Authorize(caller, "GetVPNConfig")
 	default:
 		return auth.Authorize(caller, method)
 	}

@@ -12,8 +12,8 @@ import (
 	"causeway/internal/resource"
 )
 
-// PoPReport is what is kept of what a PoP's agent tells: changes of state, no
-// measurements.
+// PoPReport is what is kept of what the agent of a PoP or VPN gateway tells:
+// changes of state, no measurements.
 type PoPReport struct {
 	Connected     bool      `json:"connected"`
 	Since         time.Time `json:"since"`             // of being connected, or away
@@ -23,9 +23,11 @@ type PoPReport struct {
 	RefusedDigest string    `json:"refused_digest,omitempty"`
 	Build         string    `json:"build,omitempty"`
 	Sessions      int       `json:"sessions,omitempty"`
+
+	VPN *VPNSummary `json:"vpn,omitempty"` // of a VPN gateway
 }
 
-// ReportPoP keeps the newest report of the caller's own PoP. Equal reports are
+// ReportPoP keeps the newest report of the caller's own PoP or VPN gateway. Equal reports are
 // not written again.
 func (s *Service) ReportPoP(ctx context.Context, call Call, r PoPReport) error {
 	return reportPoP(ctx, s, call, r)
@@ -44,22 +46,23 @@ func reportPoP(ctx context.Context, s *Service, call Call, r PoPReport) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	self := resource.Ref{Kind: resource.KindPoP, Name: call.Caller.PoP}
+	agent := call.Caller.PoP
+	self := resource.RefOfAgent(agent)
 	for attempt := range attempts {
 		pop, exists, _, err := s.store.Get(ctx, resourceKey(self), 0)
 		if err != nil {
 			return storeError(err)
 		}
 		if !exists {
-			return resource.Errorf(resource.CodeNotFound, "there is no %s", self).On(self).WithFix("it was deleted; stop its machine, or enrol it as another PoP")
+			return resource.Errorf(resource.CodeNotFound, "there is no %s", self).On(self).WithFix("it was deleted; stop its machine, or enrol it anew")
 		}
-		old, _, _, err := s.store.Get(ctx, popKey(self.Name), 0)
+		old, _, _, err := s.store.Get(ctx, popKey(agent), 0)
 		if err != nil || bytes.Equal(old.Value, value) {
 			return storeError(err)
 		}
 		_, err = s.store.Commit(ctx, store.Txn{
-			If: []store.Condition{{Key: pop.Key, Revision: pop.Revision}, {Key: popKey(self.Name), Revision: old.Revision}},
-			Do: []store.Write{{Key: popKey(self.Name), Value: value}},
+			If: []store.Condition{{Key: pop.Key, Revision: pop.Revision}, {Key: popKey(agent), Revision: old.Revision}},
+			Do: []store.Write{{Key: popKey(agent), Value: value}},
 		})
 		if !errors.Is(err, store.ErrConflict) {
 			return storeError(err)

@@ -175,12 +175,22 @@ func (t *tx) applyOne(caller auth.Caller, o resource.Object) (Applied, error) {
 		return applyAs(t, caller, o, checkPackage, checkPackageChange, func(to *resource.BandwidthPackage) { to.BandwidthPackageSpec = o.BandwidthPackageSpec })
 	case *resource.IPSet:
 		return applyAs(t, caller, o, checkIPSet, checkIPSetChange, func(to *resource.IPSet) { to.IPSetSpec = o.IPSetSpec })
+	case *resource.ACL:
+		return applyAs(t, caller, o, checkACL, checkACLChange, func(to *resource.ACL) { to.ACLSpec = o.ACLSpec })
 	case *resource.Listener:
 		return applyAs(t, caller, o, checkListener, checkListenerChange, func(to *resource.Listener) { to.ListenerSpec = o.ListenerSpec })
 	case *resource.EgressIP:
 		return applyAs(t, caller, o, checkEgressIP, checkEgressIPChange, func(to *resource.EgressIP) { to.EgressIPSpec = o.EgressIPSpec })
 	case *resource.EndpointGroup:
 		return applyAs(t, caller, o, checkGroup, checkGroupChange, func(to *resource.EndpointGroup) { to.EndpointGroupSpec = o.EndpointGroupSpec })
+	case *resource.VPNGateway:
+		return applyAs(t, caller, o, checkVPNGateway, checkVPNGatewayChange, func(to *resource.VPNGateway) { to.VPNGatewaySpec = o.VPNGatewaySpec })
+	case *resource.CustomerGateway:
+		return applyAs(t, caller, o, checkCustomerGateway, checkCustomerGatewayChange, func(to *resource.CustomerGateway) { to.CustomerGatewaySpec = o.CustomerGatewaySpec })
+	case *resource.IPsecConnection:
+		return applyAs(t, caller, o, checkIPsecConnection, checkIPsecConnectionChange, func(to *resource.IPsecConnection) { to.IPsecConnectionSpec = o.IPsecConnectionSpec })
+	case *resource.VPNRoute:
+		return applyAs(t, caller, o, checkVPNRoute, checkVPNRouteChange, func(to *resource.VPNRoute) { to.VPNRouteSpec = o.VPNRouteSpec })
 	}
 	return Applied{}, resource.Errorf(resource.CodeUnsupported, "a %s cannot be applied", o.Kind().Noun())
 }
@@ -204,7 +214,7 @@ func applyAs[T any, P object[T]](t *tx, caller auth.Caller, in P, check func(*tx
 		return Applied{}, err
 	}
 	after, changed, err := changeIn(t, ref.Name, 0, func(o P) error {
-		o.Head().Title, o.Head().Description = in.Head().Title, in.Head().Description
+		o.Head().Title, o.Head().Description, o.Head().Tags = in.Head().Title, in.Head().Description, in.Head().Tags
 		setSpec(o)
 		return nil
 	}, checkChange)
@@ -232,12 +242,22 @@ func (t *tx) applyDelete(caller auth.Caller, ref resource.Ref) (Applied, error) 
 		return applyRemove(t, ref, checkPackageDelete)
 	case resource.KindIPSet:
 		return applyRemove[resource.IPSet](t, ref, nil)
+	case resource.KindACL:
+		return applyRemove[resource.ACL](t, ref, nil)
 	case resource.KindListener:
 		return applyRemove[resource.Listener](t, ref, nil)
 	case resource.KindEgressIP:
 		return applyRemove[resource.EgressIP](t, ref, nil)
 	case resource.KindEndpointGroup:
 		return applyRemove(t, ref, releaseEgress)
+	case resource.KindVPNGateway:
+		return applyRemove(t, ref, forgetVPNGateway)
+	case resource.KindCustomerGateway:
+		return applyRemove[resource.CustomerGateway](t, ref, nil)
+	case resource.KindIPsecConnection:
+		return applyRemove[resource.IPsecConnection](t, ref, nil)
+	case resource.KindVPNRoute:
+		return applyRemove[resource.VPNRoute](t, ref, nil)
 	}
 	return Applied{}, resource.Errorf(resource.CodeUnsupported, "a %s cannot be deleted by applying", ref.Kind.Noun()).On(ref).WithFix("delete it by its own command")
 }
@@ -268,7 +288,11 @@ func (s *Service) export(ctx context.Context, call Call) ([]resource.Object, err
 			objects = append(objects, o)
 		}
 	}
-	return append(objects, exported(w.EndpointGroups)...), nil
+	objects = append(objects, exported(w.EndpointGroups)...)
+	objects = append(objects, exported(w.VPNGateways)...)
+	objects = append(objects, exported(w.CustomerGateways)...)
+	objects = append(objects, exported(w.IPsecConnections)...)
+	return append(objects, exported(w.VPNRoutes)...), nil
 }
 
 func exported[T any, P object[T]](list []T) []resource.Object {

@@ -157,7 +157,7 @@ func TestAnEnrolmentTokenWorksOnce(t *testing.T) {
 	_, err := b.Enrol(ctx, Call{}, show(token.Secret+"x"))
 	wantCode(t, err, resource.CodeTokenInvalid)
 	p := must(b.Enrol(ctx, Call{}, show(token.Secret)))(t)
-	if p.PublicKey != testKeys[1] || p.Given.Enrolment.Certificate != "ab" {
+	if p.PublicKey != testKeys[1] || p.Enrolment.Certificate != "ab" {
 		t.Errorf("the PoP is %+v", p)
 	}
 	_, err = b.Enrol(ctx, Call{}, show(token.Secret))
@@ -168,7 +168,7 @@ func TestAnEnrolmentTokenWorksOnce(t *testing.T) {
 	if err := b.CertificateGood(ctx, "sel", "cd"); resource.CodeOf(err) != resource.CodeUnauthenticated {
 		t.Errorf("another certificate: %v", err)
 	}
-	must(b.RenewPoP(ctx, Call{Caller: auth.ForPoP("sel")}, "cd", b.now.Add(6*day)))(t)
+	must(b.RenewPoP(ctx, Call{Caller: auth.ForAgent("sel")}, "cd", b.now.Add(6*day)))(t)
 	if err := b.CertificateGood(ctx, "sel", "cd"); err != nil {
 		t.Error(err)
 	}

@@ -23,9 +23,13 @@ func createIn[T any, P object[T]](t *tx, in T, check func(*tx, P) error) (T, err
 		m.Name = lower(m.ID)
 	}
 	o.FillDefaults()
+	if err := t.completeSecrets(nil, o); err != nil {
+		return in, on(resource.RefOf(o), err)
+	}
 	if e := resource.Refuse(resource.RefOf(o), o.Validate()); e != nil {
 		return in, e
 	}
+	t.sealSecrets(o)
 	if _, taken, err := t.get(resourceKey(resource.RefOf(o))); err != nil {
 		return in, err
 	} else if taken {
@@ -71,9 +75,13 @@ func changeIn[T any, P object[T]](t *tx, ref string, expect int64, change func(P
 		return none, false, on(name, err)
 	}
 	o.FillDefaults()
+	if err := t.completeSecrets(old, o); err != nil {
+		return none, false, on(name, err)
+	}
 	if e := resource.Refuse(name, o.Validate()); e != nil {
 		return none, false, e
 	}
+	t.sealSecrets(o)
 	if err := check(t, old, o); err != nil {
 		return none, false, on(name, err)
 	}
@@ -122,12 +130,22 @@ func methodNoun(k resource.Kind) string {
 		return "BandwidthPackage"
 	case resource.KindIPSet:
 		return "IPSet"
+	case resource.KindACL:
+		return "ACL"
 	case resource.KindListener:
 		return "Listener"
 	case resource.KindEgressIP:
 		return "EgressIP"
 	case resource.KindEndpointGroup:
 		return "EndpointGroup"
+	case resource.KindVPNGateway:
+		return "VPNGateway"
+	case resource.KindCustomerGateway:
+		return "CustomerGateway"
+	case resource.KindIPsecConnection:
+		return "IPsecConnection"
+	case resource.KindVPNRoute:
+		return "VPNRoute"
 	case resource.KindAccessKey:
 		return "AccessKey"
 	case resource.KindToken:
@@ -168,7 +186,7 @@ func on(ref resource.Ref, err error) error {
 
 // same reports whether two resources are stored alike, their revisions and times left out.
 func same(a, b resource.Object) bool {
-	*b.Head() = resource.Meta{Name: a.Head().Name, Title: b.Head().Title, Description: b.Head().Description,
+	*b.Head() = resource.Meta{Name: a.Head().Name, Title: b.Head().Title, Description: b.Head().Description, Tags: b.Head().Tags, Compat: b.Head().Compat,
 		ID: a.Head().ID, Revision: a.Head().Revision, Created: a.Head().Created, Updated: a.Head().Updated}
 	left, err1 := json.Marshal(a)
 	right, err2 := json.Marshal(b)

@@ -99,6 +99,10 @@ func (t *tx) ownAddresses() (func(netip.Addr) string, error) {
 
 // checkInitiate judges whom endpoints may call.
 func (t *tx) checkInitiate(g *resource.EndpointGroup, l *resource.Listener) error {
+	filter, err := t.filter(l)
+	if err != nil {
+		return err
+	}
 	for i := range g.Initiate {
 		in := &g.Initiate[i]
 		field := fmt.Sprintf("initiate[%d]", i)
@@ -113,7 +117,7 @@ func (t *tx) checkInitiate(g *resource.EndpointGroup, l *resource.Listener) erro
 				Allow("an IP set of accelerator %q", l.Accelerator)
 		case in.Client.Is4() != s.Given.Bind.Is4():
 			return resource.Errorf(resource.CodeInvalidField, "the client %v is of another family than the accelerated IP %v", in.Client, s.Given.IP).At(field+".client", in.Client)
-		case !allows(l, in.Client):
+		case !filter.admits(in.Client):
 			return resource.Errorf(resource.CodeInvalidField, "%s does not allow the client %v", resource.RefOf(l), in.Client).At(field+".client", in.Client).
 				WithFix("add it to the listener's allow")
 		}

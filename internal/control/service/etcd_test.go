@@ -87,7 +87,7 @@ func BenchmarkReports(b *testing.B) {
 		begun := time.Now()
 		for i := range agents {
 			group.Go(func() {
-				if err := bench.ReportPoP(ctx, Call{Caller: auth.ForPoP(fmt.Sprint("p", i))}, PoPReport{Connected: true, Sessions: n}); err != nil {
+				if err := bench.ReportPoP(ctx, Call{Caller: auth.ForAgent(fmt.Sprint("p", i))}, PoPReport{Connected: true, Sessions: n}); err != nil {
 					b.Error(err)
 				}
 			})

@@ -8,12 +8,16 @@ import (
 	"causeway/internal/control/store"
 )
 
-// Housekeep forgets idempotency tokens whose time is over, and the store's
+// Housekeep forgets idempotency tokens whose time is over, the oldest of a long
+// audit log, and the store's
 // revisions from before the last call: a watch can be resumed for as long as
 // two calls are apart. The controller calls it hourly; several controllers may.
 // It asks no permission.
 func (s *Service) Housekeep(ctx context.Context) (forgotten int, err error) {
 	if forgotten, err = s.forgetTokens(ctx); err != nil {
+		return forgotten, err
+	}
+	if err = s.forgetAudit(ctx); err != nil {
 		return forgotten, err
 	}
 	return forgotten, s.compact(ctx)

@@ -14,13 +14,15 @@ import (
 //	below/<kind>/<name>/<kind>/<name>  the second hangs on the first; the value is the note
 //	given/label                    the last overlay label given out
 //	token/<caller>/<token>         an idempotency token and its sealed answer
+//	audit/<instant>-<random>       a change that was made; the newest first
 //	domain/<domain>                what an endpoint's domain stands for
-//	pop/<name>                     what a PoP's agent reported last
+//	pop/<agent>                    what an agent reported last: a PoP's name, or gateway/ and a VPN gateway's
 const (
 	serialKey  = "serial"
 	labelKey   = "given/label"
 	resources  = "r/"
 	tokens     = "token/"
+	audits     = "audit/"
 	domainDocs = "domain/"
 	popDocs    = "pop/"
 )

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 
 	"causeway/internal/resource"
@@ -39,7 +38,7 @@ func checkListener(t *tx, l *resource.Listener) error {
 		return err
 	}
 	l.Accelerator = b.accelerator.Name
-	if err := b.needsBasic("a listener"); err != nil {
+	if err := firstError(b.needsBasic("a listener"), namedACLs(t, l)); err != nil {
 		return err
 	}
 	siblings, err := t.below(resource.RefOf(b.accelerator), resource.KindListener)
@@ -111,21 +110,18 @@ func ownPorts(t *tx, l *resource.Listener) error {
 // checkInitiators refuses a list of allowed clients without those that
 // endpoints of the listener's groups may call.
 func checkInitiators(t *tx, l *resource.Listener) error {
-	if len(l.Allow) == 0 {
-		return nil
+	filter, err := t.filter(l)
+	if err != nil || len(filter.allow)+len(filter.deny) == 0 {
+		return err
 	}
 	groups, err := under[resource.EndpointGroup](t, resource.RefOf(l))
 	for _, g := range groups {
 		for _, in := range g.Initiate {
-			if !allows(l, in.Client) {
+			if !filter.admits(in.Client) {
 				return resource.Errorf(resource.CodeInvalidField, "%s lets an endpoint call %v, who would not be allowed", resource.RefOf(g), in.Client).
 					At("allow", l.Allow).About(resource.RefOf(g)).WithFix("add %v to allow, or take it off that group's initiate", in.Client)
 			}
 		}
 	}
 	return err
-}
-
-func allows(l *resource.Listener, client netip.Addr) bool {
-	return len(l.Allow) == 0 || slices.ContainsFunc(l.Allow, func(p netip.Prefix) bool { return p.Contains(client) })
 }

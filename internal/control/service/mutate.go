@@ -42,12 +42,12 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 	if err := judgeToken(call.Token); err != nil {
 		return none, err
 	}
-	digest := requestDigest(call, method, request)
+	digest := s.requestDigest(call, method, request)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	resolved := map[string]resolution{}
 	for attempt := range attempts {
-		answer, revision, err := once(ctx, s, call, digest, resolved, do)
+		answer, revision, err := once(ctx, s, call, method, digest, resolved, do)
 		switch need := (*needDomains)(nil); {
 		case errors.As(err, &need):
 			s.lookUp(ctx, need.domains, resolved) // and again, with what was found
@@ -73,7 +73,7 @@ func unanswered(err error) bool {
 }
 
 // once is one attempt. The revision is 0 for a dry run.
-func once[R any](ctx context.Context, s *Service, call Call, digest []byte, resolved map[string]resolution, do func(*tx) (R, error)) (answer R, revision int64, err error) {
+func once[R any](ctx context.Context, s *Service, call Call, method string, digest []byte, resolved map[string]resolution, do func(*tx) (R, error)) (answer R, revision int64, err error) {
 	if err := s.writing.enter(ctx); err != nil {
 		return answer, 0, err
 	}
@@ -93,6 +93,11 @@ func once[R any](ctx context.Context, s *Service, call Call, digest []byte, reso
 			return answer, revision, err
 		}
 	}
+	if call.Guard != nil {
+		if err := call.Guard(ctx); err != nil {
+			return answer, 0, err
+		}
+	}
 	if answer, err = do(t); err != nil || call.DryRun {
 		return answer, 0, err
 	}
@@ -100,6 +105,9 @@ func once[R any](ctx context.Context, s *Service, call Call, digest []byte, reso
 		if err := t.remember(call, digest, answer); err != nil {
 			return answer, 0, err
 		}
+	}
+	if err := t.audit(call, method); err != nil {
+		return answer, 0, err
 	}
 	if len(t.writes) == 0 {
 		return answer, 0, nil
@@ -123,8 +131,10 @@ func judgeToken(token string) error {
 	return nil
 }
 
-func requestDigest(call Call, method string, request any) []byte {
-	h := sha256.New()
+// requestDigest is keyed: a request may hold secrets, and whoever has a copy of
+// the store must not be able to try guesses of them.
+func (s *Service) requestDigest(call Call, method string, request any) []byte {
+	h := s.sealer.Digest()
 	encoded, err := json.Marshal(request)
 	if err != nil {
 		encoded = fmt.Append(nil, request)

@@ -117,6 +117,7 @@ func (v *view) resolveQuery(q Query) (Query, error) {
 		{&q.Listener, resource.KindListener, func() error { return missing[resource.Listener](v.Compiled, q.Listener, "listener") }},
 		{&q.Region, resource.KindRegion, func() error { return missing[resource.Region](v.Compiled, q.Region, "region") }},
 		{&q.PoP, resource.KindPoP, func() error { return missing[resource.PoP](v.Compiled, q.PoP, "pop") }},
+		{&q.VPNGateway, resource.KindVPNGateway, func() error { return missing[resource.VPNGateway](v.Compiled, q.VPNGateway, "vpn_gateway") }},
 	} {
 		if *r.field == "" {
 			continue
@@ -132,7 +133,7 @@ func (v *view) resolveQuery(q Query) (Query, error) {
 
 // matches reports whether o hangs on everything that q names.
 func (v *view) matches(o resource.Object, q Query) bool {
-	var accelerator, listener, region, pop string
+	var accelerator, listener, region, pop, gateway string
 	switch o := o.(type) {
 	case *resource.PoP:
 		region, pop = o.Region, o.Name
@@ -153,7 +154,18 @@ func (v *view) matches(o resource.Object, q Query) bool {
 		}
 	case *resource.EgressIP:
 		region, pop = o.Region, o.Given.PoP
+	case *resource.VPNGateway:
+		region, gateway = o.Region, o.Name
+	case *resource.CustomerGateway:
+		region = o.Region
+	case *resource.IPsecConnection:
+		accelerator, gateway = o.Accelerator, o.VPNGateway
+		if g := lookup[resource.VPNGateway](v.Compiled, gateway); g != nil {
+			region = g.Region
+		}
+	case *resource.VPNRoute:
+		gateway = o.Given.VPNGateway
 	}
 	fits := func(want, have string) bool { return want == "" || want == have }
-	return fits(q.Accelerator, accelerator) && fits(q.Listener, listener) && fits(q.Region, region) && fits(q.PoP, pop)
+	return fits(q.Accelerator, accelerator) && fits(q.Listener, listener) && fits(q.Region, region) && fits(q.PoP, pop) && fits(q.VPNGateway, gateway)
 }

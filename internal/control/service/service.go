@@ -87,6 +87,10 @@ type Call struct {
 	Fingerprint string
 	// Expect is the revision that the resource must still have; 0: any.
 	Expect int64
+	// Guard, which may be nil, is asked before anything else once it is known that
+	// the request was not carried out before; its refusal is the call's. No other
+	// mutation of this process comes between it and the call.
+	Guard func(context.Context) error
 	// DryRun does everything but the writing, and answers what would be.
 	DryRun bool
 }
@@ -94,9 +98,9 @@ type Call struct {
 // Query picks resources of one kind; the zero value is all of them.
 type Query struct {
 	// Under keeps those that hang on all of these: {accelerator: "a"}.
-	Accelerator, Listener, Region, PoP string
-	Limit                              int    // of one page, 1–1,000; default 100
-	After                              string // the Page.Next of the page before
+	Accelerator, Listener, Region, PoP, VPNGateway string
+	Limit                                          int    // of one page, 1–1,000; default 100
+	After                                          string // the Page.Next of the page before
 }
 
 // Page is some of the resources asked for, in the order of names.

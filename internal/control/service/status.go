@@ -47,12 +47,22 @@ func (v *view) fill(o resource.Object) {
 		if len(o.Status.PoPs) == 0 {
 			o.Status.PoPs = []string{o.Given.PoP}
 		}
+	case *resource.ACL:
+		o.Status = v.acl(o)
 	case *resource.Listener:
 		o.Status = v.listener(o)
 	case *resource.EndpointGroup:
 		o.Status = v.group(o)
 	case *resource.EgressIP:
 		o.Status = v.egressIP(o)
+	case *resource.VPNGateway:
+		o.Status = v.vpnGateway(o)
+	case *resource.CustomerGateway:
+		o.Status = resource.Status{State: resource.Active}
+	case *resource.IPsecConnection:
+		o.Status = v.ipsecConnection(o)
+	case *resource.VPNRoute:
+		o.Status = v.vpnRoute(o)
 	}
 }
 

@@ -239,7 +239,7 @@ func TestAWatchTellsOfChangesAndOfStates(t *testing.T) {
 	time.Sleep(20 * time.Millisecond) // also without it; then states are told together with later ones
 	for _, name := range []string{"sha", "sel"} {
 		c := must(b.Compiled(ctx))(t)
-		if err := b.ReportPoP(ctx, Call{Caller: auth.ForPoP(name)}, PoPReport{Connected: true, Digest: c.Plan.Digests[name]}); err != nil {
+		if err := b.ReportPoP(ctx, Call{Caller: auth.ForAgent(name)}, PoPReport{Connected: true, Digest: c.Plan.Digests[name]}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -311,7 +311,7 @@ func TestStatesSayWhy(t *testing.T) {
 		c := must(b.Compiled(ctx))(t)
 		r := PoPReport{Connected: true, Since: b.now, Digest: c.Plan.Digests[pop], Version: c.Plan.Snapshots[pop].Version}
 		change(&r)
-		if err := b.ReportPoP(ctx, Call{Caller: auth.ForPoP(pop)}, r); err != nil {
+		if err := b.ReportPoP(ctx, Call{Caller: auth.ForAgent(pop)}, r); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -19,7 +19,7 @@ func TestTheTutorialsAcceleratorComesToBe(t *testing.T) {
 	}
 	for _, name := range []string{"sha", "sel"} { // the agents say that they run what they were told
 		c := must(b.Compiled(ctx))(t)
-		err := b.ReportPoP(ctx, Call{Caller: auth.ForPoP(name)}, PoPReport{Connected: true, Since: b.now, Version: c.Plan.Snapshots[name].Version, Digest: c.Plan.Digests[name]})
+		err := b.ReportPoP(ctx, Call{Caller: auth.ForAgent(name)}, PoPReport{Connected: true, Since: b.now, Version: c.Plan.Snapshots[name].Version, Digest: c.Plan.Digests[name]})
 		if err != nil {
 			t.Fatal(err)
 		}

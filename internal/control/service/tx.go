@@ -27,6 +27,7 @@ type tx struct {
 	writes   map[string]store.Write
 	resolved map[string]resolution // domains looked up for this transaction
 	touched  bool                  // resources were written, so the serial is
+	changes  []AuditChange         // what was done to them
 }
 
 func (s *Service) begin(ctx context.Context) (*tx, error) {
@@ -222,6 +223,7 @@ func (t *tx) insert(o resource.Object) error {
 	}
 	m.Created, m.Updated, m.Revision = t.now, t.now, 0
 	t.put(idKey(m.ID), []byte(string(kind)+"/"+m.Name))
+	t.did("create", nil, o)
 	return t.write(o)
 }
 
@@ -233,6 +235,7 @@ func (t *tx) replace(old, o resource.Object) error {
 	}
 	m := o.Head()
 	m.Name, m.ID, m.Created, m.Updated = old.Head().Name, old.Head().ID, old.Head().Created, t.now
+	t.did("update", old, o)
 	return t.write(o)
 }
 
@@ -265,6 +268,7 @@ func (t *tx) remove(o resource.Object) error {
 	}
 	t.delete(resourceKey(ref))
 	t.delete(idKey(o.Head().ID))
+	t.did("delete", nil, o)
 	t.touched = true
 	return nil
 }

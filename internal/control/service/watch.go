@@ -93,12 +93,22 @@ func (w *watcher) objects(v *view) []resource.Object {
 			objects = append(objects, exported(v.World.Packages)...)
 		case resource.KindIPSet:
 			objects = append(objects, exported(v.World.IPSets)...)
+		case resource.KindACL:
+			objects = append(objects, exported(v.World.ACLs)...)
 		case resource.KindListener:
 			objects = append(objects, exported(v.World.Listeners)...)
 		case resource.KindEgressIP:
 			objects = append(objects, exported(v.World.EgressIPs)...)
 		case resource.KindEndpointGroup:
 			objects = append(objects, exported(v.World.EndpointGroups)...)
+		case resource.KindVPNGateway:
+			objects = append(objects, exported(v.World.VPNGateways)...)
+		case resource.KindCustomerGateway:
+			objects = append(objects, exported(v.World.CustomerGateways)...)
+		case resource.KindIPsecConnection:
+			objects = append(objects, exported(v.World.IPsecConnections)...)
+		case resource.KindVPNRoute:
+			objects = append(objects, exported(v.World.VPNRoutes)...)
 		}
 	}
 	for _, o := range objects {
@@ -224,12 +234,22 @@ func (w *watcher) decode(kind resource.Kind, item store.Item) resource.Object {
 		o, err = decode[resource.BandwidthPackage](item)
 	case resource.KindIPSet:
 		o, err = decode[resource.IPSet](item)
+	case resource.KindACL:
+		o, err = decode[resource.ACL](item)
 	case resource.KindListener:
 		o, err = decode[resource.Listener](item)
 	case resource.KindEgressIP:
 		o, err = decode[resource.EgressIP](item)
 	case resource.KindEndpointGroup:
 		o, err = decode[resource.EndpointGroup](item)
+	case resource.KindVPNGateway:
+		o, err = decode[resource.VPNGateway](item)
+	case resource.KindCustomerGateway:
+		o, err = decode[resource.CustomerGateway](item)
+	case resource.KindIPsecConnection:
+		o, err = decode[resource.IPsecConnection](item)
+	case resource.KindVPNRoute:
+		o, err = decode[resource.VPNRoute](item)
 	case resource.KindAccessKey:
 		var k *resource.AccessKey
 		if k, err = decode[resource.AccessKey](item); err == nil {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -43,3 +44,5 @@ func distance(a, b string, limit int) int {
 	}
 	return min(row[len(b)], limit)
 }
+
+func field(format string, args ...any) string { return fmt.Sprintf(format, args...) }

@@ -103,9 +103,14 @@ func (s *Service) readWorld(ctx context.Context, revision int64) (w compile.Worl
 	read(resource.KindAccelerator, taker(&w.Accelerators))
 	read(resource.KindBandwidthPackage, taker(&w.Packages))
 	read(resource.KindIPSet, taker(&w.IPSets))
+	read(resource.KindACL, taker(&w.ACLs))
 	read(resource.KindListener, taker(&w.Listeners))
 	read(resource.KindEgressIP, taker(&w.EgressIPs))
 	read(resource.KindEndpointGroup, taker(&w.EndpointGroups))
+	read(resource.KindVPNGateway, taker(&w.VPNGateways))
+	read(resource.KindCustomerGateway, taker(&w.CustomerGateways))
+	read(resource.KindIPsecConnection, taker(&w.IPsecConnections))
+	read(resource.KindVPNRoute, taker(&w.VPNRoutes))
 	if err != nil {
 		return w, err
 	}
@@ -150,9 +155,14 @@ func (c *Compiled) index() {
 	indexList(c, c.World.Accelerators)
 	indexList(c, c.World.Packages)
 	indexList(c, c.World.IPSets)
+	indexList(c, c.World.ACLs)
 	indexList(c, c.World.Listeners)
 	indexList(c, c.World.EgressIPs)
 	indexList(c, c.World.EndpointGroups)
+	indexList(c, c.World.VPNGateways)
+	indexList(c, c.World.CustomerGateways)
+	indexList(c, c.World.IPsecConnections)
+	indexList(c, c.World.VPNRoutes)
 }
 
 func indexList[T any, P object[T]](c *Compiled, list []T) {
@@ -186,12 +196,22 @@ func listOf[T any](w *compile.World) []T {
 		list = w.Packages
 	case *resource.IPSet:
 		list = w.IPSets
+	case *resource.ACL:
+		list = w.ACLs
 	case *resource.Listener:
 		list = w.Listeners
 	case *resource.EgressIP:
 		list = w.EgressIPs
 	case *resource.EndpointGroup:
 		list = w.EndpointGroups
+	case *resource.VPNGateway:
+		list = w.VPNGateways
+	case *resource.CustomerGateway:
+		list = w.CustomerGateways
+	case *resource.IPsecConnection:
+		list = w.IPsecConnections
+	case *resource.VPNRoute:
+		list = w.VPNRoutes
 	}
 	of, _ := list.([]T)
 	return of

@@ -41,6 +41,8 @@ type Accelerator struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// small-1 to super-large-2, or custom; default custom.
 	Spec string `protobuf:"bytes,10,opt,name=spec,proto3" json:"spec,omitempty"`
 	// Its listeners' flows leave from one egress IP; default true.
@@ -128,6 +130,13 @@ func (x *Accelerator) GetCreated() *timestamppb.Timestamp {
 func (x *Accelerator) GetUpdated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Updated
+	}
+	return nil
+}
+
+func (x *Accelerator) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -450,7 +459,7 @@ var File_causeway_v1_accelerator_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_accelerator_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcauseway/v1/accelerator.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n" +
+	"\x1dcauseway/v1/accelerator.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x04\n" +
 	"\vAccelerator\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -458,12 +467,16 @@ const file_causeway_v1_accelerator_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x12\n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x126\n" +
+	"\x04tags\x18\b \x03(\v2\".causeway.v1.Accelerator.TagsEntryR\x04tags\x12\x12\n" +
 	"\x04spec\x18\n" +
 	" \x01(\tR\x04spec\x120\n" +
 	"\x11source_consistent\x18\v \x01(\bH\x00R\x10sourceConsistent\x88\x01\x01\x12\x1d\n" +
 	"\aenabled\x18\f \x01(\bH\x01R\aenabled\x88\x01\x01\x126\n" +
-	"\x06status\x182 \x01(\v2\x1e.causeway.v1.AcceleratorStatusR\x06statusB\x14\n" +
+	"\x06status\x182 \x01(\v2\x1e.causeway.v1.AcceleratorStatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x14\n" +
 	"\x12_source_consistentB\n" +
 	"\n" +
 	"\b_enabled\"\xac\x01\n" +
@@ -508,41 +521,43 @@ func file_causeway_v1_accelerator_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_accelerator_proto_rawDescData
 }
 
-var file_causeway_v1_accelerator_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_causeway_v1_accelerator_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_causeway_v1_accelerator_proto_goTypes = []any{
 	(*Accelerator)(nil),              // 0: causeway.v1.Accelerator
 	(*AcceleratorStatus)(nil),        // 1: causeway.v1.AcceleratorStatus
 	(*CreateAcceleratorRequest)(nil), // 2: causeway.v1.CreateAcceleratorRequest
 	(*ListAcceleratorsResponse)(nil), // 3: causeway.v1.ListAcceleratorsResponse
 	(*UpdateAcceleratorRequest)(nil), // 4: causeway.v1.UpdateAcceleratorRequest
-	(*timestamppb.Timestamp)(nil),    // 5: google.protobuf.Timestamp
-	(*GetRequest)(nil),               // 6: causeway.v1.GetRequest
-	(*ListRequest)(nil),              // 7: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),            // 8: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),           // 9: causeway.v1.DeleteResponse
+	nil,                              // 5: causeway.v1.Accelerator.TagsEntry
+	(*timestamppb.Timestamp)(nil),    // 6: google.protobuf.Timestamp
+	(*GetRequest)(nil),               // 7: causeway.v1.GetRequest
+	(*ListRequest)(nil),              // 8: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),            // 9: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),           // 10: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_accelerator_proto_depIdxs = []int32{
-	5,  // 0: causeway.v1.Accelerator.created:type_name -> google.protobuf.Timestamp
-	5,  // 1: causeway.v1.Accelerator.updated:type_name -> google.protobuf.Timestamp
-	1,  // 2: causeway.v1.Accelerator.status:type_name -> causeway.v1.AcceleratorStatus
-	0,  // 3: causeway.v1.CreateAcceleratorRequest.accelerator:type_name -> causeway.v1.Accelerator
-	0,  // 4: causeway.v1.ListAcceleratorsResponse.accelerators:type_name -> causeway.v1.Accelerator
-	0,  // 5: causeway.v1.UpdateAcceleratorRequest.accelerator:type_name -> causeway.v1.Accelerator
-	2,  // 6: causeway.v1.AcceleratorService.CreateAccelerator:input_type -> causeway.v1.CreateAcceleratorRequest
-	6,  // 7: causeway.v1.AcceleratorService.GetAccelerator:input_type -> causeway.v1.GetRequest
-	7,  // 8: causeway.v1.AcceleratorService.ListAccelerators:input_type -> causeway.v1.ListRequest
-	4,  // 9: causeway.v1.AcceleratorService.UpdateAccelerator:input_type -> causeway.v1.UpdateAcceleratorRequest
-	8,  // 10: causeway.v1.AcceleratorService.DeleteAccelerator:input_type -> causeway.v1.DeleteRequest
-	0,  // 11: causeway.v1.AcceleratorService.CreateAccelerator:output_type -> causeway.v1.Accelerator
-	0,  // 12: causeway.v1.AcceleratorService.GetAccelerator:output_type -> causeway.v1.Accelerator
-	3,  // 13: causeway.v1.AcceleratorService.ListAccelerators:output_type -> causeway.v1.ListAcceleratorsResponse
-	0,  // 14: causeway.v1.AcceleratorService.UpdateAccelerator:output_type -> causeway.v1.Accelerator
-	9,  // 15: causeway.v1.AcceleratorService.DeleteAccelerator:output_type -> causeway.v1.DeleteResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	6,  // 0: causeway.v1.Accelerator.created:type_name -> google.protobuf.Timestamp
+	6,  // 1: causeway.v1.Accelerator.updated:type_name -> google.protobuf.Timestamp
+	5,  // 2: causeway.v1.Accelerator.tags:type_name -> causeway.v1.Accelerator.TagsEntry
+	1,  // 3: causeway.v1.Accelerator.status:type_name -> causeway.v1.AcceleratorStatus
+	0,  // 4: causeway.v1.CreateAcceleratorRequest.accelerator:type_name -> causeway.v1.Accelerator
+	0,  // 5: causeway.v1.ListAcceleratorsResponse.accelerators:type_name -> causeway.v1.Accelerator
+	0,  // 6: causeway.v1.UpdateAcceleratorRequest.accelerator:type_name -> causeway.v1.Accelerator
+	2,  // 7: causeway.v1.AcceleratorService.CreateAccelerator:input_type -> causeway.v1.CreateAcceleratorRequest
+	7,  // 8: causeway.v1.AcceleratorService.GetAccelerator:input_type -> causeway.v1.GetRequest
+	8,  // 9: causeway.v1.AcceleratorService.ListAccelerators:input_type -> causeway.v1.ListRequest
+	4,  // 10: causeway.v1.AcceleratorService.UpdateAccelerator:input_type -> causeway.v1.UpdateAcceleratorRequest
+	9,  // 11: causeway.v1.AcceleratorService.DeleteAccelerator:input_type -> causeway.v1.DeleteRequest
+	0,  // 12: causeway.v1.AcceleratorService.CreateAccelerator:output_type -> causeway.v1.Accelerator
+	0,  // 13: causeway.v1.AcceleratorService.GetAccelerator:output_type -> causeway.v1.Accelerator
+	3,  // 14: causeway.v1.AcceleratorService.ListAccelerators:output_type -> causeway.v1.ListAcceleratorsResponse
+	0,  // 15: causeway.v1.AcceleratorService.UpdateAccelerator:output_type -> causeway.v1.Accelerator
+	10, // 16: causeway.v1.AcceleratorService.DeleteAccelerator:output_type -> causeway.v1.DeleteResponse
+	12, // [12:17] is the sub-list for method output_type
+	7,  // [7:12] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_accelerator_proto_init() }
@@ -558,7 +573,7 @@ func file_causeway_v1_accelerator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_accelerator_proto_rawDesc), len(file_causeway_v1_accelerator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -41,6 +41,8 @@ type AccessKey struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// reader, operator or admin; default reader.
 	Role string `protobuf:"bytes,10,opt,name=role,proto3" json:"role,omitempty"`
 	// Default true.
@@ -126,6 +128,13 @@ func (x *AccessKey) GetCreated() *timestamppb.Timestamp {
 func (x *AccessKey) GetUpdated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Updated
+	}
+	return nil
+}
+
+func (x *AccessKey) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -416,7 +425,7 @@ var File_causeway_v1_access_key_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_access_key_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccauseway/v1/access_key.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x02\n" +
+	"\x1ccauseway/v1/access_key.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x03\n" +
 	"\tAccessKey\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -424,11 +433,15 @@ const file_causeway_v1_access_key_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x12\n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x124\n" +
+	"\x04tags\x18\b \x03(\v2 .causeway.v1.AccessKey.TagsEntryR\x04tags\x12\x12\n" +
 	"\x04role\x18\n" +
 	" \x01(\tR\x04role\x12\x1d\n" +
 	"\aenabled\x18\v \x01(\bH\x00R\aenabled\x88\x01\x01\x12+\n" +
-	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06statusB\n" +
+	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\n" +
 	"\n" +
 	"\b_enabled\"h\n" +
 	"\x17CreateAccessKeyResponse\x125\n" +
@@ -473,43 +486,45 @@ func file_causeway_v1_access_key_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_access_key_proto_rawDescData
 }
 
-var file_causeway_v1_access_key_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_causeway_v1_access_key_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_causeway_v1_access_key_proto_goTypes = []any{
 	(*AccessKey)(nil),               // 0: causeway.v1.AccessKey
 	(*CreateAccessKeyResponse)(nil), // 1: causeway.v1.CreateAccessKeyResponse
 	(*CreateAccessKeyRequest)(nil),  // 2: causeway.v1.CreateAccessKeyRequest
 	(*ListAccessKeysResponse)(nil),  // 3: causeway.v1.ListAccessKeysResponse
 	(*UpdateAccessKeyRequest)(nil),  // 4: causeway.v1.UpdateAccessKeyRequest
-	(*timestamppb.Timestamp)(nil),   // 5: google.protobuf.Timestamp
-	(*Status)(nil),                  // 6: causeway.v1.Status
-	(*GetRequest)(nil),              // 7: causeway.v1.GetRequest
-	(*ListRequest)(nil),             // 8: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),           // 9: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),          // 10: causeway.v1.DeleteResponse
+	nil,                             // 5: causeway.v1.AccessKey.TagsEntry
+	(*timestamppb.Timestamp)(nil),   // 6: google.protobuf.Timestamp
+	(*Status)(nil),                  // 7: causeway.v1.Status
+	(*GetRequest)(nil),              // 8: causeway.v1.GetRequest
+	(*ListRequest)(nil),             // 9: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),           // 10: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),          // 11: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_access_key_proto_depIdxs = []int32{
-	5,  // 0: causeway.v1.AccessKey.created:type_name -> google.protobuf.Timestamp
-	5,  // 1: causeway.v1.AccessKey.updated:type_name -> google.protobuf.Timestamp
-	6,  // 2: causeway.v1.AccessKey.status:type_name -> causeway.v1.Status
-	0,  // 3: causeway.v1.CreateAccessKeyResponse.access_key:type_name -> causeway.v1.AccessKey
-	0,  // 4: causeway.v1.CreateAccessKeyRequest.access_key:type_name -> causeway.v1.AccessKey
-	0,  // 5: causeway.v1.ListAccessKeysResponse.access_keys:type_name -> causeway.v1.AccessKey
-	0,  // 6: causeway.v1.UpdateAccessKeyRequest.access_key:type_name -> causeway.v1.AccessKey
-	2,  // 7: causeway.v1.AccessKeyService.CreateAccessKey:input_type -> causeway.v1.CreateAccessKeyRequest
-	7,  // 8: causeway.v1.AccessKeyService.GetAccessKey:input_type -> causeway.v1.GetRequest
-	8,  // 9: causeway.v1.AccessKeyService.ListAccessKeys:input_type -> causeway.v1.ListRequest
-	4,  // 10: causeway.v1.AccessKeyService.UpdateAccessKey:input_type -> causeway.v1.UpdateAccessKeyRequest
-	9,  // 11: causeway.v1.AccessKeyService.DeleteAccessKey:input_type -> causeway.v1.DeleteRequest
-	1,  // 12: causeway.v1.AccessKeyService.CreateAccessKey:output_type -> causeway.v1.CreateAccessKeyResponse
-	0,  // 13: causeway.v1.AccessKeyService.GetAccessKey:output_type -> causeway.v1.AccessKey
-	3,  // 14: causeway.v1.AccessKeyService.ListAccessKeys:output_type -> causeway.v1.ListAccessKeysResponse
-	0,  // 15: causeway.v1.AccessKeyService.UpdateAccessKey:output_type -> causeway.v1.AccessKey
-	10, // 16: causeway.v1.AccessKeyService.DeleteAccessKey:output_type -> causeway.v1.DeleteResponse
-	12, // [12:17] is the sub-list for method output_type
-	7,  // [7:12] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	6,  // 0: causeway.v1.AccessKey.created:type_name -> google.protobuf.Timestamp
+	6,  // 1: causeway.v1.AccessKey.updated:type_name -> google.protobuf.Timestamp
+	5,  // 2: causeway.v1.AccessKey.tags:type_name -> causeway.v1.AccessKey.TagsEntry
+	7,  // 3: causeway.v1.AccessKey.status:type_name -> causeway.v1.Status
+	0,  // 4: causeway.v1.CreateAccessKeyResponse.access_key:type_name -> causeway.v1.AccessKey
+	0,  // 5: causeway.v1.CreateAccessKeyRequest.access_key:type_name -> causeway.v1.AccessKey
+	0,  // 6: causeway.v1.ListAccessKeysResponse.access_keys:type_name -> causeway.v1.AccessKey
+	0,  // 7: causeway.v1.UpdateAccessKeyRequest.access_key:type_name -> causeway.v1.AccessKey
+	2,  // 8: causeway.v1.AccessKeyService.CreateAccessKey:input_type -> causeway.v1.CreateAccessKeyRequest
+	8,  // 9: causeway.v1.AccessKeyService.GetAccessKey:input_type -> causeway.v1.GetRequest
+	9,  // 10: causeway.v1.AccessKeyService.ListAccessKeys:input_type -> causeway.v1.ListRequest
+	4,  // 11: causeway.v1.AccessKeyService.UpdateAccessKey:input_type -> causeway.v1.UpdateAccessKeyRequest
+	10, // 12: causeway.v1.AccessKeyService.DeleteAccessKey:input_type -> causeway.v1.DeleteRequest
+	1,  // 13: causeway.v1.AccessKeyService.CreateAccessKey:output_type -> causeway.v1.CreateAccessKeyResponse
+	0,  // 14: causeway.v1.AccessKeyService.GetAccessKey:output_type -> causeway.v1.AccessKey
+	3,  // 15: causeway.v1.AccessKeyService.ListAccessKeys:output_type -> causeway.v1.ListAccessKeysResponse
+	0,  // 16: causeway.v1.AccessKeyService.UpdateAccessKey:output_type -> causeway.v1.AccessKey
+	11, // 17: causeway.v1.AccessKeyService.DeleteAccessKey:output_type -> causeway.v1.DeleteResponse
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_access_key_proto_init() }
@@ -525,7 +540,7 @@ func file_causeway_v1_access_key_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_access_key_proto_rawDesc), len(file_causeway_v1_access_key_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -41,6 +41,8 @@ type BandwidthPackage struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// basic or cross-domain; never changes.
 	Type string `protobuf:"bytes,10,opt,name=type,proto3" json:"type,omitempty"`
 	// Of a basic package: basic, enhanced or advanced; default enhanced.
@@ -130,6 +132,13 @@ func (x *BandwidthPackage) GetCreated() *timestamppb.Timestamp {
 func (x *BandwidthPackage) GetUpdated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Updated
+	}
+	return nil
+}
+
+func (x *BandwidthPackage) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -607,7 +616,7 @@ var File_causeway_v1_bandwidth_package_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_bandwidth_package_proto_rawDesc = "" +
 	"\n" +
-	"#causeway/v1/bandwidth_package.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x03\n" +
+	"#causeway/v1/bandwidth_package.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x03\n" +
 	"\x10BandwidthPackage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -615,13 +624,17 @@ const file_causeway_v1_bandwidth_package_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x12\n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12;\n" +
+	"\x04tags\x18\b \x03(\v2'.causeway.v1.BandwidthPackage.TagsEntryR\x04tags\x12\x12\n" +
 	"\x04type\x18\n" +
 	" \x01(\tR\x04type\x12\x12\n" +
 	"\x04kind\x18\v \x01(\tR\x04kind\x12\x12\n" +
 	"\x04mbps\x18\f \x01(\x05R\x04mbps\x12 \n" +
 	"\vaccelerator\x18\r \x01(\tR\vaccelerator\x12+\n" +
-	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06status\"\xa3\x01\n" +
+	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
 	"\x1dCreateBandwidthPackageRequest\x12J\n" +
 	"\x11bandwidth_package\x18\x01 \x01(\v2\x1d.causeway.v1.BandwidthPackageR\x10bandwidthPackage\x12\x1d\n" +
 	"\n" +
@@ -680,7 +693,7 @@ func file_causeway_v1_bandwidth_package_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_bandwidth_package_proto_rawDescData
 }
 
-var file_causeway_v1_bandwidth_package_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_causeway_v1_bandwidth_package_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_causeway_v1_bandwidth_package_proto_goTypes = []any{
 	(*BandwidthPackage)(nil),               // 0: causeway.v1.BandwidthPackage
 	(*CreateBandwidthPackageRequest)(nil),  // 1: causeway.v1.CreateBandwidthPackageRequest
@@ -689,41 +702,43 @@ var file_causeway_v1_bandwidth_package_proto_goTypes = []any{
 	(*BindBandwidthPackageRequest)(nil),    // 4: causeway.v1.BindBandwidthPackageRequest
 	(*UnbindBandwidthPackageRequest)(nil),  // 5: causeway.v1.UnbindBandwidthPackageRequest
 	(*ReplaceBandwidthPackageRequest)(nil), // 6: causeway.v1.ReplaceBandwidthPackageRequest
-	(*timestamppb.Timestamp)(nil),          // 7: google.protobuf.Timestamp
-	(*Status)(nil),                         // 8: causeway.v1.Status
-	(*GetRequest)(nil),                     // 9: causeway.v1.GetRequest
-	(*ListRequest)(nil),                    // 10: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),                  // 11: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),                 // 12: causeway.v1.DeleteResponse
+	nil,                                    // 7: causeway.v1.BandwidthPackage.TagsEntry
+	(*timestamppb.Timestamp)(nil),          // 8: google.protobuf.Timestamp
+	(*Status)(nil),                         // 9: causeway.v1.Status
+	(*GetRequest)(nil),                     // 10: causeway.v1.GetRequest
+	(*ListRequest)(nil),                    // 11: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),                  // 12: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),                 // 13: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_bandwidth_package_proto_depIdxs = []int32{
-	7,  // 0: causeway.v1.BandwidthPackage.created:type_name -> google.protobuf.Timestamp
-	7,  // 1: causeway.v1.BandwidthPackage.updated:type_name -> google.protobuf.Timestamp
-	8,  // 2: causeway.v1.BandwidthPackage.status:type_name -> causeway.v1.Status
-	0,  // 3: causeway.v1.CreateBandwidthPackageRequest.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
-	0,  // 4: causeway.v1.ListBandwidthPackagesResponse.bandwidth_packages:type_name -> causeway.v1.BandwidthPackage
-	0,  // 5: causeway.v1.UpdateBandwidthPackageRequest.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
-	1,  // 6: causeway.v1.BandwidthPackageService.CreateBandwidthPackage:input_type -> causeway.v1.CreateBandwidthPackageRequest
-	9,  // 7: causeway.v1.BandwidthPackageService.GetBandwidthPackage:input_type -> causeway.v1.GetRequest
-	10, // 8: causeway.v1.BandwidthPackageService.ListBandwidthPackages:input_type -> causeway.v1.ListRequest
-	3,  // 9: causeway.v1.BandwidthPackageService.UpdateBandwidthPackage:input_type -> causeway.v1.UpdateBandwidthPackageRequest
-	11, // 10: causeway.v1.BandwidthPackageService.DeleteBandwidthPackage:input_type -> causeway.v1.DeleteRequest
-	4,  // 11: causeway.v1.BandwidthPackageService.BindBandwidthPackage:input_type -> causeway.v1.BindBandwidthPackageRequest
-	5,  // 12: causeway.v1.BandwidthPackageService.UnbindBandwidthPackage:input_type -> causeway.v1.UnbindBandwidthPackageRequest
-	6,  // 13: causeway.v1.BandwidthPackageService.ReplaceBandwidthPackage:input_type -> causeway.v1.ReplaceBandwidthPackageRequest
-	0,  // 14: causeway.v1.BandwidthPackageService.CreateBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
-	0,  // 15: causeway.v1.BandwidthPackageService.GetBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
-	2,  // 16: causeway.v1.BandwidthPackageService.ListBandwidthPackages:output_type -> causeway.v1.ListBandwidthPackagesResponse
-	0,  // 17: causeway.v1.BandwidthPackageService.UpdateBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
-	12, // 18: causeway.v1.BandwidthPackageService.DeleteBandwidthPackage:output_type -> causeway.v1.DeleteResponse
-	0,  // 19: causeway.v1.BandwidthPackageService.BindBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
-	0,  // 20: causeway.v1.BandwidthPackageService.UnbindBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
-	0,  // 21: causeway.v1.BandwidthPackageService.ReplaceBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
-	14, // [14:22] is the sub-list for method output_type
-	6,  // [6:14] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	8,  // 0: causeway.v1.BandwidthPackage.created:type_name -> google.protobuf.Timestamp
+	8,  // 1: causeway.v1.BandwidthPackage.updated:type_name -> google.protobuf.Timestamp
+	7,  // 2: causeway.v1.BandwidthPackage.tags:type_name -> causeway.v1.BandwidthPackage.TagsEntry
+	9,  // 3: causeway.v1.BandwidthPackage.status:type_name -> causeway.v1.Status
+	0,  // 4: causeway.v1.CreateBandwidthPackageRequest.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
+	0,  // 5: causeway.v1.ListBandwidthPackagesResponse.bandwidth_packages:type_name -> causeway.v1.BandwidthPackage
+	0,  // 6: causeway.v1.UpdateBandwidthPackageRequest.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
+	1,  // 7: causeway.v1.BandwidthPackageService.CreateBandwidthPackage:input_type -> causeway.v1.CreateBandwidthPackageRequest
+	10, // 8: causeway.v1.BandwidthPackageService.GetBandwidthPackage:input_type -> causeway.v1.GetRequest
+	11, // 9: causeway.v1.BandwidthPackageService.ListBandwidthPackages:input_type -> causeway.v1.ListRequest
+	3,  // 10: causeway.v1.BandwidthPackageService.UpdateBandwidthPackage:input_type -> causeway.v1.UpdateBandwidthPackageRequest
+	12, // 11: causeway.v1.BandwidthPackageService.DeleteBandwidthPackage:input_type -> causeway.v1.DeleteRequest
+	4,  // 12: causeway.v1.BandwidthPackageService.BindBandwidthPackage:input_type -> causeway.v1.BindBandwidthPackageRequest
+	5,  // 13: causeway.v1.BandwidthPackageService.UnbindBandwidthPackage:input_type -> causeway.v1.UnbindBandwidthPackageRequest
+	6,  // 14: causeway.v1.BandwidthPackageService.ReplaceBandwidthPackage:input_type -> causeway.v1.ReplaceBandwidthPackageRequest
+	0,  // 15: causeway.v1.BandwidthPackageService.CreateBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
+	0,  // 16: causeway.v1.BandwidthPackageService.GetBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
+	2,  // 17: causeway.v1.BandwidthPackageService.ListBandwidthPackages:output_type -> causeway.v1.ListBandwidthPackagesResponse
+	0,  // 18: causeway.v1.BandwidthPackageService.UpdateBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
+	13, // 19: causeway.v1.BandwidthPackageService.DeleteBandwidthPackage:output_type -> causeway.v1.DeleteResponse
+	0,  // 20: causeway.v1.BandwidthPackageService.BindBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
+	0,  // 21: causeway.v1.BandwidthPackageService.UnbindBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
+	0,  // 22: causeway.v1.BandwidthPackageService.ReplaceBandwidthPackage:output_type -> causeway.v1.BandwidthPackage
+	15, // [15:23] is the sub-list for method output_type
+	7,  // [7:15] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_bandwidth_package_proto_init() }
@@ -738,7 +753,7 @@ func file_causeway_v1_bandwidth_package_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_bandwidth_package_proto_rawDesc), len(file_causeway_v1_bandwidth_package_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

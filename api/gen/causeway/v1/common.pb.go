@@ -83,7 +83,9 @@ type ListRequest struct {
 	// How many to return at most, 1 to 1000; default 100.
 	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// What the page before gave as next_page_token.
-	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those that hang on this VPN gateway.
+	VpnGateway    string `protobuf:"bytes,7,opt,name=vpn_gateway,json=vpnGateway,proto3" json:"vpn_gateway,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +158,13 @@ func (x *ListRequest) GetPageSize() int32 {
 func (x *ListRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRequest) GetVpnGateway() string {
+	if x != nil {
+		return x.VpnGateway
 	}
 	return ""
 }
@@ -514,7 +523,7 @@ const file_causeway_v1_common_proto_rawDesc = "" +
 	"\x18causeway/v1/common.proto\x12\vcauseway.v1\" \n" +
 	"\n" +
 	"GetRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\xb1\x01\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xd2\x01\n" +
 	"\vListRequest\x12 \n" +
 	"\vaccelerator\x18\x01 \x01(\tR\vaccelerator\x12\x1a\n" +
 	"\blistener\x18\x02 \x01(\tR\blistener\x12\x16\n" +
@@ -522,7 +531,9 @@ const file_causeway_v1_common_proto_rawDesc = "" +
 	"\x03pop\x18\x04 \x01(\tR\x03pop\x12\x1b\n" +
 	"\tpage_size\x18\x05 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x06 \x01(\tR\tpageToken\"\x88\x01\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\x12\x1f\n" +
+	"\vvpn_gateway\x18\a \x01(\tR\n" +
+	"vpnGateway\"\x88\x01\n" +
 	"\rDeleteRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +

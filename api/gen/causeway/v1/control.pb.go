@@ -38,6 +38,11 @@ type Object struct {
 	//	*Object_EndpointGroup
 	//	*Object_AccessKey
 	//	*Object_Token
+	//	*Object_VpnGateway
+	//	*Object_CustomerGateway
+	//	*Object_IpsecConnection
+	//	*Object_VpnRoute
+	//	*Object_Acl
 	Object        isObject_Object `protobuf_oneof:"object"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -170,6 +175,51 @@ func (x *Object) GetToken() *Token {
 	return nil
 }
 
+func (x *Object) GetVpnGateway() *VPNGateway {
+	if x != nil {
+		if x, ok := x.Object.(*Object_VpnGateway); ok {
+			return x.VpnGateway
+		}
+	}
+	return nil
+}
+
+func (x *Object) GetCustomerGateway() *CustomerGateway {
+	if x != nil {
+		if x, ok := x.Object.(*Object_CustomerGateway); ok {
+			return x.CustomerGateway
+		}
+	}
+	return nil
+}
+
+func (x *Object) GetIpsecConnection() *IPsecConnection {
+	if x != nil {
+		if x, ok := x.Object.(*Object_IpsecConnection); ok {
+			return x.IpsecConnection
+		}
+	}
+	return nil
+}
+
+func (x *Object) GetVpnRoute() *VPNRoute {
+	if x != nil {
+		if x, ok := x.Object.(*Object_VpnRoute); ok {
+			return x.VpnRoute
+		}
+	}
+	return nil
+}
+
+func (x *Object) GetAcl() *ACL {
+	if x != nil {
+		if x, ok := x.Object.(*Object_Acl); ok {
+			return x.Acl
+		}
+	}
+	return nil
+}
+
 type isObject_Object interface {
 	isObject_Object()
 }
@@ -214,6 +264,26 @@ type Object_Token struct {
 	Token *Token `protobuf:"bytes,10,opt,name=token,proto3,oneof"`
 }
 
+type Object_VpnGateway struct {
+	VpnGateway *VPNGateway `protobuf:"bytes,12,opt,name=vpn_gateway,json=vpnGateway,proto3,oneof"`
+}
+
+type Object_CustomerGateway struct {
+	CustomerGateway *CustomerGateway `protobuf:"bytes,13,opt,name=customer_gateway,json=customerGateway,proto3,oneof"`
+}
+
+type Object_IpsecConnection struct {
+	IpsecConnection *IPsecConnection `protobuf:"bytes,14,opt,name=ipsec_connection,json=ipsecConnection,proto3,oneof"`
+}
+
+type Object_VpnRoute struct {
+	VpnRoute *VPNRoute `protobuf:"bytes,15,opt,name=vpn_route,json=vpnRoute,proto3,oneof"`
+}
+
+type Object_Acl struct {
+	Acl *ACL `protobuf:"bytes,20,opt,name=acl,proto3,oneof"`
+}
+
 func (*Object_Region) isObject_Object() {}
 
 func (*Object_Pop) isObject_Object() {}
@@ -233,6 +303,16 @@ func (*Object_EndpointGroup) isObject_Object() {}
 func (*Object_AccessKey) isObject_Object() {}
 
 func (*Object_Token) isObject_Object() {}
+
+func (*Object_VpnGateway) isObject_Object() {}
+
+func (*Object_CustomerGateway) isObject_Object() {}
+
+func (*Object_IpsecConnection) isObject_Object() {}
+
+func (*Object_VpnRoute) isObject_Object() {}
+
+func (*Object_Acl) isObject_Object() {}
 
 // WatchRequest says what to stream.
 type WatchRequest struct {
@@ -940,7 +1020,7 @@ var File_causeway_v1_control_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x19causeway/v1/control.proto\x12\vcauseway.v1\x1a\x1dcauseway/v1/accelerator.proto\x1a\x1ccauseway/v1/access_key.proto\x1a#causeway/v1/bandwidth_package.proto\x1a\x18causeway/v1/common.proto\x1a\x1bcauseway/v1/egress_ip.proto\x1a causeway/v1/endpoint_group.proto\x1a\x18causeway/v1/ip_set.proto\x1a\x1acauseway/v1/listener.proto\x1a\x15causeway/v1/pop.proto\x1a\x18causeway/v1/region.proto\x1a\x17causeway/v1/token.proto\"\xb5\x04\n" +
+	"\x19causeway/v1/control.proto\x12\vcauseway.v1\x1a\x1dcauseway/v1/accelerator.proto\x1a\x1ccauseway/v1/access_key.proto\x1a\x15causeway/v1/acl.proto\x1a#causeway/v1/bandwidth_package.proto\x1a\x18causeway/v1/common.proto\x1a\"causeway/v1/customer_gateway.proto\x1a\x1bcauseway/v1/egress_ip.proto\x1a causeway/v1/endpoint_group.proto\x1a\x18causeway/v1/ip_set.proto\x1a\"causeway/v1/ipsec_connection.proto\x1a\x1acauseway/v1/listener.proto\x1a\x15causeway/v1/pop.proto\x1a\x18causeway/v1/region.proto\x1a\x17causeway/v1/token.proto\x1a\x1dcauseway/v1/vpn_gateway.proto\x1a\x1bcauseway/v1/vpn_route.proto\"\xe3\x06\n" +
 	"\x06Object\x12-\n" +
 	"\x06region\x18\x01 \x01(\v2\x13.causeway.v1.RegionH\x00R\x06region\x12$\n" +
 	"\x03pop\x18\x02 \x01(\v2\x10.causeway.v1.PoPH\x00R\x03pop\x12<\n" +
@@ -953,7 +1033,13 @@ const file_causeway_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"access_key\x18\t \x01(\v2\x16.causeway.v1.AccessKeyH\x00R\taccessKey\x12*\n" +
 	"\x05token\x18\n" +
-	" \x01(\v2\x12.causeway.v1.TokenH\x00R\x05tokenB\b\n" +
+	" \x01(\v2\x12.causeway.v1.TokenH\x00R\x05token\x12:\n" +
+	"\vvpn_gateway\x18\f \x01(\v2\x17.causeway.v1.VPNGatewayH\x00R\n" +
+	"vpnGateway\x12I\n" +
+	"\x10customer_gateway\x18\r \x01(\v2\x1c.causeway.v1.CustomerGatewayH\x00R\x0fcustomerGateway\x12I\n" +
+	"\x10ipsec_connection\x18\x0e \x01(\v2\x1c.causeway.v1.IPsecConnectionH\x00R\x0fipsecConnection\x124\n" +
+	"\tvpn_route\x18\x0f \x01(\v2\x15.causeway.v1.VPNRouteH\x00R\bvpnRoute\x12$\n" +
+	"\x03acl\x18\x14 \x01(\v2\x10.causeway.v1.ACLH\x00R\x03aclB\b\n" +
 	"\x06object\"_\n" +
 	"\fWatchRequest\x12\x14\n" +
 	"\x05kinds\x18\x01 \x03(\tR\x05kinds\x12\x12\n" +
@@ -994,12 +1080,13 @@ const file_causeway_v1_control_proto_rawDesc = "" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion2\xad\x03\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion2\xea\x03\n" +
 	"\x0eControlService\x12@\n" +
 	"\x05Watch\x12\x19.causeway.v1.WatchRequest\x1a\x1a.causeway.v1.WatchResponse0\x01\x12>\n" +
 	"\x05Apply\x12\x19.causeway.v1.ApplyRequest\x1a\x1a.causeway.v1.ApplyResponse\x12F\n" +
 	"\x06Export\x12\x1a.causeway.v1.ExportRequest\x1a\x1b.causeway.v1.ExportResponse\"\x03\x90\x02\x01\x12D\n" +
-	"\fGetPoPReport\x12\x17.causeway.v1.GetRequest\x1a\x16.causeway.v1.PoPReport\"\x03\x90\x02\x01\x12C\n" +
+	"\fGetPoPReport\x12\x17.causeway.v1.GetRequest\x1a\x16.causeway.v1.PoPReport\"\x03\x90\x02\x01\x12;\n" +
+	"\rRevealSecrets\x12\x10.causeway.v1.Ref\x1a\x13.causeway.v1.Object\"\x03\x90\x02\x01\x12C\n" +
 	"\x06Backup\x12\x1a.causeway.v1.BackupRequest\x1a\x1b.causeway.v1.BackupResponse0\x01\x12F\n" +
 	"\x06WhoAmI\x12\x1a.causeway.v1.WhoAmIRequest\x1a\x1b.causeway.v1.WhoAmIResponse\"\x03\x90\x02\x01B)Z'causeway/api/gen/causeway/v1;causewayv1b\x06proto3"
 
@@ -1041,8 +1128,13 @@ var file_causeway_v1_control_proto_goTypes = []any{
 	(*EndpointGroup)(nil),    // 21: causeway.v1.EndpointGroup
 	(*AccessKey)(nil),        // 22: causeway.v1.AccessKey
 	(*Token)(nil),            // 23: causeway.v1.Token
-	(*Ref)(nil),              // 24: causeway.v1.Ref
-	(*GetRequest)(nil),       // 25: causeway.v1.GetRequest
+	(*VPNGateway)(nil),       // 24: causeway.v1.VPNGateway
+	(*CustomerGateway)(nil),  // 25: causeway.v1.CustomerGateway
+	(*IPsecConnection)(nil),  // 26: causeway.v1.IPsecConnection
+	(*VPNRoute)(nil),         // 27: causeway.v1.VPNRoute
+	(*ACL)(nil),              // 28: causeway.v1.ACL
+	(*Ref)(nil),              // 29: causeway.v1.Ref
+	(*GetRequest)(nil),       // 30: causeway.v1.GetRequest
 }
 var file_causeway_v1_control_proto_depIdxs = []int32{
 	14, // 0: causeway.v1.Object.region:type_name -> causeway.v1.Region
@@ -1055,32 +1147,39 @@ var file_causeway_v1_control_proto_depIdxs = []int32{
 	21, // 7: causeway.v1.Object.endpoint_group:type_name -> causeway.v1.EndpointGroup
 	22, // 8: causeway.v1.Object.access_key:type_name -> causeway.v1.AccessKey
 	23, // 9: causeway.v1.Object.token:type_name -> causeway.v1.Token
-	24, // 10: causeway.v1.WatchResponse.ref:type_name -> causeway.v1.Ref
-	0,  // 11: causeway.v1.WatchResponse.object:type_name -> causeway.v1.Object
-	0,  // 12: causeway.v1.ApplyRequest.objects:type_name -> causeway.v1.Object
-	24, // 13: causeway.v1.ApplyRequest.delete:type_name -> causeway.v1.Ref
-	5,  // 14: causeway.v1.ApplyResponse.changes:type_name -> causeway.v1.AppliedChange
-	24, // 15: causeway.v1.AppliedChange.ref:type_name -> causeway.v1.Ref
-	6,  // 16: causeway.v1.AppliedChange.fields:type_name -> causeway.v1.FieldChange
-	0,  // 17: causeway.v1.AppliedChange.object:type_name -> causeway.v1.Object
-	0,  // 18: causeway.v1.ExportResponse.objects:type_name -> causeway.v1.Object
-	1,  // 19: causeway.v1.ControlService.Watch:input_type -> causeway.v1.WatchRequest
-	3,  // 20: causeway.v1.ControlService.Apply:input_type -> causeway.v1.ApplyRequest
-	7,  // 21: causeway.v1.ControlService.Export:input_type -> causeway.v1.ExportRequest
-	25, // 22: causeway.v1.ControlService.GetPoPReport:input_type -> causeway.v1.GetRequest
-	10, // 23: causeway.v1.ControlService.Backup:input_type -> causeway.v1.BackupRequest
-	12, // 24: causeway.v1.ControlService.WhoAmI:input_type -> causeway.v1.WhoAmIRequest
-	2,  // 25: causeway.v1.ControlService.Watch:output_type -> causeway.v1.WatchResponse
-	4,  // 26: causeway.v1.ControlService.Apply:output_type -> causeway.v1.ApplyResponse
-	8,  // 27: causeway.v1.ControlService.Export:output_type -> causeway.v1.ExportResponse
-	9,  // 28: causeway.v1.ControlService.GetPoPReport:output_type -> causeway.v1.PoPReport
-	11, // 29: causeway.v1.ControlService.Backup:output_type -> causeway.v1.BackupResponse
-	13, // 30: causeway.v1.ControlService.WhoAmI:output_type -> causeway.v1.WhoAmIResponse
-	25, // [25:31] is the sub-list for method output_type
-	19, // [19:25] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	24, // 10: causeway.v1.Object.vpn_gateway:type_name -> causeway.v1.VPNGateway
+	25, // 11: causeway.v1.Object.customer_gateway:type_name -> causeway.v1.CustomerGateway
+	26, // 12: causeway.v1.Object.ipsec_connection:type_name -> causeway.v1.IPsecConnection
+	27, // 13: causeway.v1.Object.vpn_route:type_name -> causeway.v1.VPNRoute
+	28, // 14: causeway.v1.Object.acl:type_name -> causeway.v1.ACL
+	29, // 15: causeway.v1.WatchResponse.ref:type_name -> causeway.v1.Ref
+	0,  // 16: causeway.v1.WatchResponse.object:type_name -> causeway.v1.Object
+	0,  // 17: causeway.v1.ApplyRequest.objects:type_name -> causeway.v1.Object
+	29, // 18: causeway.v1.ApplyRequest.delete:type_name -> causeway.v1.Ref
+	5,  // 19: causeway.v1.ApplyResponse.changes:type_name -> causeway.v1.AppliedChange
+	29, // 20: causeway.v1.AppliedChange.ref:type_name -> causeway.v1.Ref
+	6,  // 21: causeway.v1.AppliedChange.fields:type_name -> causeway.v1.FieldChange
+	0,  // 22: causeway.v1.AppliedChange.object:type_name -> causeway.v1.Object
+	0,  // 23: causeway.v1.ExportResponse.objects:type_name -> causeway.v1.Object
+	1,  // 24: causeway.v1.ControlService.Watch:input_type -> causeway.v1.WatchRequest
+	3,  // 25: causeway.v1.ControlService.Apply:input_type -> causeway.v1.ApplyRequest
+	7,  // 26: causeway.v1.ControlService.Export:input_type -> causeway.v1.ExportRequest
+	30, // 27: causeway.v1.ControlService.GetPoPReport:input_type -> causeway.v1.GetRequest
+	29, // 28: causeway.v1.ControlService.RevealSecrets:input_type -> causeway.v1.Ref
+	10, // 29: causeway.v1.ControlService.Backup:input_type -> causeway.v1.BackupRequest
+	12, // 30: causeway.v1.ControlService.WhoAmI:input_type -> causeway.v1.WhoAmIRequest
+	2,  // 31: causeway.v1.ControlService.Watch:output_type -> causeway.v1.WatchResponse
+	4,  // 32: causeway.v1.ControlService.Apply:output_type -> causeway.v1.ApplyResponse
+	8,  // 33: causeway.v1.ControlService.Export:output_type -> causeway.v1.ExportResponse
+	9,  // 34: causeway.v1.ControlService.GetPoPReport:output_type -> causeway.v1.PoPReport
+	0,  // 35: causeway.v1.ControlService.RevealSecrets:output_type -> causeway.v1.Object
+	11, // 36: causeway.v1.ControlService.Backup:output_type -> causeway.v1.BackupResponse
+	13, // 37: causeway.v1.ControlService.WhoAmI:output_type -> causeway.v1.WhoAmIResponse
+	31, // [31:38] is the sub-list for method output_type
+	24, // [24:31] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_control_proto_init() }
@@ -1090,15 +1189,20 @@ func file_causeway_v1_control_proto_init() {
 	}
 	file_causeway_v1_accelerator_proto_init()
 	file_causeway_v1_access_key_proto_init()
+	file_causeway_v1_acl_proto_init()
 	file_causeway_v1_bandwidth_package_proto_init()
 	file_causeway_v1_common_proto_init()
+	file_causeway_v1_customer_gateway_proto_init()
 	file_causeway_v1_egress_ip_proto_init()
 	file_causeway_v1_endpoint_group_proto_init()
 	file_causeway_v1_ip_set_proto_init()
+	file_causeway_v1_ipsec_connection_proto_init()
 	file_causeway_v1_listener_proto_init()
 	file_causeway_v1_pop_proto_init()
 	file_causeway_v1_region_proto_init()
 	file_causeway_v1_token_proto_init()
+	file_causeway_v1_vpn_gateway_proto_init()
+	file_causeway_v1_vpn_route_proto_init()
 	file_causeway_v1_control_proto_msgTypes[0].OneofWrappers = []any{
 		(*Object_Region)(nil),
 		(*Object_Pop)(nil),
@@ -1110,6 +1214,11 @@ func file_causeway_v1_control_proto_init() {
 		(*Object_EndpointGroup)(nil),
 		(*Object_AccessKey)(nil),
 		(*Object_Token)(nil),
+		(*Object_VpnGateway)(nil),
+		(*Object_CustomerGateway)(nil),
+		(*Object_IpsecConnection)(nil),
+		(*Object_VpnRoute)(nil),
+		(*Object_Acl)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -42,6 +42,8 @@ type EgressIP struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Never changes.
 	Region string `protobuf:"bytes,10,opt,name=region,proto3" json:"region,omitempty"`
 	// Asks for one particular PoP of the region; never changes.
@@ -135,6 +137,13 @@ func (x *EgressIP) GetCreated() *timestamppb.Timestamp {
 func (x *EgressIP) GetUpdated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Updated
+	}
+	return nil
+}
+
+func (x *EgressIP) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -531,7 +540,7 @@ var File_causeway_v1_egress_ip_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_egress_ip_proto_rawDesc = "" +
 	"\n" +
-	"\x1bcauseway/v1/egress_ip.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x03\n" +
+	"\x1bcauseway/v1/egress_ip.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x04\n" +
 	"\bEgressIP\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -539,7 +548,8 @@ const file_causeway_v1_egress_ip_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x16\n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x123\n" +
+	"\x04tags\x18\b \x03(\v2\x1f.causeway.v1.EgressIP.TagsEntryR\x04tags\x12\x16\n" +
 	"\x06region\x18\n" +
 	" \x01(\tR\x06region\x12\x10\n" +
 	"\x03pop\x18\v \x01(\tR\x03pop\x12\x12\n" +
@@ -547,7 +557,10 @@ const file_causeway_v1_egress_ip_proto_rawDesc = "" +
 	"\aaddress\x18\r \x01(\tR\aaddress\x12\x1f\n" +
 	"\breserved\x18\x0e \x01(\bH\x00R\breserved\x88\x01\x01\x120\n" +
 	"\x05given\x18( \x01(\v2\x1a.causeway.v1.EgressIPGivenR\x05given\x123\n" +
-	"\x06status\x182 \x01(\v2\x1b.causeway.v1.EgressIPStatusR\x06statusB\v\n" +
+	"\x06status\x182 \x01(\v2\x1b.causeway.v1.EgressIPStatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
 	"\t_reserved\"E\n" +
 	"\rEgressIPGiven\x12\x10\n" +
 	"\x03pop\x18\x01 \x01(\tR\x03pop\x12\x12\n" +
@@ -594,7 +607,7 @@ func file_causeway_v1_egress_ip_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_egress_ip_proto_rawDescData
 }
 
-var file_causeway_v1_egress_ip_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_causeway_v1_egress_ip_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_causeway_v1_egress_ip_proto_goTypes = []any{
 	(*EgressIP)(nil),              // 0: causeway.v1.EgressIP
 	(*EgressIPGiven)(nil),         // 1: causeway.v1.EgressIPGiven
@@ -602,35 +615,37 @@ var file_causeway_v1_egress_ip_proto_goTypes = []any{
 	(*CreateEgressIPRequest)(nil), // 3: causeway.v1.CreateEgressIPRequest
 	(*ListEgressIPsResponse)(nil), // 4: causeway.v1.ListEgressIPsResponse
 	(*UpdateEgressIPRequest)(nil), // 5: causeway.v1.UpdateEgressIPRequest
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*GetRequest)(nil),            // 7: causeway.v1.GetRequest
-	(*ListRequest)(nil),           // 8: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),         // 9: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 10: causeway.v1.DeleteResponse
+	nil,                           // 6: causeway.v1.EgressIP.TagsEntry
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*GetRequest)(nil),            // 8: causeway.v1.GetRequest
+	(*ListRequest)(nil),           // 9: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),         // 10: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 11: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_egress_ip_proto_depIdxs = []int32{
-	6,  // 0: causeway.v1.EgressIP.created:type_name -> google.protobuf.Timestamp
-	6,  // 1: causeway.v1.EgressIP.updated:type_name -> google.protobuf.Timestamp
-	1,  // 2: causeway.v1.EgressIP.given:type_name -> causeway.v1.EgressIPGiven
-	2,  // 3: causeway.v1.EgressIP.status:type_name -> causeway.v1.EgressIPStatus
-	0,  // 4: causeway.v1.CreateEgressIPRequest.egress_ip:type_name -> causeway.v1.EgressIP
-	0,  // 5: causeway.v1.ListEgressIPsResponse.egress_ips:type_name -> causeway.v1.EgressIP
-	0,  // 6: causeway.v1.UpdateEgressIPRequest.egress_ip:type_name -> causeway.v1.EgressIP
-	3,  // 7: causeway.v1.EgressIPService.CreateEgressIP:input_type -> causeway.v1.CreateEgressIPRequest
-	7,  // 8: causeway.v1.EgressIPService.GetEgressIP:input_type -> causeway.v1.GetRequest
-	8,  // 9: causeway.v1.EgressIPService.ListEgressIPs:input_type -> causeway.v1.ListRequest
-	5,  // 10: causeway.v1.EgressIPService.UpdateEgressIP:input_type -> causeway.v1.UpdateEgressIPRequest
-	9,  // 11: causeway.v1.EgressIPService.DeleteEgressIP:input_type -> causeway.v1.DeleteRequest
-	0,  // 12: causeway.v1.EgressIPService.CreateEgressIP:output_type -> causeway.v1.EgressIP
-	0,  // 13: causeway.v1.EgressIPService.GetEgressIP:output_type -> causeway.v1.EgressIP
-	4,  // 14: causeway.v1.EgressIPService.ListEgressIPs:output_type -> causeway.v1.ListEgressIPsResponse
-	0,  // 15: causeway.v1.EgressIPService.UpdateEgressIP:output_type -> causeway.v1.EgressIP
-	10, // 16: causeway.v1.EgressIPService.DeleteEgressIP:output_type -> causeway.v1.DeleteResponse
-	12, // [12:17] is the sub-list for method output_type
-	7,  // [7:12] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	7,  // 0: causeway.v1.EgressIP.created:type_name -> google.protobuf.Timestamp
+	7,  // 1: causeway.v1.EgressIP.updated:type_name -> google.protobuf.Timestamp
+	6,  // 2: causeway.v1.EgressIP.tags:type_name -> causeway.v1.EgressIP.TagsEntry
+	1,  // 3: causeway.v1.EgressIP.given:type_name -> causeway.v1.EgressIPGiven
+	2,  // 4: causeway.v1.EgressIP.status:type_name -> causeway.v1.EgressIPStatus
+	0,  // 5: causeway.v1.CreateEgressIPRequest.egress_ip:type_name -> causeway.v1.EgressIP
+	0,  // 6: causeway.v1.ListEgressIPsResponse.egress_ips:type_name -> causeway.v1.EgressIP
+	0,  // 7: causeway.v1.UpdateEgressIPRequest.egress_ip:type_name -> causeway.v1.EgressIP
+	3,  // 8: causeway.v1.EgressIPService.CreateEgressIP:input_type -> causeway.v1.CreateEgressIPRequest
+	8,  // 9: causeway.v1.EgressIPService.GetEgressIP:input_type -> causeway.v1.GetRequest
+	9,  // 10: causeway.v1.EgressIPService.ListEgressIPs:input_type -> causeway.v1.ListRequest
+	5,  // 11: causeway.v1.EgressIPService.UpdateEgressIP:input_type -> causeway.v1.UpdateEgressIPRequest
+	10, // 12: causeway.v1.EgressIPService.DeleteEgressIP:input_type -> causeway.v1.DeleteRequest
+	0,  // 13: causeway.v1.EgressIPService.CreateEgressIP:output_type -> causeway.v1.EgressIP
+	0,  // 14: causeway.v1.EgressIPService.GetEgressIP:output_type -> causeway.v1.EgressIP
+	4,  // 15: causeway.v1.EgressIPService.ListEgressIPs:output_type -> causeway.v1.ListEgressIPsResponse
+	0,  // 16: causeway.v1.EgressIPService.UpdateEgressIP:output_type -> causeway.v1.EgressIP
+	11, // 17: causeway.v1.EgressIPService.DeleteEgressIP:output_type -> causeway.v1.DeleteResponse
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_egress_ip_proto_init() }
@@ -646,7 +661,7 @@ func file_causeway_v1_egress_ip_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_egress_ip_proto_rawDesc), len(file_causeway_v1_egress_ip_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,8 @@ type EndpointGroup struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Never changes.
 	Listener string `protobuf:"bytes,10,opt,name=listener,proto3" json:"listener,omitempty"`
 	// Where traffic leaves; one group for each region of a listener; never changes.
@@ -60,6 +62,8 @@ type EndpointGroup struct {
 	// Names a reserved egress IP of the region. Left out, one is given out that
 	// lives as long as the group does; left out in an edit, it stays.
 	EgressIp string `protobuf:"bytes,17,opt,name=egress_ip,json=egressIp,proto3" json:"egress_ip,omitempty"`
+	// The ingress PoPs write a line for each session of the listener.
+	FlowLog bool `protobuf:"varint,18,opt,name=flow_log,json=flowLog,proto3" json:"flow_log,omitempty"`
 	// Output only.
 	Given *EndpointGroupGiven `protobuf:"bytes,40,opt,name=given,proto3" json:"given,omitempty"`
 	// Output only.
@@ -147,6 +151,13 @@ func (x *EndpointGroup) GetUpdated() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *EndpointGroup) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 func (x *EndpointGroup) GetListener() string {
 	if x != nil {
 		return x.Listener
@@ -201,6 +212,13 @@ func (x *EndpointGroup) GetEgressIp() string {
 		return x.EgressIp
 	}
 	return ""
+}
+
+func (x *EndpointGroup) GetFlowLog() bool {
+	if x != nil {
+		return x.FlowLog
+	}
+	return false
 }
 
 func (x *EndpointGroup) GetGiven() *EndpointGroupGiven {
@@ -842,7 +860,7 @@ var File_causeway_v1_endpoint_group_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_endpoint_group_proto_rawDesc = "" +
 	"\n" +
-	" causeway/v1/endpoint_group.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x05\n" +
+	" causeway/v1/endpoint_group.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x06\n" +
 	"\rEndpointGroup\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -850,7 +868,8 @@ const file_causeway_v1_endpoint_group_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x1a\n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x128\n" +
+	"\x04tags\x18\b \x03(\v2$.causeway.v1.EndpointGroup.TagsEntryR\x04tags\x12\x1a\n" +
 	"\blistener\x18\n" +
 	" \x01(\tR\blistener\x12\x16\n" +
 	"\x06region\x18\v \x01(\tR\x06region\x123\n" +
@@ -859,9 +878,13 @@ const file_causeway_v1_endpoint_group_proto_rawDesc = "" +
 	"\bpriority\x18\x0e \x01(\x05R\bpriority\x12;\n" +
 	"\fhealth_check\x18\x0f \x01(\v2\x18.causeway.v1.HealthCheckR\vhealthCheck\x121\n" +
 	"\binitiate\x18\x10 \x03(\v2\x15.causeway.v1.InitiateR\binitiate\x12\x1b\n" +
-	"\tegress_ip\x18\x11 \x01(\tR\begressIp\x125\n" +
+	"\tegress_ip\x18\x11 \x01(\tR\begressIp\x12\x19\n" +
+	"\bflow_log\x18\x12 \x01(\bR\aflowLog\x125\n" +
 	"\x05given\x18( \x01(\v2\x1f.causeway.v1.EndpointGroupGivenR\x05given\x128\n" +
-	"\x06status\x182 \x01(\v2 .causeway.v1.EndpointGroupStatusR\x06statusB\x15\n" +
+	"\x06status\x182 \x01(\v2 .causeway.v1.EndpointGroupStatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x15\n" +
 	"\x13_traffic_percentage\"d\n" +
 	"\bEndpoint\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
@@ -930,7 +953,7 @@ func file_causeway_v1_endpoint_group_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_endpoint_group_proto_rawDescData
 }
 
-var file_causeway_v1_endpoint_group_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_causeway_v1_endpoint_group_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_causeway_v1_endpoint_group_proto_goTypes = []any{
 	(*EndpointGroup)(nil),              // 0: causeway.v1.EndpointGroup
 	(*Endpoint)(nil),                   // 1: causeway.v1.Endpoint
@@ -942,44 +965,46 @@ var file_causeway_v1_endpoint_group_proto_goTypes = []any{
 	(*CreateEndpointGroupRequest)(nil), // 7: causeway.v1.CreateEndpointGroupRequest
 	(*ListEndpointGroupsResponse)(nil), // 8: causeway.v1.ListEndpointGroupsResponse
 	(*UpdateEndpointGroupRequest)(nil), // 9: causeway.v1.UpdateEndpointGroupRequest
-	nil,                                // 10: causeway.v1.EndpointGroupStatus.ResolvedEntry
-	(*timestamppb.Timestamp)(nil),      // 11: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 12: google.protobuf.Duration
-	(*GetRequest)(nil),                 // 13: causeway.v1.GetRequest
-	(*ListRequest)(nil),                // 14: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),              // 15: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),             // 16: causeway.v1.DeleteResponse
+	nil,                                // 10: causeway.v1.EndpointGroup.TagsEntry
+	nil,                                // 11: causeway.v1.EndpointGroupStatus.ResolvedEntry
+	(*timestamppb.Timestamp)(nil),      // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 13: google.protobuf.Duration
+	(*GetRequest)(nil),                 // 14: causeway.v1.GetRequest
+	(*ListRequest)(nil),                // 15: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),              // 16: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),             // 17: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_endpoint_group_proto_depIdxs = []int32{
-	11, // 0: causeway.v1.EndpointGroup.created:type_name -> google.protobuf.Timestamp
-	11, // 1: causeway.v1.EndpointGroup.updated:type_name -> google.protobuf.Timestamp
-	1,  // 2: causeway.v1.EndpointGroup.endpoints:type_name -> causeway.v1.Endpoint
-	2,  // 3: causeway.v1.EndpointGroup.health_check:type_name -> causeway.v1.HealthCheck
-	3,  // 4: causeway.v1.EndpointGroup.initiate:type_name -> causeway.v1.Initiate
-	4,  // 5: causeway.v1.EndpointGroup.given:type_name -> causeway.v1.EndpointGroupGiven
-	5,  // 6: causeway.v1.EndpointGroup.status:type_name -> causeway.v1.EndpointGroupStatus
-	12, // 7: causeway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	12, // 8: causeway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	10, // 9: causeway.v1.EndpointGroupStatus.resolved:type_name -> causeway.v1.EndpointGroupStatus.ResolvedEntry
-	0,  // 10: causeway.v1.CreateEndpointGroupRequest.endpoint_group:type_name -> causeway.v1.EndpointGroup
-	0,  // 11: causeway.v1.ListEndpointGroupsResponse.endpoint_groups:type_name -> causeway.v1.EndpointGroup
-	0,  // 12: causeway.v1.UpdateEndpointGroupRequest.endpoint_group:type_name -> causeway.v1.EndpointGroup
-	6,  // 13: causeway.v1.EndpointGroupStatus.ResolvedEntry.value:type_name -> causeway.v1.Addresses
-	7,  // 14: causeway.v1.EndpointGroupService.CreateEndpointGroup:input_type -> causeway.v1.CreateEndpointGroupRequest
-	13, // 15: causeway.v1.EndpointGroupService.GetEndpointGroup:input_type -> causeway.v1.GetRequest
-	14, // 16: causeway.v1.EndpointGroupService.ListEndpointGroups:input_type -> causeway.v1.ListRequest
-	9,  // 17: causeway.v1.EndpointGroupService.UpdateEndpointGroup:input_type -> causeway.v1.UpdateEndpointGroupRequest
-	15, // 18: causeway.v1.EndpointGroupService.DeleteEndpointGroup:input_type -> causeway.v1.DeleteRequest
-	0,  // 19: causeway.v1.EndpointGroupService.CreateEndpointGroup:output_type -> causeway.v1.EndpointGroup
-	0,  // 20: causeway.v1.EndpointGroupService.GetEndpointGroup:output_type -> causeway.v1.EndpointGroup
-	8,  // 21: causeway.v1.EndpointGroupService.ListEndpointGroups:output_type -> causeway.v1.ListEndpointGroupsResponse
-	0,  // 22: causeway.v1.EndpointGroupService.UpdateEndpointGroup:output_type -> causeway.v1.EndpointGroup
-	16, // 23: causeway.v1.EndpointGroupService.DeleteEndpointGroup:output_type -> causeway.v1.DeleteResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	12, // 0: causeway.v1.EndpointGroup.created:type_name -> google.protobuf.Timestamp
+	12, // 1: causeway.v1.EndpointGroup.updated:type_name -> google.protobuf.Timestamp
+	10, // 2: causeway.v1.EndpointGroup.tags:type_name -> causeway.v1.EndpointGroup.TagsEntry
+	1,  // 3: causeway.v1.EndpointGroup.endpoints:type_name -> causeway.v1.Endpoint
+	2,  // 4: causeway.v1.EndpointGroup.health_check:type_name -> causeway.v1.HealthCheck
+	3,  // 5: causeway.v1.EndpointGroup.initiate:type_name -> causeway.v1.Initiate
+	4,  // 6: causeway.v1.EndpointGroup.given:type_name -> causeway.v1.EndpointGroupGiven
+	5,  // 7: causeway.v1.EndpointGroup.status:type_name -> causeway.v1.EndpointGroupStatus
+	13, // 8: causeway.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	13, // 9: causeway.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	11, // 10: causeway.v1.EndpointGroupStatus.resolved:type_name -> causeway.v1.EndpointGroupStatus.ResolvedEntry
+	0,  // 11: causeway.v1.CreateEndpointGroupRequest.endpoint_group:type_name -> causeway.v1.EndpointGroup
+	0,  // 12: causeway.v1.ListEndpointGroupsResponse.endpoint_groups:type_name -> causeway.v1.EndpointGroup
+	0,  // 13: causeway.v1.UpdateEndpointGroupRequest.endpoint_group:type_name -> causeway.v1.EndpointGroup
+	6,  // 14: causeway.v1.EndpointGroupStatus.ResolvedEntry.value:type_name -> causeway.v1.Addresses
+	7,  // 15: causeway.v1.EndpointGroupService.CreateEndpointGroup:input_type -> causeway.v1.CreateEndpointGroupRequest
+	14, // 16: causeway.v1.EndpointGroupService.GetEndpointGroup:input_type -> causeway.v1.GetRequest
+	15, // 17: causeway.v1.EndpointGroupService.ListEndpointGroups:input_type -> causeway.v1.ListRequest
+	9,  // 18: causeway.v1.EndpointGroupService.UpdateEndpointGroup:input_type -> causeway.v1.UpdateEndpointGroupRequest
+	16, // 19: causeway.v1.EndpointGroupService.DeleteEndpointGroup:input_type -> causeway.v1.DeleteRequest
+	0,  // 20: causeway.v1.EndpointGroupService.CreateEndpointGroup:output_type -> causeway.v1.EndpointGroup
+	0,  // 21: causeway.v1.EndpointGroupService.GetEndpointGroup:output_type -> causeway.v1.EndpointGroup
+	8,  // 22: causeway.v1.EndpointGroupService.ListEndpointGroups:output_type -> causeway.v1.ListEndpointGroupsResponse
+	0,  // 23: causeway.v1.EndpointGroupService.UpdateEndpointGroup:output_type -> causeway.v1.EndpointGroup
+	17, // 24: causeway.v1.EndpointGroupService.DeleteEndpointGroup:output_type -> causeway.v1.DeleteResponse
+	20, // [20:25] is the sub-list for method output_type
+	15, // [15:20] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_endpoint_group_proto_init() }
@@ -996,7 +1021,7 @@ func file_causeway_v1_endpoint_group_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_endpoint_group_proto_rawDesc), len(file_causeway_v1_endpoint_group_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

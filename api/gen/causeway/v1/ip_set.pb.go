@@ -41,6 +41,8 @@ type IPSet struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Never changes.
 	Accelerator string `protobuf:"bytes,10,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
 	// Never changes; one IP set for each region of an accelerator.
@@ -136,6 +138,13 @@ func (x *IPSet) GetCreated() *timestamppb.Timestamp {
 func (x *IPSet) GetUpdated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Updated
+	}
+	return nil
+}
+
+func (x *IPSet) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -470,7 +479,7 @@ var File_causeway_v1_ip_set_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_ip_set_proto_rawDesc = "" +
 	"\n" +
-	"\x18causeway/v1/ip_set.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x03\n" +
+	"\x18causeway/v1/ip_set.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x04\n" +
 	"\x05IPSet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -478,7 +487,8 @@ const file_causeway_v1_ip_set_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12 \n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x120\n" +
+	"\x04tags\x18\b \x03(\v2\x1c.causeway.v1.IPSet.TagsEntryR\x04tags\x12 \n" +
 	"\vaccelerator\x18\n" +
 	" \x01(\tR\vaccelerator\x12\x16\n" +
 	"\x06region\x18\v \x01(\tR\x06region\x12\x12\n" +
@@ -487,7 +497,10 @@ const file_causeway_v1_ip_set_proto_rawDesc = "" +
 	"\aaddress\x18\x0e \x01(\tR\aaddress\x12\x10\n" +
 	"\x03pop\x18\x0f \x01(\tR\x03pop\x12-\n" +
 	"\x05given\x18( \x01(\v2\x17.causeway.v1.IPSetGivenR\x05given\x12+\n" +
-	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06status\"Y\n" +
+	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"Y\n" +
 	"\n" +
 	"IPSetGiven\x12\x10\n" +
 	"\x03pop\x18\x01 \x01(\tR\x03pop\x12\x12\n" +
@@ -529,43 +542,45 @@ func file_causeway_v1_ip_set_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_ip_set_proto_rawDescData
 }
 
-var file_causeway_v1_ip_set_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_causeway_v1_ip_set_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_causeway_v1_ip_set_proto_goTypes = []any{
 	(*IPSet)(nil),                 // 0: causeway.v1.IPSet
 	(*IPSetGiven)(nil),            // 1: causeway.v1.IPSetGiven
 	(*CreateIPSetRequest)(nil),    // 2: causeway.v1.CreateIPSetRequest
 	(*ListIPSetsResponse)(nil),    // 3: causeway.v1.ListIPSetsResponse
 	(*UpdateIPSetRequest)(nil),    // 4: causeway.v1.UpdateIPSetRequest
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*Status)(nil),                // 6: causeway.v1.Status
-	(*GetRequest)(nil),            // 7: causeway.v1.GetRequest
-	(*ListRequest)(nil),           // 8: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),         // 9: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 10: causeway.v1.DeleteResponse
+	nil,                           // 5: causeway.v1.IPSet.TagsEntry
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*Status)(nil),                // 7: causeway.v1.Status
+	(*GetRequest)(nil),            // 8: causeway.v1.GetRequest
+	(*ListRequest)(nil),           // 9: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),         // 10: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 11: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_ip_set_proto_depIdxs = []int32{
-	5,  // 0: causeway.v1.IPSet.created:type_name -> google.protobuf.Timestamp
-	5,  // 1: causeway.v1.IPSet.updated:type_name -> google.protobuf.Timestamp
-	1,  // 2: causeway.v1.IPSet.given:type_name -> causeway.v1.IPSetGiven
-	6,  // 3: causeway.v1.IPSet.status:type_name -> causeway.v1.Status
-	0,  // 4: causeway.v1.CreateIPSetRequest.ip_set:type_name -> causeway.v1.IPSet
-	0,  // 5: causeway.v1.ListIPSetsResponse.ip_sets:type_name -> causeway.v1.IPSet
-	0,  // 6: causeway.v1.UpdateIPSetRequest.ip_set:type_name -> causeway.v1.IPSet
-	2,  // 7: causeway.v1.IPSetService.CreateIPSet:input_type -> causeway.v1.CreateIPSetRequest
-	7,  // 8: causeway.v1.IPSetService.GetIPSet:input_type -> causeway.v1.GetRequest
-	8,  // 9: causeway.v1.IPSetService.ListIPSets:input_type -> causeway.v1.ListRequest
-	4,  // 10: causeway.v1.IPSetService.UpdateIPSet:input_type -> causeway.v1.UpdateIPSetRequest
-	9,  // 11: causeway.v1.IPSetService.DeleteIPSet:input_type -> causeway.v1.DeleteRequest
-	0,  // 12: causeway.v1.IPSetService.CreateIPSet:output_type -> causeway.v1.IPSet
-	0,  // 13: causeway.v1.IPSetService.GetIPSet:output_type -> causeway.v1.IPSet
-	3,  // 14: causeway.v1.IPSetService.ListIPSets:output_type -> causeway.v1.ListIPSetsResponse
-	0,  // 15: causeway.v1.IPSetService.UpdateIPSet:output_type -> causeway.v1.IPSet
-	10, // 16: causeway.v1.IPSetService.DeleteIPSet:output_type -> causeway.v1.DeleteResponse
-	12, // [12:17] is the sub-list for method output_type
-	7,  // [7:12] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	6,  // 0: causeway.v1.IPSet.created:type_name -> google.protobuf.Timestamp
+	6,  // 1: causeway.v1.IPSet.updated:type_name -> google.protobuf.Timestamp
+	5,  // 2: causeway.v1.IPSet.tags:type_name -> causeway.v1.IPSet.TagsEntry
+	1,  // 3: causeway.v1.IPSet.given:type_name -> causeway.v1.IPSetGiven
+	7,  // 4: causeway.v1.IPSet.status:type_name -> causeway.v1.Status
+	0,  // 5: causeway.v1.CreateIPSetRequest.ip_set:type_name -> causeway.v1.IPSet
+	0,  // 6: causeway.v1.ListIPSetsResponse.ip_sets:type_name -> causeway.v1.IPSet
+	0,  // 7: causeway.v1.UpdateIPSetRequest.ip_set:type_name -> causeway.v1.IPSet
+	2,  // 8: causeway.v1.IPSetService.CreateIPSet:input_type -> causeway.v1.CreateIPSetRequest
+	8,  // 9: causeway.v1.IPSetService.GetIPSet:input_type -> causeway.v1.GetRequest
+	9,  // 10: causeway.v1.IPSetService.ListIPSets:input_type -> causeway.v1.ListRequest
+	4,  // 11: causeway.v1.IPSetService.UpdateIPSet:input_type -> causeway.v1.UpdateIPSetRequest
+	10, // 12: causeway.v1.IPSetService.DeleteIPSet:input_type -> causeway.v1.DeleteRequest
+	0,  // 13: causeway.v1.IPSetService.CreateIPSet:output_type -> causeway.v1.IPSet
+	0,  // 14: causeway.v1.IPSetService.GetIPSet:output_type -> causeway.v1.IPSet
+	3,  // 15: causeway.v1.IPSetService.ListIPSets:output_type -> causeway.v1.ListIPSetsResponse
+	0,  // 16: causeway.v1.IPSetService.UpdateIPSet:output_type -> causeway.v1.IPSet
+	11, // 17: causeway.v1.IPSetService.DeleteIPSet:output_type -> causeway.v1.DeleteResponse
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_ip_set_proto_init() }
@@ -580,7 +595,7 @@ func file_causeway_v1_ip_set_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_ip_set_proto_rawDesc), len(file_causeway_v1_ip_set_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,8 @@ type Listener struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Never changes.
 	Accelerator string `protobuf:"bytes,10,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
 	// udp. Never changes.
@@ -62,6 +64,10 @@ type Listener struct {
 	ReplayWindow int32 `protobuf:"varint,18,opt,name=replay_window,json=replayWindow,proto3" json:"replay_window,omitempty"`
 	// Client prefixes; default: everyone.
 	Allow []string `protobuf:"bytes,19,rep,name=allow,proto3" json:"allow,omitempty"`
+	// Names of ACLs, at most 2; a client must pass them and allow.
+	Acls []string `protobuf:"bytes,20,rep,name=acls,proto3" json:"acls,omitempty"`
+	// allow or deny: what becomes of clients that the ACLs list; default allow.
+	AclMode string `protobuf:"bytes,21,opt,name=acl_mode,json=aclMode,proto3" json:"acl_mode,omitempty"`
 	// Output only.
 	Status        *ListenerStatus `protobuf:"bytes,50,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -147,6 +153,13 @@ func (x *Listener) GetUpdated() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Listener) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 func (x *Listener) GetAccelerator() string {
 	if x != nil {
 		return x.Accelerator
@@ -215,6 +228,20 @@ func (x *Listener) GetAllow() []string {
 		return x.Allow
 	}
 	return nil
+}
+
+func (x *Listener) GetAcls() []string {
+	if x != nil {
+		return x.Acls
+	}
+	return nil
+}
+
+func (x *Listener) GetAclMode() string {
+	if x != nil {
+		return x.AclMode
+	}
+	return ""
 }
 
 func (x *Listener) GetStatus() *ListenerStatus {
@@ -568,7 +595,7 @@ var File_causeway_v1_listener_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_listener_proto_rawDesc = "" +
 	"\n" +
-	"\x1acauseway/v1/listener.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x05\n" +
+	"\x1acauseway/v1/listener.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x06\n" +
 	"\bListener\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -576,7 +603,8 @@ const file_causeway_v1_listener_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12 \n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x123\n" +
+	"\x04tags\x18\b \x03(\v2\x1f.causeway.v1.Listener.TagsEntryR\x04tags\x12 \n" +
 	"\vaccelerator\x18\n" +
 	" \x01(\tR\vaccelerator\x12\x1a\n" +
 	"\bprotocol\x18\v \x01(\tR\bprotocol\x12,\n" +
@@ -587,8 +615,13 @@ const file_causeway_v1_listener_proto_rawDesc = "" +
 	"\x06repair\x18\x10 \x01(\tR\x06repair\x12\x14\n" +
 	"\x05order\x18\x11 \x01(\tR\x05order\x12#\n" +
 	"\rreplay_window\x18\x12 \x01(\x05R\freplayWindow\x12\x14\n" +
-	"\x05allow\x18\x13 \x03(\tR\x05allow\x123\n" +
-	"\x06status\x182 \x01(\v2\x1b.causeway.v1.ListenerStatusR\x06statusB\x14\n" +
+	"\x05allow\x18\x13 \x03(\tR\x05allow\x12\x12\n" +
+	"\x04acls\x18\x14 \x03(\tR\x04acls\x12\x19\n" +
+	"\bacl_mode\x18\x15 \x01(\tR\aaclMode\x123\n" +
+	"\x06status\x182 \x01(\v2\x1b.causeway.v1.ListenerStatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x14\n" +
 	"\x12_source_consistent\"/\n" +
 	"\tPortRange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\rR\x04from\x12\x0e\n" +
@@ -635,7 +668,7 @@ func file_causeway_v1_listener_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_listener_proto_rawDescData
 }
 
-var file_causeway_v1_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_causeway_v1_listener_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_causeway_v1_listener_proto_goTypes = []any{
 	(*Listener)(nil),              // 0: causeway.v1.Listener
 	(*PortRange)(nil),             // 1: causeway.v1.PortRange
@@ -643,37 +676,39 @@ var file_causeway_v1_listener_proto_goTypes = []any{
 	(*CreateListenerRequest)(nil), // 3: causeway.v1.CreateListenerRequest
 	(*ListListenersResponse)(nil), // 4: causeway.v1.ListListenersResponse
 	(*UpdateListenerRequest)(nil), // 5: causeway.v1.UpdateListenerRequest
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
-	(*GetRequest)(nil),            // 8: causeway.v1.GetRequest
-	(*ListRequest)(nil),           // 9: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),         // 10: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 11: causeway.v1.DeleteResponse
+	nil,                           // 6: causeway.v1.Listener.TagsEntry
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
+	(*GetRequest)(nil),            // 9: causeway.v1.GetRequest
+	(*ListRequest)(nil),           // 10: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),         // 11: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 12: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_listener_proto_depIdxs = []int32{
-	6,  // 0: causeway.v1.Listener.created:type_name -> google.protobuf.Timestamp
-	6,  // 1: causeway.v1.Listener.updated:type_name -> google.protobuf.Timestamp
-	1,  // 2: causeway.v1.Listener.ports:type_name -> causeway.v1.PortRange
-	7,  // 3: causeway.v1.Listener.idle_timeout:type_name -> google.protobuf.Duration
-	2,  // 4: causeway.v1.Listener.status:type_name -> causeway.v1.ListenerStatus
-	0,  // 5: causeway.v1.CreateListenerRequest.listener:type_name -> causeway.v1.Listener
-	0,  // 6: causeway.v1.ListListenersResponse.listeners:type_name -> causeway.v1.Listener
-	0,  // 7: causeway.v1.UpdateListenerRequest.listener:type_name -> causeway.v1.Listener
-	3,  // 8: causeway.v1.ListenerService.CreateListener:input_type -> causeway.v1.CreateListenerRequest
-	8,  // 9: causeway.v1.ListenerService.GetListener:input_type -> causeway.v1.GetRequest
-	9,  // 10: causeway.v1.ListenerService.ListListeners:input_type -> causeway.v1.ListRequest
-	5,  // 11: causeway.v1.ListenerService.UpdateListener:input_type -> causeway.v1.UpdateListenerRequest
-	10, // 12: causeway.v1.ListenerService.DeleteListener:input_type -> causeway.v1.DeleteRequest
-	0,  // 13: causeway.v1.ListenerService.CreateListener:output_type -> causeway.v1.Listener
-	0,  // 14: causeway.v1.ListenerService.GetListener:output_type -> causeway.v1.Listener
-	4,  // 15: causeway.v1.ListenerService.ListListeners:output_type -> causeway.v1.ListListenersResponse
-	0,  // 16: causeway.v1.ListenerService.UpdateListener:output_type -> causeway.v1.Listener
-	11, // 17: causeway.v1.ListenerService.DeleteListener:output_type -> causeway.v1.DeleteResponse
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	7,  // 0: causeway.v1.Listener.created:type_name -> google.protobuf.Timestamp
+	7,  // 1: causeway.v1.Listener.updated:type_name -> google.protobuf.Timestamp
+	6,  // 2: causeway.v1.Listener.tags:type_name -> causeway.v1.Listener.TagsEntry
+	1,  // 3: causeway.v1.Listener.ports:type_name -> causeway.v1.PortRange
+	8,  // 4: causeway.v1.Listener.idle_timeout:type_name -> google.protobuf.Duration
+	2,  // 5: causeway.v1.Listener.status:type_name -> causeway.v1.ListenerStatus
+	0,  // 6: causeway.v1.CreateListenerRequest.listener:type_name -> causeway.v1.Listener
+	0,  // 7: causeway.v1.ListListenersResponse.listeners:type_name -> causeway.v1.Listener
+	0,  // 8: causeway.v1.UpdateListenerRequest.listener:type_name -> causeway.v1.Listener
+	3,  // 9: causeway.v1.ListenerService.CreateListener:input_type -> causeway.v1.CreateListenerRequest
+	9,  // 10: causeway.v1.ListenerService.GetListener:input_type -> causeway.v1.GetRequest
+	10, // 11: causeway.v1.ListenerService.ListListeners:input_type -> causeway.v1.ListRequest
+	5,  // 12: causeway.v1.ListenerService.UpdateListener:input_type -> causeway.v1.UpdateListenerRequest
+	11, // 13: causeway.v1.ListenerService.DeleteListener:input_type -> causeway.v1.DeleteRequest
+	0,  // 14: causeway.v1.ListenerService.CreateListener:output_type -> causeway.v1.Listener
+	0,  // 15: causeway.v1.ListenerService.GetListener:output_type -> causeway.v1.Listener
+	4,  // 16: causeway.v1.ListenerService.ListListeners:output_type -> causeway.v1.ListListenersResponse
+	0,  // 17: causeway.v1.ListenerService.UpdateListener:output_type -> causeway.v1.Listener
+	12, // 18: causeway.v1.ListenerService.DeleteListener:output_type -> causeway.v1.DeleteResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_listener_proto_init() }
@@ -689,7 +724,7 @@ func file_causeway_v1_listener_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_listener_proto_rawDesc), len(file_causeway_v1_listener_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

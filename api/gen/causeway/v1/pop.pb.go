@@ -41,6 +41,8 @@ type PoP struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Never changes.
 	Region string `protobuf:"bytes,10,opt,name=region,proto3" json:"region,omitempty"`
 	// Addresses that other PoPs send to, one per carrier; at least one.
@@ -137,6 +139,13 @@ func (x *PoP) GetCreated() *timestamppb.Timestamp {
 func (x *PoP) GetUpdated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Updated
+	}
+	return nil
+}
+
+func (x *PoP) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -935,7 +944,7 @@ var File_causeway_v1_pop_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_pop_proto_rawDesc = "" +
 	"\n" +
-	"\x15causeway/v1/pop.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x04\n" +
+	"\x15causeway/v1/pop.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x05\n" +
 	"\x03PoP\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -943,7 +952,8 @@ const file_causeway_v1_pop_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x16\n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12.\n" +
+	"\x04tags\x18\b \x03(\v2\x1a.causeway.v1.PoP.TagsEntryR\x04tags\x12\x16\n" +
 	"\x06region\x18\n" +
 	" \x01(\tR\x06region\x125\n" +
 	"\aoverlay\x18\v \x03(\v2\x1b.causeway.v1.OverlayAddressR\aoverlay\x126\n" +
@@ -954,7 +964,10 @@ const file_causeway_v1_pop_proto_rawDesc = "" +
 	"\n" +
 	"public_key\x18\x10 \x01(\tR\tpublicKey\x12+\n" +
 	"\x05given\x18( \x01(\v2\x15.causeway.v1.PoPGivenR\x05given\x12.\n" +
-	"\x06status\x182 \x01(\v2\x16.causeway.v1.PoPStatusR\x06statusB\b\n" +
+	"\x06status\x182 \x01(\v2\x16.causeway.v1.PoPStatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
 	"\x06_relay\"b\n" +
 	"\x0eOverlayAddress\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -1032,7 +1045,7 @@ func file_causeway_v1_pop_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_pop_proto_rawDescData
 }
 
-var file_causeway_v1_pop_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_causeway_v1_pop_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_causeway_v1_pop_proto_goTypes = []any{
 	(*PoP)(nil),                   // 0: causeway.v1.PoP
 	(*OverlayAddress)(nil),        // 1: causeway.v1.OverlayAddress
@@ -1045,44 +1058,46 @@ var file_causeway_v1_pop_proto_goTypes = []any{
 	(*ListPoPsResponse)(nil),      // 8: causeway.v1.ListPoPsResponse
 	(*UpdatePoPRequest)(nil),      // 9: causeway.v1.UpdatePoPRequest
 	(*RevokePoPRequest)(nil),      // 10: causeway.v1.RevokePoPRequest
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*GetRequest)(nil),            // 12: causeway.v1.GetRequest
-	(*ListRequest)(nil),           // 13: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),         // 14: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 15: causeway.v1.DeleteResponse
+	nil,                           // 11: causeway.v1.PoP.TagsEntry
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*GetRequest)(nil),            // 13: causeway.v1.GetRequest
+	(*ListRequest)(nil),           // 14: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),         // 15: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 16: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_pop_proto_depIdxs = []int32{
-	11, // 0: causeway.v1.PoP.created:type_name -> google.protobuf.Timestamp
-	11, // 1: causeway.v1.PoP.updated:type_name -> google.protobuf.Timestamp
-	1,  // 2: causeway.v1.PoP.overlay:type_name -> causeway.v1.OverlayAddress
-	2,  // 3: causeway.v1.PoP.addresses:type_name -> causeway.v1.PoolAddress
-	3,  // 4: causeway.v1.PoP.capacity:type_name -> causeway.v1.Capacity
-	4,  // 5: causeway.v1.PoP.given:type_name -> causeway.v1.PoPGiven
-	6,  // 6: causeway.v1.PoP.status:type_name -> causeway.v1.PoPStatus
-	5,  // 7: causeway.v1.PoPGiven.enrolment:type_name -> causeway.v1.Enrolment
-	11, // 8: causeway.v1.Enrolment.at:type_name -> google.protobuf.Timestamp
-	11, // 9: causeway.v1.Enrolment.not_after:type_name -> google.protobuf.Timestamp
-	11, // 10: causeway.v1.PoPStatus.since:type_name -> google.protobuf.Timestamp
-	0,  // 11: causeway.v1.CreatePoPRequest.pop:type_name -> causeway.v1.PoP
-	0,  // 12: causeway.v1.ListPoPsResponse.pops:type_name -> causeway.v1.PoP
-	0,  // 13: causeway.v1.UpdatePoPRequest.pop:type_name -> causeway.v1.PoP
-	7,  // 14: causeway.v1.PoPService.CreatePoP:input_type -> causeway.v1.CreatePoPRequest
-	12, // 15: causeway.v1.PoPService.GetPoP:input_type -> causeway.v1.GetRequest
-	13, // 16: causeway.v1.PoPService.ListPoPs:input_type -> causeway.v1.ListRequest
-	9,  // 17: causeway.v1.PoPService.UpdatePoP:input_type -> causeway.v1.UpdatePoPRequest
-	14, // 18: causeway.v1.PoPService.DeletePoP:input_type -> causeway.v1.DeleteRequest
-	10, // 19: causeway.v1.PoPService.RevokePoP:input_type -> causeway.v1.RevokePoPRequest
-	0,  // 20: causeway.v1.PoPService.CreatePoP:output_type -> causeway.v1.PoP
-	0,  // 21: causeway.v1.PoPService.GetPoP:output_type -> causeway.v1.PoP
-	8,  // 22: causeway.v1.PoPService.ListPoPs:output_type -> causeway.v1.ListPoPsResponse
-	0,  // 23: causeway.v1.PoPService.UpdatePoP:output_type -> causeway.v1.PoP
-	15, // 24: causeway.v1.PoPService.DeletePoP:output_type -> causeway.v1.DeleteResponse
-	0,  // 25: causeway.v1.PoPService.RevokePoP:output_type -> causeway.v1.PoP
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	12, // 0: causeway.v1.PoP.created:type_name -> google.protobuf.Timestamp
+	12, // 1: causeway.v1.PoP.updated:type_name -> google.protobuf.Timestamp
+	11, // 2: causeway.v1.PoP.tags:type_name -> causeway.v1.PoP.TagsEntry
+	1,  // 3: causeway.v1.PoP.overlay:type_name -> causeway.v1.OverlayAddress
+	2,  // 4: causeway.v1.PoP.addresses:type_name -> causeway.v1.PoolAddress
+	3,  // 5: causeway.v1.PoP.capacity:type_name -> causeway.v1.Capacity
+	4,  // 6: causeway.v1.PoP.given:type_name -> causeway.v1.PoPGiven
+	6,  // 7: causeway.v1.PoP.status:type_name -> causeway.v1.PoPStatus
+	5,  // 8: causeway.v1.PoPGiven.enrolment:type_name -> causeway.v1.Enrolment
+	12, // 9: causeway.v1.Enrolment.at:type_name -> google.protobuf.Timestamp
+	12, // 10: causeway.v1.Enrolment.not_after:type_name -> google.protobuf.Timestamp
+	12, // 11: causeway.v1.PoPStatus.since:type_name -> google.protobuf.Timestamp
+	0,  // 12: causeway.v1.CreatePoPRequest.pop:type_name -> causeway.v1.PoP
+	0,  // 13: causeway.v1.ListPoPsResponse.pops:type_name -> causeway.v1.PoP
+	0,  // 14: causeway.v1.UpdatePoPRequest.pop:type_name -> causeway.v1.PoP
+	7,  // 15: causeway.v1.PoPService.CreatePoP:input_type -> causeway.v1.CreatePoPRequest
+	13, // 16: causeway.v1.PoPService.GetPoP:input_type -> causeway.v1.GetRequest
+	14, // 17: causeway.v1.PoPService.ListPoPs:input_type -> causeway.v1.ListRequest
+	9,  // 18: causeway.v1.PoPService.UpdatePoP:input_type -> causeway.v1.UpdatePoPRequest
+	15, // 19: causeway.v1.PoPService.DeletePoP:input_type -> causeway.v1.DeleteRequest
+	10, // 20: causeway.v1.PoPService.RevokePoP:input_type -> causeway.v1.RevokePoPRequest
+	0,  // 21: causeway.v1.PoPService.CreatePoP:output_type -> causeway.v1.PoP
+	0,  // 22: causeway.v1.PoPService.GetPoP:output_type -> causeway.v1.PoP
+	8,  // 23: causeway.v1.PoPService.ListPoPs:output_type -> causeway.v1.ListPoPsResponse
+	0,  // 24: causeway.v1.PoPService.UpdatePoP:output_type -> causeway.v1.PoP
+	16, // 25: causeway.v1.PoPService.DeletePoP:output_type -> causeway.v1.DeleteResponse
+	0,  // 26: causeway.v1.PoPService.RevokePoP:output_type -> causeway.v1.PoP
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_pop_proto_init() }
@@ -1098,7 +1113,7 @@ func file_causeway_v1_pop_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_pop_proto_rawDesc), len(file_causeway_v1_pop_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

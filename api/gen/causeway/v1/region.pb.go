@@ -41,6 +41,8 @@ type Region struct {
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// When it last changed. Output only.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Labels for people and scripts, at most 20.
+	Tags map[string]string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The border area. Traffic from one to another is cross-border. Default: cn
 	// for names that begin with cn-, otherwise intl.
 	Area string `protobuf:"bytes,10,opt,name=area,proto3" json:"area,omitempty"`
@@ -125,6 +127,13 @@ func (x *Region) GetCreated() *timestamppb.Timestamp {
 func (x *Region) GetUpdated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Updated
+	}
+	return nil
+}
+
+func (x *Region) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
 	}
 	return nil
 }
@@ -354,7 +363,7 @@ var File_causeway_v1_region_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_region_proto_rawDesc = "" +
 	"\n" +
-	"\x18causeway/v1/region.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n" +
+	"\x18causeway/v1/region.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x03\n" +
 	"\x06Region\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -362,10 +371,14 @@ const file_causeway_v1_region_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x12\n" +
+	"\aupdated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x121\n" +
+	"\x04tags\x18\b \x03(\v2\x1d.causeway.v1.Region.TagsEntryR\x04tags\x12\x12\n" +
 	"\x04area\x18\n" +
 	" \x01(\tR\x04area\x12+\n" +
-	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06status\"z\n" +
+	"\x06status\x182 \x01(\v2\x13.causeway.v1.StatusR\x06status\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"z\n" +
 	"\x13CreateRegionRequest\x12+\n" +
 	"\x06region\x18\x01 \x01(\v2\x13.causeway.v1.RegionR\x06region\x12\x1d\n" +
 	"\n" +
@@ -401,41 +414,43 @@ func file_causeway_v1_region_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_region_proto_rawDescData
 }
 
-var file_causeway_v1_region_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_causeway_v1_region_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_causeway_v1_region_proto_goTypes = []any{
 	(*Region)(nil),                // 0: causeway.v1.Region
 	(*CreateRegionRequest)(nil),   // 1: causeway.v1.CreateRegionRequest
 	(*ListRegionsResponse)(nil),   // 2: causeway.v1.ListRegionsResponse
 	(*UpdateRegionRequest)(nil),   // 3: causeway.v1.UpdateRegionRequest
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*Status)(nil),                // 5: causeway.v1.Status
-	(*GetRequest)(nil),            // 6: causeway.v1.GetRequest
-	(*ListRequest)(nil),           // 7: causeway.v1.ListRequest
-	(*DeleteRequest)(nil),         // 8: causeway.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 9: causeway.v1.DeleteResponse
+	nil,                           // 4: causeway.v1.Region.TagsEntry
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Status)(nil),                // 6: causeway.v1.Status
+	(*GetRequest)(nil),            // 7: causeway.v1.GetRequest
+	(*ListRequest)(nil),           // 8: causeway.v1.ListRequest
+	(*DeleteRequest)(nil),         // 9: causeway.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 10: causeway.v1.DeleteResponse
 }
 var file_causeway_v1_region_proto_depIdxs = []int32{
-	4,  // 0: causeway.v1.Region.created:type_name -> google.protobuf.Timestamp
-	4,  // 1: causeway.v1.Region.updated:type_name -> google.protobuf.Timestamp
-	5,  // 2: causeway.v1.Region.status:type_name -> causeway.v1.Status
-	0,  // 3: causeway.v1.CreateRegionRequest.region:type_name -> causeway.v1.Region
-	0,  // 4: causeway.v1.ListRegionsResponse.regions:type_name -> causeway.v1.Region
-	0,  // 5: causeway.v1.UpdateRegionRequest.region:type_name -> causeway.v1.Region
-	1,  // 6: causeway.v1.RegionService.CreateRegion:input_type -> causeway.v1.CreateRegionRequest
-	6,  // 7: causeway.v1.RegionService.GetRegion:input_type -> causeway.v1.GetRequest
-	7,  // 8: causeway.v1.RegionService.ListRegions:input_type -> causeway.v1.ListRequest
-	3,  // 9: causeway.v1.RegionService.UpdateRegion:input_type -> causeway.v1.UpdateRegionRequest
-	8,  // 10: causeway.v1.RegionService.DeleteRegion:input_type -> causeway.v1.DeleteRequest
-	0,  // 11: causeway.v1.RegionService.CreateRegion:output_type -> causeway.v1.Region
-	0,  // 12: causeway.v1.RegionService.GetRegion:output_type -> causeway.v1.Region
-	2,  // 13: causeway.v1.RegionService.ListRegions:output_type -> causeway.v1.ListRegionsResponse
-	0,  // 14: causeway.v1.RegionService.UpdateRegion:output_type -> causeway.v1.Region
-	9,  // 15: causeway.v1.RegionService.DeleteRegion:output_type -> causeway.v1.DeleteResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	5,  // 0: causeway.v1.Region.created:type_name -> google.protobuf.Timestamp
+	5,  // 1: causeway.v1.Region.updated:type_name -> google.protobuf.Timestamp
+	4,  // 2: causeway.v1.Region.tags:type_name -> causeway.v1.Region.TagsEntry
+	6,  // 3: causeway.v1.Region.status:type_name -> causeway.v1.Status
+	0,  // 4: causeway.v1.CreateRegionRequest.region:type_name -> causeway.v1.Region
+	0,  // 5: causeway.v1.ListRegionsResponse.regions:type_name -> causeway.v1.Region
+	0,  // 6: causeway.v1.UpdateRegionRequest.region:type_name -> causeway.v1.Region
+	1,  // 7: causeway.v1.RegionService.CreateRegion:input_type -> causeway.v1.CreateRegionRequest
+	7,  // 8: causeway.v1.RegionService.GetRegion:input_type -> causeway.v1.GetRequest
+	8,  // 9: causeway.v1.RegionService.ListRegions:input_type -> causeway.v1.ListRequest
+	3,  // 10: causeway.v1.RegionService.UpdateRegion:input_type -> causeway.v1.UpdateRegionRequest
+	9,  // 11: causeway.v1.RegionService.DeleteRegion:input_type -> causeway.v1.DeleteRequest
+	0,  // 12: causeway.v1.RegionService.CreateRegion:output_type -> causeway.v1.Region
+	0,  // 13: causeway.v1.RegionService.GetRegion:output_type -> causeway.v1.Region
+	2,  // 14: causeway.v1.RegionService.ListRegions:output_type -> causeway.v1.ListRegionsResponse
+	0,  // 15: causeway.v1.RegionService.UpdateRegion:output_type -> causeway.v1.Region
+	10, // 16: causeway.v1.RegionService.DeleteRegion:output_type -> causeway.v1.DeleteResponse
+	12, // [12:17] is the sub-list for method output_type
+	7,  // [7:12] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_region_proto_init() }
@@ -450,7 +465,7 @@ func file_causeway_v1_region_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_region_proto_rawDesc), len(file_causeway_v1_region_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

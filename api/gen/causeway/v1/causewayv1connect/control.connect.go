@@ -44,6 +44,9 @@ const (
 	// ControlServiceGetPoPReportProcedure is the fully-qualified name of the ControlService's
 	// GetPoPReport RPC.
 	ControlServiceGetPoPReportProcedure = "/causeway.v1.ControlService/GetPoPReport"
+	// ControlServiceRevealSecretsProcedure is the fully-qualified name of the ControlService's
+	// RevealSecrets RPC.
+	ControlServiceRevealSecretsProcedure = "/causeway.v1.ControlService/RevealSecrets"
 	// ControlServiceBackupProcedure is the fully-qualified name of the ControlService's Backup RPC.
 	ControlServiceBackupProcedure = "/causeway.v1.ControlService/Backup"
 	// ControlServiceWhoAmIProcedure is the fully-qualified name of the ControlService's WhoAmI RPC.
@@ -60,6 +63,8 @@ type ControlServiceClient interface {
 	Export(context.Context, *connect.Request[v1.ExportRequest]) (*connect.Response[v1.ExportResponse], error)
 	// Returns what a PoP reported last.
 	GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error)
+	// Returns one resource with its secrets as they are; for operators.
+	RevealSecrets(context.Context, *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error)
 	// Streams a backup of the whole store; for admins.
 	Backup(context.Context, *connect.Request[v1.BackupRequest]) (*connect.ServerStreamForClient[v1.BackupResponse], error)
 	// Says who is calling, and which program answers.
@@ -103,6 +108,13 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		revealSecrets: connect.NewClient[v1.Ref, v1.Object](
+			httpClient,
+			baseURL+ControlServiceRevealSecretsProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("RevealSecrets")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		backup: connect.NewClient[v1.BackupRequest, v1.BackupResponse](
 			httpClient,
 			baseURL+ControlServiceBackupProcedure,
@@ -121,12 +133,13 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // controlServiceClient implements ControlServiceClient.
 type controlServiceClient struct {
-	watch        *connect.Client[v1.WatchRequest, v1.WatchResponse]
-	apply        *connect.Client[v1.ApplyRequest, v1.ApplyResponse]
-	export       *connect.Client[v1.ExportRequest, v1.ExportResponse]
-	getPoPReport *connect.Client[v1.GetRequest, v1.PoPReport]
-	backup       *connect.Client[v1.BackupRequest, v1.BackupResponse]
-	whoAmI       *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
+	watch         *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	apply         *connect.Client[v1.ApplyRequest, v1.ApplyResponse]
+	export        *connect.Client[v1.ExportRequest, v1.ExportResponse]
+	getPoPReport  *connect.Client[v1.GetRequest, v1.PoPReport]
+	revealSecrets *connect.Client[v1.Ref, v1.Object]
+	backup        *connect.Client[v1.BackupRequest, v1.BackupResponse]
+	whoAmI        *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
 }
 
 // Watch calls causeway.v1.ControlService.Watch.
@@ -149,6 +162,11 @@ func (c *controlServiceClient) GetPoPReport(ctx context.Context, req *connect.Re
 	return c.getPoPReport.CallUnary(ctx, req)
 }
 
+// RevealSecrets calls causeway.v1.ControlService.RevealSecrets.
+func (c *controlServiceClient) RevealSecrets(ctx context.Context, req *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error) {
+	return c.revealSecrets.CallUnary(ctx, req)
+}
+
 // Backup calls causeway.v1.ControlService.Backup.
 func (c *controlServiceClient) Backup(ctx context.Context, req *connect.Request[v1.BackupRequest]) (*connect.ServerStreamForClient[v1.BackupResponse], error) {
 	return c.backup.CallServerStream(ctx, req)
@@ -169,6 +187,8 @@ type ControlServiceHandler interface {
 	Export(context.Context, *connect.Request[v1.ExportRequest]) (*connect.Response[v1.ExportResponse], error)
 	// Returns what a PoP reported last.
 	GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error)
+	// Returns one resource with its secrets as they are; for operators.
+	RevealSecrets(context.Context, *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error)
 	// Streams a backup of the whole store; for admins.
 	Backup(context.Context, *connect.Request[v1.BackupRequest], *connect.ServerStream[v1.BackupResponse]) error
 	// Says who is calling, and which program answers.
@@ -208,6 +228,13 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceRevealSecretsHandler := connect.NewUnaryHandler(
+		ControlServiceRevealSecretsProcedure,
+		svc.RevealSecrets,
+		connect.WithSchema(controlServiceMethods.ByName("RevealSecrets")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceBackupHandler := connect.NewServerStreamHandler(
 		ControlServiceBackupProcedure,
 		svc.Backup,
@@ -231,6 +258,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceExportHandler.ServeHTTP(w, r)
 		case ControlServiceGetPoPReportProcedure:
 			controlServiceGetPoPReportHandler.ServeHTTP(w, r)
+		case ControlServiceRevealSecretsProcedure:
+			controlServiceRevealSecretsHandler.ServeHTTP(w, r)
 		case ControlServiceBackupProcedure:
 			controlServiceBackupHandler.ServeHTTP(w, r)
 		case ControlServiceWhoAmIProcedure:
@@ -258,6 +287,10 @@ func (UnimplementedControlServiceHandler) Export(context.Context, *connect.Reque
 
 func (UnimplementedControlServiceHandler) GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("causeway.v1.ControlService.GetPoPReport is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) RevealSecrets(context.Context, *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("causeway.v1.ControlService.RevealSecrets is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) Backup(context.Context, *connect.Request[v1.BackupRequest], *connect.ServerStream[v1.BackupResponse]) error {

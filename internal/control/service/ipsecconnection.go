@@ -1,0 +1,189 @@
+package service
+
+import (
+	"context"
+	"fmt"
+
+	"causeway/internal/resource"
+)
+
+// CreateIPsecConnection makes an IPsec connection. A tunnel without a key of its
+// own is given one.
+func (s *Service) CreateIPsecConnection(ctx context.Context, call Call, in resource.IPsecConnection) (resource.IPsecConnection, error) {
+	return create(ctx, s, call, in, checkIPsecConnection)
+}
+
+// UpdateIPsecConnection changes an IPsec connection. Secrets that the change
+// leaves out, or masks, stay.
+func (s *Service) UpdateIPsecConnection(ctx context.Context, call Call, ref string, change func(*resource.IPsecConnection) error) (resource.IPsecConnection, error) {
+	return update(ctx, s, call, ref, change, checkIPsecConnectionChange)
+}
+
+// DeleteIPsecConnection deletes an IPsec connection without routes.
+func (s *Service) DeleteIPsecConnection(ctx context.Context, call Call, ref string) (resource.IPsecConnection, error) {
+	return remove[resource.IPsecConnection](ctx, s, call, ref, nil)
+}
+
+// GetIPsecConnection returns one IPsec connection, its secrets sealed.
+func (s *Service) GetIPsecConnection(ctx context.Context, call Call, ref string) (resource.IPsecConnection, error) {
+	return get[resource.IPsecConnection](ctx, s, call, ref)
+}
+
+// ListIPsecConnections returns IPsec connections, their secrets sealed;
+// Query.VPNGateway, Accelerator and Region pick.
+func (s *Service) ListIPsecConnections(ctx context.Context, call Call, q Query) (Page[resource.IPsecConnection], error) {
+	return list[resource.IPsecConnection](ctx, s, call, q)
+}
+
+func checkIPsecConnection(t *tx, c *resource.IPsecConnection) error {
+	g, err := find[resource.VPNGateway](t, c.VPNGateway, "vpn_gateway")
+	if err != nil {
+		return err
+	}
+	c.VPNGateway = g.Name
+	if err := t.nameCustomers(c, g); err != nil {
+		return err
+	}
+	if err := t.nameAccelerator(c); err != nil {
+		return err
+	}
+	around, err := t.around()
+	if err != nil {
+		return err
+	}
+	return t.judgeConnection(around, c)
+}
+
+func checkIPsecConnectionChange(t *tx, old, new *resource.IPsecConnection) error {
+	if err := unchanged("vpn_gateway", old.VPNGateway, new.VPNGateway); err != nil {
+		return err
+	}
+	return checkIPsecConnection(t, new)
+}
+
+// nameCustomers turns the references to customer gateways into names.
+func (t *tx) nameCustomers(c *resource.IPsecConnection, g *resource.VPNGateway) error {
+	fix := func(ref *string, field string) error {
+		if *ref == "" {
+			return nil
+		}
+		customer, err := find[resource.CustomerGateway](t, *ref, field)
+		if err != nil {
+			return err
+		}
+		if customer.Region != g.Region {
+			return resource.Errorf(resource.CodeInvalidField, "%s is in the region %s, and %s in %s", resource.RefOf(customer), customer.Region, resource.RefOf(g), g.Region).
+				At(field, customer.Name).About(resource.RefOf(customer)).WithFix("create it in the gateway's region: causeway customer-gateway create <name> --region %s", g.Region)
+		}
+		*ref = customer.Name
+		return nil
+	}
+	if err := fix(&c.CustomerGateway, "customer_gateway"); err != nil {
+		return err
+	}
+	for i := range c.Tunnels {
+		if err := fix(&c.Tunnels[i].CustomerGateway, fmt.Sprintf("tunnels[%d].customer_gateway", i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nameAccelerator turns the references to an accelerator's parts into names, and
+// refuses parts of another accelerator.
+func (t *tx) nameAccelerator(c *resource.IPsecConnection) error {
+	if c.Accelerator == "" {
+		return nil
+	}
+	a, err := find[resource.Accelerator](t, c.Accelerator, "accelerator")
+	if err != nil {
+		return err
+	}
+	c.Accelerator = a.Name
+	other := func(o resource.Object, field string) error {
+		return resource.Errorf(resource.CodeInvalidField, "%s is of another accelerator", resource.RefOf(o)).At(field, o.Head().Name).Allow("one of %s", resource.RefOf(a)).About(resource.RefOf(o))
+	}
+	set := func(ref *string, field string) error {
+		if *ref == "" {
+			return nil
+		}
+		s, err := find[resource.IPSet](t, *ref, field)
+		if err == nil && s.Accelerator != a.Name {
+			err = other(s, field)
+		}
+		if err == nil {
+			*ref = s.Name
+		}
+		return err
+	}
+	group := func(ref *string, field string) error {
+		if *ref == "" {
+			return nil
+		}
+		g, err := find[resource.EndpointGroup](t, *ref, field)
+		if err != nil {
+			return err
+		}
+		l, err := find[resource.Listener](t, g.Listener, "")
+		if err == nil && l.Accelerator != a.Name {
+			err = other(g, field)
+		}
+		*ref = g.Name
+		return err
+	}
+	if err := firstError(set(&c.IPSet, "ip_set"), group(&c.EndpointGroup, "endpoint_group")); err != nil {
+		return err
+	}
+	for i := range c.Tunnels {
+		tunnel, path := &c.Tunnels[i], fmt.Sprintf("tunnels[%d].", i)
+		if err := firstError(set(&tunnel.IPSet, path+"ip_set"), group(&tunnel.EndpointGroup, path+"endpoint_group")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// around is what connections refer to, as this transaction sees it.
+func (t *tx) around() (*resource.Around, error) {
+	var w resource.Around
+	err := firstError(gather(t, &w.VPNGateways), gather(t, &w.CustomerGateways), gather(t, &w.IPSets), gather(t, &w.Listeners), gather(t, &w.EndpointGroups))
+	return &w, err
+}
+
+func gather[T any, P object[T]](t *tx, into *[]T) error {
+	list, err := all[T, P](t)
+	for _, o := range list {
+		*into = append(*into, *o)
+	}
+	return err
+}
+
+// judgeConnection refuses a connection that its gateway could not be told of.
+func (t *tx) judgeConnection(around *resource.Around, c *resource.IPsecConnection) error {
+	for i := range around.VPNGateways {
+		g := &around.VPNGateways[i]
+		if g.Name != c.VPNGateway {
+			continue
+		}
+		if found := c.Overlap(g); len(found) > 0 {
+			return resource.Refuse(resource.RefOf(c), found)
+		}
+		for k := range c.Tunnels {
+			if bind, _ := g.PublicOf(c.Tunnels[k].Address); !bind.IsValid() {
+				return resource.Errorf(resource.CodeInvalidField, "%s has no address %v", resource.RefOf(g), c.Tunnels[k].Address).
+					At(fmt.Sprintf("tunnels[%d].address", k), c.Tunnels[k].Address).About(resource.RefOf(g)).WithFix("give one of the gateway's addresses, or leave it out for the first")
+			}
+		}
+	}
+	v, refusal, fix := around.Connection(c)
+	if refusal != "" {
+		return resource.Errorf(resource.CodeInvalidField, "%s has no peer: %s", resource.RefOf(c), refusal).At("accelerator", c.Accelerator).WithFix("%s", fix)
+	}
+	if err := t.openConnection(&v); err != nil {
+		return err
+	}
+	if e := resource.Refuse(resource.RefOf(c), c.JudgeBuilt(v)); e != nil {
+		return e
+	}
+	return nil
+}
