@@ -24,6 +24,7 @@ type controllerOptions struct {
 	dataDir, listen, advertise string
 	storeOptions
 	logOptions
+	metrics metricsOptions
 }
 
 func newControllerCommand() *command {
@@ -56,6 +57,7 @@ func (o *controllerOptions) flags(c *command, listen string) {
 	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says; default: this machine itself")
 	o.storeOptions.flags(c)
 	o.logOptions.flags(c)
+	o.metrics.flags(c, "127.0.0.1:9465")
 	_ = c.MarkFlagDirname("data-dir")
 }
 
@@ -86,12 +88,19 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 		return fmt.Errorf("start controller: %w", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	watch, err := o.watch(ctx, log)
+	if err != nil {
+		return fmt.Errorf("start controller: %w", err)
+	}
+	defer watch.close()
 	s, err := server.New(server.Options{
 		Store: store, Dir: o.dataDir, Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
+		History: watch.history, Interceptors: watch.interceptors,
 	})
 	if err != nil {
 		return err
 	}
+	watch.serve(ctx, s)
 	if err := tellRestored(ctx, s, filepath.Join(o.dataDir, restoredMark)); err != nil {
 		return err
 	}

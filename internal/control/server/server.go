@@ -17,13 +17,17 @@ import (
 	"path/filepath"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"causeway/internal/agentlink"
 	"causeway/internal/control/auth"
+	"causeway/internal/control/console"
 	"causeway/internal/control/controller"
 	"causeway/internal/control/rpcapi"
 	"causeway/internal/control/service"
 	"causeway/internal/control/store"
 	"causeway/internal/control/store/etcdstore"
+	"causeway/internal/history"
 	"causeway/internal/pki"
 	"causeway/internal/resource"
 )
@@ -36,6 +40,9 @@ type Options struct {
 	Resolver service.Resolver // of endpoints' domains; nil: groups with domains are refused
 	Version  string           // of this program
 	Log      *slog.Logger
+
+	History      *history.Store        // where PoPs' reports are kept and told from; nil: nowhere
+	Interceptors []connect.Interceptor // of API calls
 }
 
 // Server is a controller.
@@ -60,7 +67,11 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
 	s := service.New(o.Store, sealer, service.Options{Resolver: o.Resolver, Log: o.Log})
-	return &Server{options: o, service: s, authority: authority, controller: controller.New(s, authority, o.Log)}, nil
+	c := controller.New(s, authority, o.Log)
+	if o.History != nil {
+		c.KeepHistory(o.History)
+	}
+	return &Server{options: o, service: s, authority: authority, controller: c}, nil
 }
 
 // Fingerprint is what this controller is known by.
@@ -141,7 +152,11 @@ func (s *Server) handler() http.Handler {
 			live, ok := s.controller.LastReport(pop)
 			return live.JSON, ok
 		},
+		History: s.options.History, Interceptors: s.options.Interceptors,
 	})
+	if err := console.Register(mux); err != nil { // a build without its pages serves everything else
+		s.options.Log.Error("the console is not served", "error", err)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
