@@ -1,0 +1,62 @@
+// A chart over time like smokeping's: the median as a line, the smoke from the
+// smallest to the largest around it, loss as bars below. uPlot draws it.
+
+import { useEffect, useRef } from 'react'
+import uPlot from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+import { locale } from '../i18n'
+
+export interface Series {
+  label: string
+  values: (number | null)[]
+  color: string // the name of a CSS variable: --accent
+  width?: number
+  dash?: number[]
+  fill?: string // likewise
+}
+
+/** The colours in use, which the theme decides. */
+function color(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+}
+
+export function Chart(props: { times: number[]; series: Series[]; bands?: [number, number][]; height?: number; label: string; digits?: number }) {
+  const box = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    const element = box.current
+    if (!element) return
+    const axis = { stroke: color('--muted'), grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line'), width: 1 } }
+    const plot = new uPlot(
+      {
+        width: element.clientWidth || 600,
+        height: props.height ?? 220,
+        series: [
+          {},
+          ...props.series.map((s) => ({
+            label: s.label,
+            stroke: color(s.color),
+            width: s.width ?? 1.5,
+            dash: s.dash,
+            fill: s.fill ? color(s.fill) : undefined,
+            points: { show: false },
+            value: (_: uPlot, v: number | null) => (v === null || v === undefined ? '–' : v.toLocaleString(locale(), { maximumFractionDigits: props.digits ?? 1 })),
+          })),
+        ],
+        bands: props.bands?.map((b) => ({ series: b, fill: color('--smoke') })),
+        axes: [axis, { ...axis, size: 56 }],
+        scales: { y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 1) * 1.08 || 1] } },
+        legend: { live: true },
+        cursor: { sync: { key: 'causeway' } },
+      },
+      [props.times, ...props.series.map((s) => s.values)] as uPlot.AlignedData,
+      element,
+    )
+    const fit = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: props.height ?? 220 }))
+    fit.observe(element)
+    return () => {
+      fit.disconnect()
+      plot.destroy()
+    }
+  }, [props.times, props.series, props.bands, props.height, props.digits])
+  return <div className="chart" ref={box} role="img" aria-label={props.label} />
+}
