@@ -32,6 +32,10 @@ type world struct {
 	Listeners         []resource.Listener         `json:"listeners,omitempty" yaml:"listeners,omitempty"`
 	EgressIPs         []resource.EgressIP         `json:"egress_ips,omitempty" yaml:"egress_ips,omitempty"`
 	EndpointGroups    []resource.EndpointGroup    `json:"endpoint_groups,omitempty" yaml:"endpoint_groups,omitempty"`
+	VPNGateways       []resource.VPNGateway       `json:"vpn_gateways,omitempty" yaml:"vpn_gateways,omitempty"`
+	CustomerGateways  []resource.CustomerGateway  `json:"customer_gateways,omitempty" yaml:"customer_gateways,omitempty"`
+	IPsecConnections  []resource.IPsecConnection  `json:"ipsec_connections,omitempty" yaml:"ipsec_connections,omitempty"`
+	VPNRoutes         []resource.VPNRoute         `json:"vpn_routes,omitempty" yaml:"vpn_routes,omitempty"`
 }
 
 // placed is a resource and where it stands in the file.
@@ -51,6 +55,10 @@ func (w *world) objects() []placed {
 	each(&list, "listeners", w.Listeners)
 	each(&list, "egress_ips", w.EgressIPs)
 	each(&list, "endpoint_groups", w.EndpointGroups)
+	each(&list, "vpn_gateways", w.VPNGateways)
+	each(&list, "customer_gateways", w.CustomerGateways)
+	each(&list, "ipsec_connections", w.IPsecConnections)
+	each(&list, "vpn_routes", w.VPNRoutes)
 	return list
 }
 
@@ -82,6 +90,14 @@ func (w *world) put(o resource.Object) {
 		w.EgressIPs = append(w.EgressIPs, *o)
 	case *resource.EndpointGroup:
 		w.EndpointGroups = append(w.EndpointGroups, *o)
+	case *resource.VPNGateway:
+		w.VPNGateways = append(w.VPNGateways, *o)
+	case *resource.CustomerGateway:
+		w.CustomerGateways = append(w.CustomerGateways, *o)
+	case *resource.IPsecConnection:
+		w.IPsecConnections = append(w.IPsecConnections, *o)
+	case *resource.VPNRoute:
+		w.VPNRoutes = append(w.VPNRoutes, *o)
 	}
 }
 

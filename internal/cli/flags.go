@@ -4,7 +4,9 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"causeway/internal/problem"
 	"causeway/internal/resource"
 	"causeway/internal/strictyaml"
+	"causeway/internal/vpn"
 )
 
 // specFlags are the flags of create and update: each sets one field of the
@@ -90,6 +93,42 @@ func durationFlag[T any](s *specFlags, name, usage string, field func(*T) *time.
 func addressFlag[T any](s *specFlags, name, usage string, field func(*T) *netip.Addr) {
 	value := s.command.Flags().String(name, "", usage)
 	add(s, name, func(o *T) error { return parseText(*value, field(o)) })
+}
+
+func prefixFlag[T any](s *specFlags, name, usage string, field func(*T) *netip.Prefix) {
+	value := s.command.Flags().String(name, "", usage)
+	add(s, name, func(o *T) (err error) { *field(o), err = parsePrefix(*value); return err })
+}
+
+func uintFlag[T any](s *specFlags, name, usage string, field func(*T) *uint32) {
+	value := s.command.Flags().Uint32(name, 0, usage)
+	add(s, name, func(o *T) error { *field(o) = *value; return nil })
+}
+
+// secretFlag is two flags for one secret: the second reads it from a file, where
+// no list of processes shows it.
+func secretFlag[T any](s *specFlags, name, usage string, fields func(*T) []*vpn.Secret) {
+	value := s.command.Flags().String(name, "", usage+"; a file hides it better")
+	file := s.command.Flags().String(name+"-file", "", "file that has it on its first line, or - for standard input")
+	set := func(o *T, secret string) {
+		for _, field := range fields(o) {
+			*field = vpn.Secret(secret)
+		}
+	}
+	add(s, name, func(o *T) error { set(o, *value); return nil })
+	add(s, name+"-file", func(o *T) error {
+		var text []byte
+		var err error
+		if *file == "-" {
+			text, err = io.ReadAll(io.LimitReader(s.command.InOrStdin(), 64<<10))
+		} else {
+			text, err = os.ReadFile(*file)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		set(o, strings.TrimSuffix(first, "\r"))
+		return err
+	})
+	_ = s.command.MarkFlagFilename(name + "-file")
 }
 
 func parseText(text string, into encoding.TextUnmarshaler) error {

@@ -16,6 +16,7 @@ type noun struct {
 	flags    func(*specFlags)
 	columns  []column
 	verbs    []func(*remote) *cobra.Command // further ones
+	secrets  bool                           // it has some that can be shown
 	explicit bool                           // the noun's command is made elsewhere, and only gets the verbs
 }
 
@@ -38,16 +39,17 @@ func wideCol[T any](heading string, cell func(*T) any) column {
 	return c
 }
 
-var nouns = []*noun{&regionNoun, &popNoun, &acceleratorNoun, &bandwidthPackageNoun, &ipSetNoun, &listenerNoun, &egressIPNoun, &endpointGroupNoun, &accessKeyNoun, &tokenNoun}
+var nouns = []*noun{&regionNoun, &popNoun, &acceleratorNoun, &bandwidthPackageNoun, &ipSetNoun, &aclNoun, &listenerNoun, &egressIPNoun, &endpointGroupNoun,
+	&vpnGatewayNoun, &customerGatewayNoun, &ipsecConnectionNoun, &vpnRouteNoun, &accessKeyNoun, &tokenNoun}
 
 // stateCell is a state in its colour.
 func stateCell(s resource.State) Cell {
 	switch s {
-	case resource.Active, resource.Connected, resource.Bound, resource.InUse, resource.Usable:
+	case resource.Active, resource.Connected, resource.Bound, resource.InUse, resource.Usable, resource.IPsecEstablished:
 		return Cell{string(s), Good}
-	case resource.Refused, resource.Blocked, resource.Away:
+	case resource.Refused, resource.Blocked, resource.Away, resource.IKENotEstablished, resource.IPsecNotEstablished:
 		return Cell{string(s), Bad}
-	case resource.Configuring, resource.Incomplete, resource.NotEnrolled:
+	case resource.Configuring, resource.Incomplete, resource.NotEnrolled, resource.IKEEstablished:
 		return Cell{string(s), Warn}
 	}
 	return Cell{string(s), Faint}

@@ -146,6 +146,7 @@ func (n *noun) tellMade(c *cobra.Command, output *Format, made apiclient.Made, d
 	if _, err := fmt.Fprintln(w, did(made.Object, "created", dryRun)); err != nil {
 		return err
 	}
+	warn(c.ErrOrStderr(), made.Object)
 	if secret != "" {
 		_, err := fmt.Fprintf(w, "\n  %s\n\nThis secret is shown once. Keep it where only its user can read it.\n", secret)
 		return err
@@ -157,10 +158,11 @@ func (n *noun) getCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{Use: "get NAME", Short: "Show one " + n.kind.Noun() + " in a line", Example: n.example("get", n.sample()) + " -o json", Args: exactly(1, "one name or ID")}
 	output := OutputFlag(c, "table", "wide", "json", "yaml")
+	secrets := n.secretsFlag(c)
 	r.flags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
-			o, err := client.Get(ctx, n.kind, args[0])
+			o, err := n.read(ctx, client, args[0], *secrets)
 			if err != nil {
 				return err
 			}
@@ -170,12 +172,33 @@ func (n *noun) getCommand() *cobra.Command {
 	return c
 }
 
+// secretsFlag is the flag that unmasks, of nouns that have something behind masks.
+func (n *noun) secretsFlag(c *cobra.Command) *bool {
+	show := false
+	if n.secrets {
+		c.Flags().BoolVar(&show, "show-secrets", false, "show secrets in place of masks; needs the role operator")
+	}
+	return &show
+}
+
+// read gets one resource, with its secrets if they are asked for.
+func (n *noun) read(ctx context.Context, client *apiclient.Client, name string, secrets bool) (resource.Object, error) {
+	if !secrets {
+		return client.Get(ctx, n.kind, name)
+	}
+	answer, err := client.Call(ctx, "ControlService", "RevealSecrets", &v1.Ref{Kind: string(n.kind), Name: name})
+	if err != nil {
+		return nil, err
+	}
+	return apiform.DecodeObject(answer.(*v1.Object))
+}
+
 func (n *noun) listCommand() *cobra.Command {
 	r, query := &remote{}, &v1.ListRequest{}
 	c := &cobra.Command{Use: "list", Short: "List " + n.kind.Noun() + "s", Example: n.example("list", "") + "\n" + n.example("list", "-o wide"), Args: exactly(0, "no arguments")}
 	for _, f := range n.filters {
-		target := map[string]*string{"accelerator": &query.Accelerator, "listener": &query.Listener, "region": &query.Region, "pop": &query.Pop}[f]
-		c.Flags().StringVar(target, f, "", "only those of this "+f)
+		target := map[string]*string{"accelerator": &query.Accelerator, "listener": &query.Listener, "region": &query.Region, "pop": &query.Pop, "vpn-gateway": &query.VpnGateway}[f]
+		c.Flags().StringVar(target, f, "", "only those of this "+strings.ReplaceAll(f, "-", " "))
 	}
 	quiet := c.Flags().BoolP("quiet", "q", false, "print names only")
 	output := OutputFlag(c, "table", "wide", "json", "yaml")
@@ -252,6 +275,7 @@ func (n *noun) updateCommand() *cobra.Command {
 			}
 			if output.Is("table") || output.Is("wide") {
 				fmt.Fprintln(c.OutOrStdout(), did(changed, "updated", *dryRun))
+				warn(c.ErrOrStderr(), changed)
 			}
 			return n.print(c.OutOrStdout(), output, changed)
 		})
@@ -293,10 +317,11 @@ func (n *noun) describeCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{Use: "describe NAME", Short: "Show everything about one " + n.kind.Noun(), Example: n.example("describe", n.sample()), Args: exactly(1, "one name or ID")}
 	output := OutputFlag(c, "yaml", "json")
+	secrets := n.secretsFlag(c)
 	r.flags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
-			o, err := client.Get(ctx, n.kind, args[0])
+			o, err := n.read(ctx, client, args[0], *secrets)
 			if err != nil {
 				return err
 			}
@@ -386,7 +411,7 @@ func (n *noun) settled(ctx context.Context, client *apiclient.Client, name strin
 			s, reason = resource.Configuring, "no PoP carries it yet"
 		}
 		switch s {
-		case resource.Configuring, resource.NotEnrolled, resource.Blocked:
+		case resource.Configuring, resource.NotEnrolled, resource.Blocked, resource.IKENotEstablished, resource.IKEEstablished, resource.IPsecNotEstablished:
 		case resource.Refused:
 			return nil, fmt.Errorf("%s was refused by a PoP: %s", resource.RefOf(o), reason)
 		default:
@@ -432,6 +457,12 @@ func stateOf(o resource.Object) (resource.State, string) {
 	case *resource.EndpointGroup:
 		return o.Status.State, o.Status.Reason
 	case *resource.IPSet:
+		return o.Status.State, o.Status.Reason
+	case *resource.VPNGateway:
+		return o.Status.State, firstLine(o.Status.Reason, o.Status.Refusal)
+	case *resource.IPsecConnection:
+		return o.Status.State, o.Status.Reason
+	case *resource.VPNRoute:
 		return o.Status.State, o.Status.Reason
 	}
 	return resource.Active, ""
