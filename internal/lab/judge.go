@@ -95,7 +95,7 @@ func (j *judge) unnoticed(e scenario.Expect, m *Measurement) {
 	if !e.ControlUnnoticed || m.Traces[e.Tunnel] == nil {
 		return
 	}
-	const after = 2 * time.Second
+	const after = time.Second
 	for _, d := range m.Done {
 		if !d.Control {
 			continue

@@ -172,7 +172,7 @@ type Expect struct {
 	// BackWithin is how soon after each start of a PoP a probe must be answered.
 	BackWithin time.Duration `yaml:"back_within"`
 	// ControlUnnoticed: no probe is lost from an event about the controller on, its
-	// end or a command to it, for two seconds.
+	// end or a command to it, for a second.
 	ControlUnnoticed bool  `yaml:"control_unnoticed"`
 	NearPath         *Near `yaml:"near_path"` // against what the emulated path itself does
 	// SameSAs and NewSAs compare the tunnel's IKE and ESP SPIs at the end with
