@@ -1,6 +1,7 @@
 // Command checkreport reads a lab report (report.json) from its standard input
 // and fails unless it says what the lab exists to say: both ways were measured,
-// the figures fit together, and the accelerated way lost far less.
+// the figures fit together, the accelerated way lost far less, and where the
+// accelerator was made by commands, none failed and its egress IP stayed.
 package main
 
 import (
@@ -19,10 +20,22 @@ type way struct {
 	RTT      map[string]float64 `json:"rtt_ms"`
 }
 
+// control is what a report says about the control plane.
+type control struct {
+	Commands []struct {
+		Command string `json:"command"`
+		Error   string `json:"error"`
+	} `json:"commands"`
+	Before string `json:"egress_ip_before"`
+	After  string `json:"egress_ip_after"`
+	End    string `json:"egress_ip_at_end"`
+}
+
 type report struct {
-	Direct      *way  `json:"direct"`
-	Accelerated *way  `json:"accelerated"`
-	Valid       *bool `json:"valid"`
+	Control     *control `json:"control"` // nil: snapshots by hand
+	Direct      *way     `json:"direct"`
+	Accelerated *way     `json:"accelerated"`
+	Valid       *bool    `json:"valid"`
 }
 
 func main() {
@@ -44,6 +57,9 @@ func check(in io.Reader, out io.Writer) error {
 	if err := errors.Join(r.Direct.check("direct"), r.Accelerated.check("accelerated")); err != nil {
 		return err
 	}
+	if err := r.Control.check(); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "direct: %d sent, %.1f %% lost, median %.1f ms; accelerated: %d sent, %.1f %% lost, median %.1f ms; valid: %t\n",
 		r.Direct.Sent, 100*r.Direct.Loss, r.Direct.RTT["p50"], r.Accelerated.Sent, 100*r.Accelerated.Loss, r.Accelerated.RTT["p50"], *r.Valid)
 	if !*r.Valid {
@@ -55,6 +71,23 @@ func check(in io.Reader, out io.Writer) error {
 	}
 	if r.Accelerated.Loss > r.Direct.Loss/4 {
 		return fmt.Errorf("the accelerated way lost %.1f %%, the direct one %.1f %%: that is no acceleration", 100*r.Accelerated.Loss, 100*r.Direct.Loss)
+	}
+	return nil
+}
+
+// check says what must not be in the part about the control plane. It does not
+// depend on how busy the machine was.
+func (c *control) check() error {
+	if c == nil {
+		return nil
+	}
+	for _, k := range c.Commands {
+		if k.Error != "" {
+			return fmt.Errorf("control: %s failed: %s", k.Command, k.Error)
+		}
+	}
+	if len(c.Commands) == 0 || c.Before == "" || c.After != c.Before || c.End != c.Before {
+		return fmt.Errorf("control: %d commands, the egress IP was %q, then %q, at last %q: it must be given out and stay", len(c.Commands), c.Before, c.After, c.End)
 	}
 	return nil
 }
