@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh        everything
 #   scripts/setup.sh go     only check Go and fetch modules: enough to build
+#   scripts/setup.sh web    what the web console's tests need besides
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,6 +47,10 @@ fetch_modules() {
 
 # package | the file that shows that it is there | why
 packages() {
+  if [ "$mode" = web ]; then
+    echo "chromium|/usr/bin/chromium|the browser that the web console is tested in"
+    return
+  fi
   cat <<'LIST'
 charon-systemd|/usr/sbin/charon-systemd|strongSwan's IKE daemon, for the lab's VPN gateways
 strongswan-swanctl|/usr/sbin/swanctl|drives that daemon
@@ -55,6 +60,7 @@ iproute2|ip|shows and sets addresses and routes
 nftables|nft|the lab's NAT routers, and the kernel NAT that benchmarks compare with
 iperf3|iperf3|throughput through the tunnels
 mtr-tiny|mtr|what the lab's own prober is checked against
+prometheus|promtool|checks the metrics, and the alert rules in packaging/prometheus
 LIST
 }
 
@@ -87,6 +93,8 @@ install_packages() {
   # so nothing may start, now or at the next boot, that was not there before.
   local had_service=no policy=/usr/sbin/policy-rc.d wrote_policy=no
   [ -e /lib/systemd/system/strongswan.service ] && had_service=yes
+  local had_prometheus=no
+  [ -e /lib/systemd/system/prometheus.service ] && had_prometheus=yes
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
     "${root[@]}" chmod 755 "$policy"
@@ -111,9 +119,22 @@ install_packages() {
   if [ "$had_service" = no ] && command -v systemctl >/dev/null 2>&1; then
     "${root[@]}" systemctl disable strongswan.service >/dev/null 2>&1 || true
   fi
+  if [ "$had_prometheus" = no ] && command -v systemctl >/dev/null 2>&1; then
+    "${root[@]}" systemctl disable prometheus.service >/dev/null 2>&1 || true
+  fi
   say "done"
 }
 
+check_node() {
+  local have
+  have=$(node --version 2>/dev/null || true)
+  have=${have#v}
+  [ -n "$have" ] && [ "$(printf '%s\n%s\n' 20.11 "$have" | sort -V | head -n 1)" = 20.11 ] ||
+    die "found ${have:-no} Node.js; the web console's tests need 20.11 or newer, with npm" "install it from https://nodejs.org/ or your distribution"
+}
+
+mode=${1:-all}
 check_go
-[ "${1:-all}" = go ] || install_packages
+[ "$mode" != web ] || check_node
+[ "$mode" = go ] || install_packages
 fetch_modules

@@ -15,7 +15,7 @@ import (
 // The control plane.
 var (
 	apiRequests   = define("controller", Histogram, "api_request_duration_seconds", "Time that API calls took; action is the method, code the outcome as Connect names it.", "action", "code")
-	pops          = define("controller", Gauge, "controller_pops", "PoPs by state: active, away, not_enrolled and so on.", "state")
+	pops          = define("controller", Gauge, "controller_pops", "PoPs by state: connected, away, not-enrolled, refused and so on.", "state")
 	gateways      = define("controller", Gauge, "controller_connections", "Connections of agents to this controller.")
 	storeLeader   = define("controller", Gauge, "store_has_leader", "1 while the store's member here knows a leader.")
 	storeBytes    = define("controller", Gauge, "store_db_bytes", "Size of the store's database.")
