@@ -1,0 +1,76 @@
+// Package failover decides which of a connection's tunnels carry its traffic:
+// when one counts as dead, when the other takes over, and when the first is
+// trusted again. It is told what was seen and when, and knows no clock and no
+// daemon.
+package failover
+
+import (
+	"time"
+
+	"causeway/internal/mono"
+)
+
+// Times of failing over. charon asks a silent peer after a second and again half
+// a second later; two questions without an answer are enough where another
+// tunnel stands ready.
+const (
+	Silence = 2200 * time.Millisecond // without a sign of life, once it was asked for
+	Stable  = 30 * time.Second        // that a tunnel must have been well before traffic goes back to it
+)
+
+// Life is what is known of one tunnel's peer. The zero Life has heard nothing.
+type Life struct {
+	heard mono.Time
+	asked int // questions that were repeated since
+	since mono.Time
+}
+
+// Hear records a sign of life: a packet that could be authenticated.
+func (l *Life) Hear(now mono.Time) { l.heard, l.asked = now, 0 }
+
+// Ask records that a question had to be repeated.
+func (l *Life) Ask() { l.asked++ }
+
+// Alive reports whether the tunnel can be relied on; up says that it has its
+// security associations.
+func (l *Life) Alive(now mono.Time, up bool) bool {
+	alive := up && (l.asked == 0 || now.Sub(l.heard) < Silence)
+	switch {
+	case !alive:
+		l.since = 0
+	case l.since.IsZero():
+		l.since = now
+	}
+	return alive
+}
+
+// Since is when Alive first said yes, without a no since; zero: it said no.
+func (l *Life) Since() mono.Time { return l.since }
+
+// Choice is which of a connection's tunnels is in use. The zero Choice is one
+// that was never made.
+type Choice struct {
+	made   bool
+	active int
+}
+
+// Next returns the tunnel to use now, of those in life, the first of which is
+// preferred. It leaves one that is dead at once for one that is not, and goes
+// back to the first when that has been well for Stable. At the first choice
+// nothing is waited for. With all of them dead it stays where it is.
+func (c *Choice) Next(now mono.Time, life []*Life) int {
+	alive := func(i int) bool { return !life[i].since.IsZero() }
+	if c.active >= len(life) {
+		c.active, c.made = 0, false
+	}
+	best := c.active
+	for i := range life {
+		if alive(i) && (i < best && (!c.made || now.Sub(life[i].since) >= Stable) || !alive(best)) {
+			best = i
+			break
+		}
+	}
+	c.active = best
+	c.made = c.made || alive(best)
+	return best
+}
