@@ -1,0 +1,3 @@
+package aliyunapi
+
+var vpnGatewayActions, customerGatewayActions, vpnConnectionActions, vpnRouteActions, diagnosisActions []action
