@@ -363,7 +363,7 @@ func (b *builder) sessions() {
 	})
 	for _, s := range end {
 		e.tellClosed(b.now, s)
-		e.table.Remove(s)
+		e.end(s, session.NotAllowed)
 	}
 }
 

@@ -34,7 +34,7 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 	what := ipsec.Peek(m.Data, ipsec.NATT(m.From.Port()))
 	s := e.table.ByEgress(sock.addr, m.From)
 	if s != nil && e.yields(sock, s, what) {
-		e.table.Remove(s)
+		e.end(s, session.EndpointBegan)
 		s = nil
 	}
 	if s == nil {

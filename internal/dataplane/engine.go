@@ -145,6 +145,7 @@ func NewEngine(cfg EngineConfig) *Engine {
 
 		predictor: new(route.Predictor),
 		joints:    map[[2]snapshot.Label]*route.Joint{},
+		claimSeed: cfg.Random(),
 	}
 	e.emit = e.emitHeld
 	return e

@@ -191,7 +191,7 @@ func (e *Engine) moveClients(now mono.Time) {
 	})
 	for _, s := range end {
 		e.tellClosed(now, s)
-		e.table.Remove(s)
+		e.end(s, session.EndpointLost)
 	}
 }
 

@@ -15,16 +15,23 @@ import (
 
 // fromClient carries one packet from a client into the overlay.
 func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
+	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
 	s := e.table.ByFlow(e.plan.self, m.From, sock.addr)
-	if s == nil {
-		if e.passed(sock, m) {
-			return
+	if s == nil && e.passed(sock, m) {
+		return
+	}
+	if s == nil || !s.Confirmed {
+		if moved := e.follow(now, sock, m.From, &what); moved != nil {
+			s = moved
 		}
+	} else if s.Moving != nil {
+		stays(now, s, &what)
+	}
+	if s == nil {
 		if s = e.openFromClient(now, sock, m.From); s == nil {
 			return
 		}
 	}
-	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
 	what = observe(s, what, &s.GuessToEndpoint)
 	e.watch(now, s, ipsec.ToEndpoint, &what, len(m.Data))
 	if !e.admit(now, sock.listener, s, limit.ToEndpoint, what, len(m.Data)) {
@@ -88,6 +95,9 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 	what = observe(s, what, &s.GuessToClient)
 	if both(s) {
 		e.watch(now, s, ipsec.ToClient, &what, len(payload))
+	}
+	if s.Moving != nil {
+		e.answered(now, s, &what)
 	}
 	a := s.Assoc
 	if !a.Proven {

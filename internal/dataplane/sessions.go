@@ -32,7 +32,7 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 			e.drops.add(DropMalformed)
 			return
 		}
-		if s == nil || !matches(s, &d) {
+		if s == nil || !matches(s, &d) && !movedHere(s, &d) && !e.movedElsewhere(now, &h, &d, s) {
 			if s = e.openFromFrame(now, &h, &d, s); s == nil {
 				return
 			}
@@ -70,7 +70,7 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 		}
 	case frame.Close:
 		if s != nil {
-			e.table.Remove(s)
+			e.end(s, session.Closed)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func (e *Engine) replace(old *session.Session) (proven bool) {
 		return false
 	}
 	proven = old.Assoc.Proven
-	e.table.Remove(old)
+	e.end(old, session.Replaced)
 	return proven
 }
 
@@ -219,6 +219,12 @@ func (e *Engine) add(now mono.Time, s session.Session) *session.Session {
 	e.remember(n)
 	e.hold(n)
 	return n
+}
+
+// end takes a session out.
+func (e *Engine) end(s *session.Session, why session.End) {
+	s.End = why
+	e.table.Remove(s)
 }
 
 // gone releases what a session held.

@@ -196,6 +196,7 @@ func (e *Engine) reportSessions(r *report.PoP, now mono.Time) {
 	all, confirmed := e.table.Len()
 	r.Sessions.Confirmed, r.Sessions.Unconfirmed, r.Sessions.Pushed = confirmed, all-confirmed, e.table.Evicted
 	r.Sessions.Opened, r.Sessions.Closed, r.Sessions.Restored = e.table.Opened, e.table.Closed, e.table.Restored
+	r.Sessions.Moved = e.table.Moved
 	e.table.Associations(func(*session.Association) { r.Sessions.Associations++ })
 	var list []*session.Session
 	e.table.All(func(s *session.Session) bool {
@@ -266,6 +267,7 @@ func (e *Engine) reportSession(now mono.Time, s *session.Session) report.Session
 	if s.Seen&session.SeenESP != 0 {
 		r.Kinds = append(r.Kinds, "esp")
 	}
+	r.Moves = uint64(s.Moves)
 	if r.IPsec = reportIPsec(now, s.Assoc.Watch); r.IPsec != nil {
 		r.Rekeys = r.IPsec.Rekeys
 	}

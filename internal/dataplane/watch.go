@@ -24,7 +24,12 @@ func (e *Engine) watch(now mono.Time, s *session.Session, d ipsec.Direction, wha
 		w = new(ipsec.Watch)
 		s.Assoc.Watch = w
 	}
-	w.Note(now, d, ipsec.NATT(s.Accelerated.Port()), what, size)
+	fresh := w.Note(now, d, ipsec.NATT(s.Accelerated.Port()), what, size)
+	if d == ipsec.ToEndpoint && s.Role&session.Ingress != 0 && (fresh || what.Kind == ipsec.IKE || !s.Claimed()) {
+		if claim, ok := session.ClaimOf(e.claimSeed, s.Accelerated, what); ok {
+			e.table.Claim(s, claim)
+		}
+	}
 }
 
 // refuse notes that a packet of s ends here for want of bandwidth.

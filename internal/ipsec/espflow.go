@@ -231,5 +231,18 @@ func (l *espLane) follows(spi, seq uint32) bool {
 	return false
 }
 
+// holds reports whether a packet is of an SA of this lane and near its newest number.
+func (l *espLane) holds(spi, seq uint32) bool {
+	for i := range l.flows {
+		if f := &l.flows[i]; f.spi == spi {
+			return f.count >= 2 && seq-f.top+espHeld < 2*espHeld
+		}
+	}
+	return false
+}
+
+// espHeld is how far from the newest number a packet still speaks for its sender.
+const espHeld = 4096
+
 // espFollowOn is how many packets may have been lost while a client's address changed.
 const espFollowOn = 1 << 20

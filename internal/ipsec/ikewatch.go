@@ -280,3 +280,15 @@ func (w *Watch) followsIKE(p *Packet) bool {
 	}
 	return false
 }
+
+func (w *Watch) holdsIKE(p *Packet) bool {
+	if p.ResponderSPI == 0 || !p.sealed() {
+		return false
+	}
+	for i := range w.sas {
+		if sa := &w.sas[i]; sa.sealed && sa.initiator == p.InitiatorSPI && sa.responder == p.ResponderSPI {
+			return true
+		}
+	}
+	return false
+}

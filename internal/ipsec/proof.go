@@ -96,10 +96,11 @@ func (k *Packet) unprompted() bool {
 // initiator's SPI it is one-to-one in the responder's and the other way round, so
 // folding makes neither easier to guess. The mixer is the SplitMix64 finaliser.
 func fingerprint(initiator, responder uint64) uint64 {
-	return mix(mix(initiator+0x9E3779B97F4A7C15) ^ responder)
+	return Mix(Mix(initiator+0x9E3779B97F4A7C15) ^ responder)
 }
 
-func mix(x uint64) uint64 {
+// Mix scatters the bits of x, one to one: the SplitMix64 finaliser.
+func Mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
 	x = (x ^ x>>27) * 0x94D049BB133111EB
 	return x ^ x>>31

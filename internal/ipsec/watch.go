@@ -76,6 +76,18 @@ func (w *Watch) Follows(p *Packet) bool {
 	return false
 }
 
+// Holds reports whether a packet is of an SA of this association, whether it is
+// new or was seen: ESP with a number not far from the newest, or protected IKE.
+func (w *Watch) Holds(p *Packet) bool {
+	switch p.Kind {
+	case ESP:
+		return w.esp[ToEndpoint].holds(p.SPI, p.Seq)
+	case IKE:
+		return w.holdsIKE(p)
+	}
+	return false
+}
+
 // SA is an ESP SA that was seen of late.
 type SA struct {
 	SPI    uint32

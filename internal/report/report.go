@@ -323,6 +323,7 @@ type Sessions struct {
 	Restored     uint64 `json:"restored"` // brought back from disk at start
 	Refused      uint64 `json:"refused"`  // over a limit; Drops has the reasons
 	Pushed       uint64 `json:"pushed"`   // unconfirmed ones that made place for newer
+	Moved        uint64 `json:"moved"`    // times that one followed its client to another address
 	MemoryBytes  int64  `json:"memory_bytes"`
 
 	// List holds each session, the busiest of late first, at most ListLimit of
@@ -355,6 +356,7 @@ type Session struct {
 	ToEndpoint  Counter        `json:"to_endpoint"`
 	NATDetected bool           `json:"nat_detected,omitempty"` // IKE said that a NAT stands on the way
 	Rekeys      uint64         `json:"rekeys,omitempty"`       // new ESP SPIs seen
+	Moves       uint64         `json:"client_moves,omitempty"` // times that the client's address has changed
 	IPsec       *IPsec         `json:"ipsec,omitempty"`        // of its association; absent where none was seen
 }
 

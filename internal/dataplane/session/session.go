@@ -10,6 +10,8 @@
 package session
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"time"
 
@@ -79,8 +81,64 @@ type Session struct {
 	InOrder *resequence.Buffer // puts packets in order where they leave here; nil until needed
 	Waiting bool               // InOrder holds packets and is on the engine's list
 
+	End    End     // why it ends; set just before it does
+	Moving *Moving // where the client may be now, or was before; nil: it has stayed
+	Moves  uint16  // times that its address has changed
+
+	claims [claimsHeld]uint64 // by which it is found where its address is not known; 0: none
+	claimN uint8              // where the next goes
+
 	slot uint32
 	ring int32 // place in the ring of unconfirmed sessions; -1: confirmed
+}
+
+// End says why a session ended.
+type End uint8
+
+// The reasons. The zero End is of one that its owner took out without a word.
+const (
+	Closed        End = iota // the other PoP said so
+	Idle                     // nothing passed for its idle timeout
+	Pushed                   // unconfirmed, and newer ones needed the place
+	Replaced                 // another session has its flow
+	EndpointLost             // its client has a better endpoint
+	NotAllowed               // the snapshot no longer has it
+	EndpointBegan            // made room for a client that belongs to the endpoint
+	Stopped                  // the PoP stopped; the session is on disk
+)
+
+// String names the reason as flow logs do.
+func (e End) String() string {
+	names := [...]string{"closed", "idle", "pushed", "replaced", "endpoint_lost", "not_allowed", "endpoint_began", "stopped"}
+	if int(e) < len(names) {
+		return names[e]
+	}
+	return "unknown"
+}
+
+// Claimed reports whether s can be found by a claim at all.
+func (s *Session) Claimed() bool { return s.claims[0] != 0 }
+
+// claimsHeld is how many claims a session has at most: its newest SAs.
+const claimsHeld = 6
+
+// Moving is what is known of a client at an address that is not its own: see
+// dataplane/rebind.go.
+type Moving struct {
+	To      netip.AddrPort // it may be there now; invalid: nothing says so
+	Since   mono.Time      // of the first packet from there
+	Last    mono.Time      // of the newest
+	First   uint32         // number of that packet, of ESP
+	Packets uint8          // from there that go on with its SAs
+
+	// The newest IKE request from there, which the endpoint has not answered yet.
+	Asked                bool
+	Request              uint32
+	Initiator, Responder uint64
+
+	Quiet mono.Time      // until when nobody else is believed: it was heard where it is
+	Was   netip.AddrPort // where it was before it last moved
+	Until mono.Time      // how long it may go back there at once
 }
 
 // Count is packets and their payload bytes.
@@ -174,6 +232,21 @@ func portsOf(s *Session) portsKey {
 
 func flowOf(ingress snapshot.Label, client, accelerated netip.AddrPort) flowKey {
 	return flowKey{client.Addr().As16(), accelerated.Addr().As16(), client.Port(), accelerated.Port(), ingress}
+}
+
+// ClaimOf is what a packet of an SA that stands shows of whose it is, beside its
+// source: ESP's SPI, or both of IKE's, at an accelerated address. seed makes it impossible to
+// construct two packets with one claim. ok is false when the packet shows nothing.
+func ClaimOf(seed uint64, accelerated netip.AddrPort, p *ipsec.Packet) (claim uint64, ok bool) {
+	ip := accelerated.Addr().As16()
+	at := binary.BigEndian.Uint64(ip[:]) ^ bits.RotateLeft64(binary.BigEndian.Uint64(ip[8:]), 17) ^ uint64(accelerated.Port())<<48
+	switch {
+	case p.Kind == ipsec.ESP:
+		return ipsec.Mix(ipsec.Mix(seed^at)^uint64(p.SPI)) | 1, true
+	case p.Kind == ipsec.IKE && p.ResponderSPI != 0:
+		return ipsec.Mix(ipsec.Mix(ipsec.Mix(seed^at)+p.InitiatorSPI)^p.ResponderSPI) | 1, true
+	}
+	return 0, false
 }
 
 func egressOf(egress, endpoint netip.AddrPort) egressKey {

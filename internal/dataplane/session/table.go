@@ -37,6 +37,7 @@ type Table struct {
 	byID   map[uint64]uint32
 	byFlow map[flowKey]uint32
 	byOut  map[egressKey]uint32
+	claims map[uint64]uint32
 	ports  map[portsKey]*ports
 	assocs map[assocKey]*Association
 	prefix map[netip.Prefix]int
@@ -59,6 +60,7 @@ type Table struct {
 	Opened, Closed uint64 // sessions that came and went, of whatever kind
 	Evicted        uint64 // unconfirmed sessions pushed out by newer ones
 	Restored       uint64 // sessions brought back from the store
+	Moved          uint64 // times that a session's client got another address
 }
 
 // NewTable returns an empty table that writes confirmed sessions to store; a
@@ -66,7 +68,7 @@ type Table struct {
 func NewTable(l Limits, store Store) *Table {
 	return &Table{
 		limits: l, store: store,
-		byID: map[uint64]uint32{}, byFlow: map[flowKey]uint32{}, byOut: map[egressKey]uint32{}, ports: map[portsKey]*ports{},
+		byID: map[uint64]uint32{}, byFlow: map[flowKey]uint32{}, byOut: map[egressKey]uint32{}, claims: map[uint64]uint32{}, ports: map[portsKey]*ports{},
 		assocs: map[assocKey]*Association{}, prefix: map[netip.Prefix]int{},
 		ring: make([]uint32, l.Unconfirmed),
 		Gone: func(*Session) {}, Wall: time.Now,
@@ -229,7 +231,7 @@ func (t *Table) Save(now mono.Time, s *Session) {
 	t.save(s)
 }
 
-// Remove takes s out.
+// Remove takes s out, for the reason that s.End says.
 func (t *Table) Remove(s *Session) {
 	t.Gone(s)
 	t.Closed++
@@ -240,9 +242,9 @@ func (t *Table) Remove(s *Session) {
 	}
 	delete(t.byFlow, flowOf(s.IngressPoP, s.Client, s.Accelerated))
 	t.unlistEgress(s)
-	p := prefixOf(s.Client.Addr())
-	if t.prefix[p]--; t.prefix[p] <= 0 {
-		delete(t.prefix, p)
+	t.leavePrefix(s)
+	for _, c := range s.claims {
+		t.disclaim(s, c)
 	}
 	if s.Confirmed {
 		t.confirmed--
@@ -250,11 +252,7 @@ func (t *Table) Remove(s *Session) {
 			t.store.Erase(int(s.slot))
 		}
 	}
-	if a := s.Assoc; a != nil {
-		if a.sessions--; a.sessions == 0 {
-			delete(t.assocs, a.key)
-		}
-	}
+	t.leaveAssociation(s)
 	slot := s.slot
 	*s = Session{}
 	t.used[slot] = false
@@ -282,6 +280,7 @@ func (t *Table) Sweep(now mono.Time, n int) (removed int) {
 		s := t.at(slot)
 		switch {
 		case now.Sub(s.Assoc.LastActive) >= s.Idle:
+			s.End = Idle
 			t.Remove(s)
 			removed++
 		case s.Confirmed && s.LastActive >= s.Saved && now.Sub(s.Saved) >= s.saveEvery():
@@ -412,7 +411,9 @@ func (t *Table) associate(now mono.Time, s *Session) *Association {
 func (t *Table) enterRing(s *Session) {
 	if place := t.ring[t.ringAt]; place != 0 {
 		t.Evicted++
-		t.Remove(t.at(place - 1))
+		oldest := t.at(place - 1)
+		oldest.End = Pushed
+		t.Remove(oldest)
 	}
 	t.ring[t.ringAt] = s.slot + 1
 	s.ring = int32(t.ringAt)
