@@ -110,6 +110,8 @@ type Engine struct {
 	predictor                  *route.Predictor
 	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first
 	unknownBudget              budget
+	echo                       echoes
+	claimSeed                  uint64 // of what clients are found by whose address has changed
 
 	drops Drops
 	sent  udpio.SendStats

@@ -49,7 +49,7 @@ func (e *Engine) route(now mono.Time, to snapshot.Label, h frame.Header, describ
 		e.drops.add(DropNoRoute)
 		return
 	}
-	if h.Kind != frame.Health { // which goes to everyone all the time, and is no use of a way
+	if h.Kind != frame.Health && h.Kind != frame.Echo { // which go to everyone all the time, and are no use of a way
 		w.carried.Add(len(payload))
 		w.carriedAt = now
 	}

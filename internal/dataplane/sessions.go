@@ -20,6 +20,10 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 		e.hearHealth(now, &h, rest)
 		return
 	}
+	if h.Kind == frame.Echo {
+		e.hearEcho(now, &h, rest)
+		return
+	}
 	s := e.table.ByID(h.Session)
 	if s != nil && h.Origin != s.IngressPoP && h.Origin != s.EgressPoP {
 		e.drops.add(DropRefusedSession) // a session of two others

@@ -9,7 +9,7 @@
 //	 2      TOS of the client's packet: DSCP and ECN (RFC 2474, RFC 3168)
 //	 3      reserved, zero when sent, ignored when read
 //	 4..5   origin: label of the PoP the frame started at
-//	 6..13  session; of Health frames a sequence number
+//	 6..13  session; of Health frames a sequence number, of Echo frames any
 //	14..    labels of the PoPs still to pass, the last is the destination (2 bytes each)
 //	  ..    Open frames: the session's description (see Description)
 //	  ..    payload: the client's or endpoint's UDP payload
@@ -33,6 +33,7 @@ const (
 	Unknown Kind = 3 // the reader's session is not known here; describe it again
 	Close   Kind = 4 // the session ended here; forget it
 	Health  Kind = 5 // of no session: how the endpoints behind the origin are (see EndpointHealth)
+	Echo    Kind = 6 // of no session: to be sent back, ToClient set, to its origin; only measures
 )
 
 // Flags.
@@ -94,7 +95,7 @@ func Parse(b []byte) (h Header, rest []byte, ok bool) {
 	h.TOS = b[2]
 	h.Origin = snapshot.Label(binary.BigEndian.Uint16(b[4:]))
 	h.Session = binary.BigEndian.Uint64(b[6:])
-	if len(b) < h.Len() || h.Kind > Health {
+	if len(b) < h.Len() || h.Kind > Echo {
 		return h, nil, false
 	}
 	for i := range int(h.NRoute) {

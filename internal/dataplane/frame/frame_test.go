@@ -14,7 +14,7 @@ import (
 func TestHeaderSurvivesTheWire(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := Header{
-			Kind: Kind(rapid.IntRange(0, 5).Draw(t, "kind")), Flags: rapid.Uint8Range(0, 15).Draw(t, "flags"),
+			Kind: Kind(rapid.IntRange(0, 6).Draw(t, "kind")), Flags: rapid.Uint8Range(0, 15).Draw(t, "flags"),
 			Hops: rapid.Uint8Range(0, 15).Draw(t, "hops"), Mode: rapid.Uint8Range(0, 3).Draw(t, "mode"),
 			TOS: rapid.Uint8().Draw(t, "tos"), Origin: snapshot.Label(rapid.Uint16().Draw(t, "origin")),
 			Session: rapid.Uint64().Draw(t, "session"), NRoute: rapid.Uint8Range(0, 3).Draw(t, "n"),
