@@ -412,14 +412,14 @@ func (c *IPsecConnection) JudgeBuilt(v vpn.Connection) problem.List {
 		if blind[p.Path] && p.Found != "" || p.Path == "name" || strings.HasSuffix(p.Path, "].name") {
 			continue
 		}
-		p.Path = fieldOfBuilt(p.Path)
+		p.Path = FieldOfBuilt(p.Path)
 		found = append(found, p)
 	}
 	return found
 }
 
-// fieldOfBuilt is where a field of a vpn.Connection stands in an IPsecConnection.
-func fieldOfBuilt(path string) string {
+// FieldOfBuilt is where a field of a vpn.Connection stands in an IPsecConnection.
+func FieldOfBuilt(path string) string {
 	for _, r := range [][2]string{
 		{".local.id", ".local_id"}, {".remote.id", ".remote_id"}, {".local.address", ".address"}, {".local.public", ".address"},
 		{".remote.address", ".customer_gateway"}, {".remote.domain", ".customer_gateway"}, {".remote", ".customer_gateway"},

@@ -19,6 +19,9 @@ type Around struct {
 	EndpointGroups   []EndpointGroup
 }
 
+// Gateway is the VPN gateway of that name, or nil.
+func (w *Around) Gateway(name string) *VPNGateway { return byName(w.VPNGateways, name) }
+
 // Connection is c as its gateway is told it, secrets as they stand in c. The
 // refusal is a sentence that says why c has no far end, and a remedy.
 func (w *Around) Connection(c *IPsecConnection) (v vpn.Connection, refusal, fix string) {

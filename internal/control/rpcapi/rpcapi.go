@@ -84,7 +84,6 @@ func (a *api) handle(mux *http.ServeMux) func(path string, h http.Handler) {
 
 // api implements the services of all nouns.
 type api struct {
-	causewayv1connect.UnimplementedIPsecConnectionServiceHandler
 	service   *service.Service
 	options   Options
 	overviews *overview.Maker
@@ -101,24 +100,10 @@ func callerOf(ctx context.Context) auth.Caller {
 // admit returns nil when the caller may call a procedure. The service judges
 // once more, knowing the request.
 func admit(caller auth.Caller, procedure string) error {
-	switch method := procedure[strings.LastIndexByte(procedure, '/')+1:]; method {
-	case "WhoAmI": // whoever is known may ask
-		return nil
-	case "Backup": // it has everything, also what is sealed
-		if auth.Includes(caller.Role, resource.Admin) {
-			return nil
-		}
-		return resource.Errorf(resource.CodeDenied, "%s, with the role %s, may not call Backup", caller.Name, caller.Role).
-			Allow("the role %s", resource.Admin).WithFix("use a key with that role")
-	case "GetPoPReport", "GetHistory", "ListHistory":
-		return auth.Authorize(caller, "GetPoP")
-	case "GetVPNGatewayReport":
-		return auth.Authorize(caller, "GetVPNGateway")
-	case "ListVPNDevices":
-		return auth.Authorize(caller, "GetVPNConfig")
-	default:
-		return auth.Authorize(caller, method)
+	if caller.Role == "" {
+		return auth.Authorize(caller, "GetRegion") // nobody may do anything
 	}
+	return auth.Authorize(caller, procedure[strings.LastIndexByte(procedure, '/')+1:])
 }
 
 // WrapUnary admits the caller, and encodes errors.

@@ -67,6 +67,14 @@ func (s *Service) apply(ctx context.Context, call Call, objects []resource.Objec
 			}
 			done = append(done, a)
 		}
+		for _, a := range done {
+			if c, ok := a.After.(*resource.IPsecConnection); ok && a.Action != Kept {
+				var err error
+				if *c, err = t.linted(*c, nil); err != nil {
+					return nil, err
+				}
+			}
+		}
 		return done, nil
 	})
 }

@@ -10,13 +10,19 @@ import (
 // CreateIPsecConnection makes an IPsec connection. A tunnel without a key of its
 // own is given one.
 func (s *Service) CreateIPsecConnection(ctx context.Context, call Call, in resource.IPsecConnection) (resource.IPsecConnection, error) {
-	return create(ctx, s, call, in, checkIPsecConnection)
+	return mutate(ctx, s, call, "CreateIPsecConnection", in, func(t *tx) (resource.IPsecConnection, error) {
+		made, err := createIn(t, in, checkIPsecConnection)
+		return t.linted(made, err)
+	})
 }
 
 // UpdateIPsecConnection changes an IPsec connection. Secrets that the change
 // leaves out, or masks, stay.
 func (s *Service) UpdateIPsecConnection(ctx context.Context, call Call, ref string, change func(*resource.IPsecConnection) error) (resource.IPsecConnection, error) {
-	return update(ctx, s, call, ref, change, checkIPsecConnectionChange)
+	return mutate(ctx, s, call, "UpdateIPsecConnection", ref, func(t *tx) (resource.IPsecConnection, error) {
+		changed, err := updateIn(t, ref, call.Expect, change, checkIPsecConnectionChange)
+		return t.linted(changed, err)
+	})
 }
 
 // DeleteIPsecConnection deletes an IPsec connection without routes.
@@ -33,6 +39,19 @@ func (s *Service) GetIPsecConnection(ctx context.Context, call Call, ref string)
 // Query.VPNGateway, Accelerator and Region pick.
 func (s *Service) ListIPsecConnections(ctx context.Context, call Call, q Query) (Page[resource.IPsecConnection], error) {
 	return list[resource.IPsecConnection](ctx, s, call, q)
+}
+
+// linted tells with the answer what the connection's parameters make one think of.
+func (t *tx) linted(c resource.IPsecConnection, err error) (resource.IPsecConnection, error) {
+	if err != nil {
+		return c, err
+	}
+	around, err := t.around()
+	if err != nil {
+		return c, err
+	}
+	c.Status = resource.IPsecConnectionStatus{Findings: lints(around, &c)}
+	return c, nil
 }
 
 func checkIPsecConnection(t *tx, c *resource.IPsecConnection) error {

@@ -79,7 +79,7 @@ func (v *view) ipsecConnection(c *resource.IPsecConnection) resource.IPsecConnec
 		}
 		s.Tunnels = append(s.Tunnels, resource.IPsecTunnelStatus{Name: t.Name, Role: role, Local: addressText(t.Local), Peer: addressText(t.Remote)})
 	}
-	s.Findings = v.findingsOf(c, built)
+	s.Findings = append(v.findingsOf(c), lints(v.World.Around(), c)...)
 	r := v.reports[resource.AgentOf(resource.Ref{Kind: resource.KindVPNGateway, Name: c.VPNGateway})]
 	told := r.VPN.connection(c.Name)
 	problem, blocked := v.problem(resource.RefOf(c))
@@ -127,9 +127,8 @@ func addressText(e vpn.End) string {
 	return e.Domain
 }
 
-// findingsOf is what its gateway concluded about c, the newest first, and what
-// its parameters alone tell.
-func (v *view) findingsOf(c *resource.IPsecConnection, _ vpn.Connection) []vpn.Finding {
+// findingsOf is what its gateway concluded about c, the newest first.
+func (v *view) findingsOf(c *resource.IPsecConnection) []vpn.Finding {
 	var list []vpn.Finding
 	r := v.reports[resource.AgentOf(resource.Ref{Kind: resource.KindVPNGateway, Name: c.VPNGateway})]
 	if r.VPN != nil {

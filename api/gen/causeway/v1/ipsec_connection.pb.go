@@ -1449,8 +1449,8 @@ type GetVPNConfigRequest struct {
 	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
 	// local, this end, or remote, the far end; default local.
 	Side string `protobuf:"bytes,3,opt,name=side,proto3" json:"side,omitempty"`
-	// Write a placeholder instead of secrets; what readers must ask for.
-	Masked bool `protobuf:"varint,4,opt,name=masked,proto3" json:"masked,omitempty"`
+	// Write secrets, not a placeholder in their place; for operators.
+	ShowSecrets bool `protobuf:"varint,4,opt,name=show_secrets,json=showSecrets,proto3" json:"show_secrets,omitempty"`
 	// The device's interface towards the Internet; default a placeholder.
 	Wan string `protobuf:"bytes,5,opt,name=wan,proto3" json:"wan,omitempty"`
 	// The device's interface towards the networks; default a placeholder.
@@ -1510,9 +1510,9 @@ func (x *GetVPNConfigRequest) GetSide() string {
 	return ""
 }
 
-func (x *GetVPNConfigRequest) GetMasked() bool {
+func (x *GetVPNConfigRequest) GetShowSecrets() bool {
 	if x != nil {
-		return x.Masked
+		return x.ShowSecrets
 	}
 	return false
 }
@@ -2044,12 +2044,12 @@ const file_causeway_v1_ipsec_connection_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12+\n" +
 	"\x11expected_revision\x18\x03 \x01(\x03R\x10expectedRevision\x12\x17\n" +
-	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x91\x01\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x9c\x01\n" +
 	"\x13GetVPNConfigRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x12\n" +
-	"\x04side\x18\x03 \x01(\tR\x04side\x12\x16\n" +
-	"\x06masked\x18\x04 \x01(\bR\x06masked\x12\x10\n" +
+	"\x04side\x18\x03 \x01(\tR\x04side\x12!\n" +
+	"\fshow_secrets\x18\x04 \x01(\bR\vshowSecrets\x12\x10\n" +
 	"\x03wan\x18\x05 \x01(\tR\x03wan\x12\x10\n" +
 	"\x03lan\x18\x06 \x01(\tR\x03lan\"\xd4\x01\n" +
 	"\tVPNConfig\x12.\n" +

@@ -73,7 +73,7 @@ type IPsecConnectionServiceClient interface {
 	UpdateIPsecConnection(context.Context, *connect.Request[v1.UpdateIPsecConnectionRequest]) (*connect.Response[v1.IPsecConnection], error)
 	// Deletes an IPsec connection that nothing hangs on.
 	DeleteIPsecConnection(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
-	// Returns the configuration of a device for one end of a connection, with its secrets, for operators.
+	// Returns the configuration of a device for one end of a connection.
 	GetVPNConfig(context.Context, *connect.Request[v1.GetVPNConfigRequest]) (*connect.Response[v1.VPNConfig], error)
 	// Returns the devices that there are configurations for.
 	ListVPNDevices(context.Context, *connect.Request[v1.ListVPNDevicesRequest]) (*connect.Response[v1.ListVPNDevicesResponse], error)
@@ -213,7 +213,7 @@ type IPsecConnectionServiceHandler interface {
 	UpdateIPsecConnection(context.Context, *connect.Request[v1.UpdateIPsecConnectionRequest]) (*connect.Response[v1.IPsecConnection], error)
 	// Deletes an IPsec connection that nothing hangs on.
 	DeleteIPsecConnection(context.Context, *connect.Request[v1.DeleteRequest]) (*connect.Response[v1.DeleteResponse], error)
-	// Returns the configuration of a device for one end of a connection, with its secrets, for operators.
+	// Returns the configuration of a device for one end of a connection.
 	GetVPNConfig(context.Context, *connect.Request[v1.GetVPNConfigRequest]) (*connect.Response[v1.VPNConfig], error)
 	// Returns the devices that there are configurations for.
 	ListVPNDevices(context.Context, *connect.Request[v1.ListVPNDevicesRequest]) (*connect.Response[v1.ListVPNDevicesResponse], error)

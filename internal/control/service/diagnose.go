@@ -1,0 +1,60 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"causeway/internal/control/auth"
+	"causeway/internal/resource"
+	"causeway/internal/vpn"
+)
+
+// VPNDiagnosis is what is wrong with an IPsec connection.
+type VPNDiagnosis struct {
+	Connection string
+	State      resource.State
+	Findings   []vpn.Finding // the most severe first, then the newest
+	Sources    []string      // what was looked at, in sentences
+}
+
+// DiagnoseVPN says what is wrong with an IPsec connection, from all that is
+// known of it: what its gateway concluded from strongSwan, what PoPs see of it
+// on the wire, and its parameters. Live returns what a PoP reported last, as
+// JSON; nil where that is not known.
+func (s *Service) DiagnoseVPN(ctx context.Context, call Call, ref string, live func(pop string) []byte) (VPNDiagnosis, error) {
+	var none VPNDiagnosis
+	if err := auth.Authorize(call.Caller, "DiagnoseVPN"); err != nil {
+		return none, err
+	}
+	v, err := s.view(ctx)
+	if err != nil {
+		return none, err
+	}
+	c, err := v.connection(ref)
+	if err != nil {
+		return none, err
+	}
+	status := v.ipsecConnection(c)
+	d := VPNDiagnosis{Connection: c.Name, State: status.State, Findings: status.Findings}
+	d.Sources = append(d.Sources, "the connection's parameters")
+	switch state, reason := v.gatewayState(c.VPNGateway); {
+	case state == resource.Unmanaged:
+		d.Sources = append(d.Sources, fmt.Sprintf("not VPN gateway %q: no agent runs there", c.VPNGateway))
+	case state != "":
+		d.Sources = append(d.Sources, "what was heard last from its gateway: "+reason)
+	default:
+		d.Sources = append(d.Sources, fmt.Sprintf("VPN gateway %q: its strongSwan's log and states", c.VPNGateway))
+	}
+	seen, sources := v.seenByPoPs(c, live)
+	d.Findings, d.Sources = append(d.Findings, seen...), append(d.Sources, sources...)
+	slices.SortStableFunc(d.Findings, func(a, b vpn.Finding) int {
+		return cmp.Or(severityRank(a.Severity)-severityRank(b.Severity), b.At.Compare(a.At))
+	})
+	return d, nil
+}
+
+func severityRank(s vpn.Severity) int {
+	return slices.Index([]vpn.Severity{vpn.Critical, vpn.Warn, vpn.Normal}, s)
+}
