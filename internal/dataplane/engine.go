@@ -74,6 +74,7 @@ type EngineConfig struct {
 type Engine struct {
 	cfg         EngineConfig
 	incarnation uint64
+	claimSeed   uint64 // of what clients are found by whose address has changed
 
 	arena packet.Arena
 	now   mono.Time
@@ -111,7 +112,6 @@ type Engine struct {
 	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first
 	unknownBudget              budget
 	echo                       echoes
-	claimSeed                  uint64 // of what clients are found by whose address has changed
 
 	drops Drops
 	sent  udpio.SendStats
