@@ -67,7 +67,7 @@ the controller's PoPs; check, status and reload are about one on this machine.`,
 	_ = c.MarkFlagFilename("token-file")
 	_ = c.MarkFlagFilename("key")
 	_ = c.MarkFlagDirname("state-dir")
-	c.AddCommand(newPoPCheckCommand(), newPoPStatusCommand(), newPoPReloadCommand())
+	c.AddCommand(newPoPCheckCommand(), newPoPStatusCommand(), newPoPReloadCommand(), newPoPXDPCommand())
 	c.AddCommand(cli.PoPVerbs()...)
 	return c
 }

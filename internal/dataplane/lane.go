@@ -111,6 +111,7 @@ func (l *lane) ListenShared(addr netip.AddrPort, use Use, token uint64) (Socket,
 		}
 	}
 	l.shared[s.token] = sharedSocket{s.Conn, use}
+	l.worker.addDoor(s.LocalAddr(), use, l.n, s.token)
 	return s, nil
 }
 
@@ -132,6 +133,7 @@ type planeSocket struct {
 // Close stops polling the socket and closes it.
 func (s *planeSocket) Close() error {
 	w := s.lane.worker
+	w.dropDoor(s.LocalAddr(), s.lane.n, s.token)
 	delete(w.conns, s.token)
 	delete(s.lane.shared, s.token)
 	return errors.Join(w.poller.Remove(s.Conn), s.Conn.Close())

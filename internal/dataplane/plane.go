@@ -38,6 +38,9 @@ type Config struct {
 	// Without switches off what sockets would use, by the names of Features, to see
 	// how it goes without.
 	Without []string
+	// XDP names devices whose packets are taken before the kernel's stack; with one
+	// worker only. One that cannot be taken is told of, and goes on without.
+	XDP []string
 }
 
 // Plane is a PoP's data plane on real sockets: an Engine for each lane, and the
@@ -73,6 +76,9 @@ func New(cfg Config) (*Plane, error) {
 	if cfg.Workers = max(cfg.Workers, 1); cfg.Workers > MaxLanes {
 		return nil, fmt.Errorf("data plane: %d workers; 1 to %d are possible", cfg.Workers, MaxLanes)
 	}
+	if len(cfg.XDP) > 0 && cfg.Workers > 1 {
+		return nil, fmt.Errorf("data plane: XDP on %v with %d workers: a device's queues do not know lanes; use one worker", cfg.XDP, cfg.Workers)
+	}
 	p := &Plane{
 		cfg: cfg, log: cfg.Log, clock: mono.NewClock(), started: time.Now(),
 		wants: make(chan uint8, 1), done: make(chan struct{}),
@@ -85,6 +91,7 @@ func New(cfg Config) (*Plane, error) {
 		}
 		p.workers = append(p.workers, w)
 	}
+	p.workers[0].openPorts(cfg.XDP)
 	for range max(cfg.Workers, p.lanesOnDisk()) {
 		if err := p.addLane(); err != nil {
 			p.closeAll()
@@ -218,6 +225,8 @@ func (p *Plane) Report() (r report.PoP) {
 			worker.Packets, worker.Batches = w.packets, w.batches
 			worker.PassedOn, worker.PassingLost = w.mailed, w.mailLost
 			w.features(r.Features)
+			w.portFeatures(r.Features)
+			w.portDrops(r.Drops)
 		})
 		for l := i; l < len(all); l += len(p.workers) {
 			worker.Sessions += all[l].Sessions.Confirmed + all[l].Sessions.Unconfirmed
@@ -293,6 +302,7 @@ func (p *Plane) closeAll() {
 		l.close()
 	}
 	for _, w := range p.workers {
+		w.closePorts()
 		w.poller.Close()
 	}
 }

@@ -17,7 +17,8 @@ type worker struct {
 	poller *udpio.Poller
 	lanes  []*lane
 	conns  map[uint64]conn // by token, the lane in its upper bits
-	room   udpio.SendRoom  // all sockets share it
+	ports  ports
+	room   udpio.SendRoom // all sockets share it
 	calls  chan func(now mono.Time)
 	mail   chan letter
 	done   chan struct{} // closed when the loop has ended
@@ -127,7 +128,11 @@ func (w *worker) run(ctx context.Context) error {
 			w.seen = now
 		}
 		for _, token := range ready[:n] {
-			now = w.drain(now, token, &batches)
+			if token >= portToken {
+				now = w.drainPort(now, token)
+			} else {
+				now = w.drain(now, token, &batches)
+			}
 		}
 		w.readMail(now)
 		for _, l := range w.lanes {
@@ -178,9 +183,7 @@ func (w *worker) answer(now mono.Time) {
 	select {
 	case f := <-w.calls:
 		f(now)
-		for _, l := range w.lanes {
-			l.engine.Flush(now)
-		}
+		w.flush(now)
 	default:
 	}
 }

@@ -24,6 +24,7 @@ import (
 //
 //	GET /status             the report as JSON
 //	POST /reload            read the file again; 204, or 422 and the reason as text
+//	PUT /xdp                {"on": true}: take packets before the kernel's stack, or not; 204 or 422
 //	PUT /routes/TO/pin      {"via": [relays]}: use this way; 204 or 422
 //	DELETE /routes/TO/pin   choose again; 204 or 422
 //
@@ -68,6 +69,7 @@ func (a *agent) listen() (*control, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", a.status)
 	mux.HandleFunc("POST /reload", a.reloadNow)
+	mux.HandleFunc("PUT /xdp", a.switchXDP)
 	mux.HandleFunc("PUT /routes/{to}/pin", a.pin)
 	mux.HandleFunc("DELETE /routes/{to}/pin", a.pin)
 	for pattern, h := range a.Handlers {

@@ -92,6 +92,9 @@ func (p *Poller) Add(c *Conn, token uint64) error {
 	return nil
 }
 
+// AddFD is Add for what else can be waited on to be read.
+func (p *Poller) AddFD(fd int, token uint64) error { return p.add(fd, token) }
+
 func (p *Poller) add(fd int, token uint64) error {
 	e := unix.EpollEvent{Events: unix.EPOLLIN}
 	setToken(&e, token)
