@@ -9,7 +9,7 @@ import (
 	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
-	"causeway/internal/lab/trace"
+	"causeway/internal/trace"
 )
 
 // Judge compares a measurement with what the scenario expects. Events that

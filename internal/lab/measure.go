@@ -12,9 +12,9 @@ import (
 	"causeway/internal/lab/gateway"
 	labreport "causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
-	"causeway/internal/lab/trace"
 	"causeway/internal/lab/wan"
 	"causeway/internal/report"
+	"causeway/internal/trace"
 	"causeway/internal/weather"
 )
 

@@ -11,10 +11,10 @@ import (
 
 	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/scenario"
-	"causeway/internal/lab/trace"
 	"causeway/internal/lab/wan"
 	"causeway/internal/snapshot"
 	"causeway/internal/strictyaml"
+	"causeway/internal/trace"
 	scenarios "causeway/lab"
 )
 

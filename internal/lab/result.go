@@ -17,10 +17,10 @@ import (
 
 	"causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
-	"causeway/internal/lab/trace"
 	"causeway/internal/lab/wan"
 	popreport "causeway/internal/report"
 	"causeway/internal/snapshot"
+	"causeway/internal/trace"
 )
 
 type snapshotGroup = snapshot.EndpointGroup

@@ -11,7 +11,7 @@ import (
 	"causeway/internal/lab/netns"
 	"causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
-	"causeway/internal/lab/trace"
+	"causeway/internal/trace"
 )
 
 // Status is a lab at one instant, as `causeway lab status` shows it.

@@ -13,8 +13,8 @@ import (
 
 	"causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
-	"causeway/internal/lab/trace"
 	"causeway/internal/snapshot"
+	"causeway/internal/trace"
 )
 
 func TestCommandsSayWhatTheScenarioSays(t *testing.T) {
