@@ -31,6 +31,7 @@ func (l *Lab) Judge(m *Measurement) []report.Check {
 			j.say(false, "probes", "none")
 		}
 		j.sas(e, m.Before[e.Tunnel], m.After[e.Tunnel])
+		j.tally(e, m.Tally[e.Tunnel])
 		j.iperf(e, m.Iperf)
 		j.back(e, m)
 		j.unnoticed(e, m)
@@ -69,6 +70,15 @@ func (j *judge) probes(e scenario.Expect, s report.Side, r *trace.Result) {
 	if e.MaxGap > 0 {
 		gap := longestGap(r.Target)
 		j.say(gap <= e.MaxGap, fmt.Sprintf("never silent for more than %v", e.MaxGap), "silent for %v at most", gap.Round(time.Millisecond))
+	}
+}
+
+func (j *judge) tally(e scenario.Expect, t gateway.Tally) {
+	if n := t.IKERekeys + t.ChildRekeys; e.Rekeys > 0 {
+		j.say(n >= e.Rekeys, fmt.Sprintf("at least %d rekeys", e.Rekeys), "%d of the IKE SA and %d of CHILD SAs", t.IKERekeys, t.ChildRekeys)
+	}
+	if e.Negotiations != nil {
+		j.say(t.Negotiations <= *e.Negotiations, fmt.Sprintf("built anew at most %d times", *e.Negotiations), "%d times", t.Negotiations)
 	}
 }
 

@@ -34,7 +34,8 @@ type Measurement struct {
 	Traces map[string]*trace.Result // by tunnel
 	Before map[string]gateway.SA    // by tunnel, before the first probe
 	After  map[string]gateway.SA
-	Done   []Done // the script, as it went
+	Tally  map[string]gateway.Tally // by tunnel, what both ends' logs say of the time of the probes
+	Done   []Done                   // the script, as it went
 	Iperf  []IperfResult
 	// Gateways is the round trip through the direct tunnel with its path made a
 	// perfect wire: what gateways, hosts and emulator take on this machine, with
@@ -62,6 +63,7 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 		return nil, err
 	}
 	m.Begin = l.popReports(ctx)
+	logs := l.logSizes()
 	if m.Start, err = w.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -77,6 +79,9 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 	}
 	m.PoPs, m.After = l.popReports(after), l.tunnelSAs(after)
 	m.Control = l.controlPart(after, m)
+	if m.Tally, err = l.tallies(logs); err != nil {
+		return nil, err
+	}
 	for _, i := range l.Scenario.Measure.Iperf {
 		for _, t := range l.Scenario.Tunnels {
 			if ctx.Err() == nil && !i.During && compared(t.Name) {
@@ -195,6 +200,33 @@ func (l *Lab) tunnelSAs(ctx context.Context) map[string]gateway.SA {
 		}
 	}
 	return sas
+}
+
+// logSizes marks where each gateway's log is now.
+func (l *Lab) logSizes() map[string]int64 {
+	sizes := map[string]int64{}
+	for name, g := range l.gateways {
+		sizes[name] = g.LogSize()
+	}
+	return sizes
+}
+
+// tallies counts what both ends of each tunnel logged since.
+func (l *Lab) tallies(since map[string]int64) (map[string]gateway.Tally, error) {
+	all := map[string]gateway.Tally{}
+	for _, t := range l.Scenario.Tunnels {
+		var both gateway.Tally
+		for _, e := range []scenario.TunnelEnd{t.From, t.To} {
+			node := scenario.GatewayNode(e.Site)
+			log, err := l.gateways[node].LogSince(since[node])
+			if err != nil {
+				return nil, fmt.Errorf("gateway %s: %w", node, err)
+			}
+			both = both.With(gateway.TallyOf(log, t.Name))
+		}
+		all[t.Name] = both
+	}
+	return all, nil
 }
 
 // board is the changing line while probes run.

@@ -211,6 +211,24 @@ func TestLongestGapCountsTheEndsToo(t *testing.T) {
 	}
 }
 
+func TestRekeysAndNegotiationsAreJudged(t *testing.T) {
+	zero := 0
+	e := scenario.Expect{Tunnel: "x", Rekeys: 3, Negotiations: &zero}
+	for _, c := range []struct {
+		tally gateway.Tally
+		want  [2]bool
+	}{
+		{gateway.Tally{IKERekeys: 1, ChildRekeys: 2}, [2]bool{true, true}},
+		{gateway.Tally{IKERekeys: 1, ChildRekeys: 1, Negotiations: 1}, [2]bool{false, false}},
+	} {
+		j := judge{of: "x"}
+		j.tally(e, c.tally)
+		if len(j.found) != 2 || j.found[0].OK != c.want[0] || j.found[1].OK != c.want[1] {
+			t.Errorf("%+v: %+v", c.tally, j.found)
+		}
+	}
+}
+
 func TestExpectationsCanFail(t *testing.T) {
 	s := load(t, "clean")
 	trouble := func(answered bool) *trace.Result {

@@ -307,6 +307,12 @@ func (c *checker) script() {
 	for i, e := range c.s.Script {
 		path := fmt.Sprintf("script[%d]", i)
 		c.span(path+".at", e.At, 0, 7*24*time.Hour)
+		if e.Times != 0 || e.Every != 0 {
+			c.span(path+".every", e.Every, 10*time.Millisecond, time.Hour)
+			if e.Times < 2 || e.Times > maxTimes {
+				c.wrong(path+".times", e.Times, "2 to 10000")
+			}
+		}
 		what := 0
 		for _, field := range []struct {
 			name, value string

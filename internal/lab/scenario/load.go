@@ -54,6 +54,7 @@ func Parse(file string, data []byte) (*Scenario, error) {
 	if err := strictyaml.Locate(file, data, s.Check()); err != nil {
 		return nil, err
 	}
+	s.Script = repeated(s.Script)
 	return s, nil
 }
 

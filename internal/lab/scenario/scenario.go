@@ -134,6 +134,9 @@ type Iperf struct {
 // after At says what.
 type Event struct {
 	At time.Duration `yaml:"at"` // since the first probe
+	// Every and Times have it done again and again, Times in all.
+	Every time.Duration `yaml:"every"`
+	Times int           `yaml:"times"`
 
 	Kill       string  `yaml:"kill"`        // a PoP or the controller, without a word to it (SIGKILL)
 	Stop       string  `yaml:"stop"`        // a PoP or the controller, asked to end
@@ -179,6 +182,11 @@ type Expect struct {
 	// those at the beginning.
 	SameSAs bool `yaml:"same_sas"`
 	NewSAs  bool `yaml:"new_sas"`
+	// Rekeys is how often IKE and CHILD SAs must have been replaced during the
+	// probes, together and at least; Negotiations how often an end may have begun
+	// to build the tunnel anew, at most.
+	Rekeys       int  `yaml:"rekeys"`
+	Negotiations *int `yaml:"negotiations"`
 	// Iperf: loss of every UDP run at most; rate of every TCP run at least.
 	IperfLoss *float64      `yaml:"iperf_loss"`
 	IperfRate *weather.Rate `yaml:"iperf_rate"`
@@ -259,6 +267,25 @@ func (s *Scenario) withDefaults() {
 		s.Sites[name] = site
 	}
 }
+
+// repeated writes out the events that are done again and again.
+func repeated(script []Event) []Event {
+	var all []Event
+	for _, e := range script {
+		for n := range max(1, e.Times) {
+			again := e
+			again.At += time.Duration(n) * e.Every
+			if n > 0 {
+				again.Every, again.Times = 0, 0
+			}
+			all = append(all, again)
+		}
+	}
+	return all
+}
+
+// maxTimes bounds how often an event is done.
+const maxTimes = 10_000
 
 func (p *Iperf) withDefaults() {
 	def(&p.Duration, 8*time.Second)

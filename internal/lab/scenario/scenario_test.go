@@ -96,6 +96,27 @@ func TestAControllerAndSnapshotsByHandExcludeOneAnother(t *testing.T) {
 	}
 }
 
+func TestAnEventCanBeDoneAgain(t *testing.T) {
+	s, err := scenario.Parse("good.yaml", []byte(strings.Replace(good, "{at: 1s, kill: sh1}", "{at: 1s, kill: sh1, every: 500ms, times: 3}", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at []string
+	for _, e := range s.Script {
+		if e.Kill != "" {
+			at = append(at, e.At.String())
+		}
+	}
+	if got := strings.Join(at, " "); got != "1s 1.5s 2s" {
+		t.Errorf("killed at %s", got)
+	}
+	for _, wrong := range []string{"every: 500ms", "times: 3", "every: 1s, times: 1", "every: 1s, times: 20000", "every: 1ms, times: 3"} {
+		if _, err := scenario.Parse("good.yaml", []byte(strings.Replace(good, "kill: sh1", "kill: sh1, "+wrong, 1))); err == nil {
+			t.Errorf("%s was taken", wrong)
+		}
+	}
+}
+
 func TestAMistakeIsRefusedWithItsPlace(t *testing.T) {
 	if _, err := scenario.Parse("good.yaml", []byte(good)); err != nil {
 		t.Fatalf("the good one: %v", err)
