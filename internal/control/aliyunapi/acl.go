@@ -241,6 +241,9 @@ func (c *call) changeListenerACLs(change func(*resource.Listener, []string) erro
 	if len(ids) == 0 {
 		return nil, refuse("MissingParameter", "the parameter AclIds.1 is needed")
 	}
+	if _, err := c.service.GetListener(c.ctx, c.read(), id); err != nil {
+		return nil, err
+	}
 	names := make([]string, len(ids))
 	for i, ref := range ids {
 		a, err := c.service.GetACL(c.ctx, c.read(), ref)

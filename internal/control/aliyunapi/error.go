@@ -1,6 +1,7 @@
 package aliyunapi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,6 +18,16 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// As lets a refusal go through the service as one of its own, whole: what is
+// unknown there would be taken for a mistake of ours, and logged.
+func (e *Error) As(target any) bool {
+	to, ok := target.(**resource.Error)
+	if ok {
+		*to = &resource.Error{Code: resource.CodeInvalidField, Message: "the compatible API refused", Cause: e}
+	}
+	return ok
+}
 
 // refuse returns a refusal; its HTTP status follows from the code.
 func refuse(code, format string, args ...any) *Error {
@@ -69,8 +80,8 @@ var fixedCodes = map[resource.Code]string{
 // vendorError puts any refusal into the vendor's words. Kind is what the action
 // is about.
 func vendorError(kind resource.Kind, err error) *Error {
-	if e, ok := err.(*Error); ok {
-		return e
+	if ours := (*Error)(nil); errors.As(err, &ours) {
+		return ours
 	}
 	e := resource.AsError(err)
 	code := codeOf(kind, e)
@@ -78,6 +89,9 @@ func vendorError(kind resource.Kind, err error) *Error {
 }
 
 func codeOf(kind resource.Kind, e *resource.Error) string {
+	if kind == resource.KindBandwidthPackage && e.Code == resource.CodeNoBasicPackage {
+		return "Exist.IpSet" // they need the package that was to go
+	}
 	if code, ok := fixedCodes[e.Code]; ok {
 		if e.Code == resource.CodeUnsupported && kind != resource.KindListener {
 			return "InvalidParameter"
