@@ -279,6 +279,11 @@ func (r *remote) apply(c *cobra.Command, name string, remove []string, output *F
 				changed++
 			}
 		}
+		for _, m := range changes {
+			if o, err := apiform.DecodeObject(m.GetObject()); m.GetObject() != nil && err == nil && m.GetAction() != "none" {
+				warn(c.ErrOrStderr(), o)
+			}
+		}
 		if output.Is("json") {
 			err = printTree(c.OutOrStdout(), changesOf(changes), false)
 		} else {
@@ -407,6 +412,7 @@ func validateCommand() *cobra.Command {
 		if err != nil {
 			return wrongFile(err)
 		}
+		f.warn(c.ErrOrStderr())
 		_, err = fmt.Fprintf(c.OutOrStdout(), "%s is fine: %d resources\n", f.name, len(f.objects))
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"causeway/internal/apiform"
 	"causeway/internal/resource"
 	"causeway/internal/vpn"
 )
@@ -38,4 +39,41 @@ func finding(f vpn.Finding) string {
 		fmt.Fprintf(&b, "; %s", f.Fix)
 	}
 	return b.String()
+}
+
+// warn says what the IPsec connections of a file make one think of, as far as
+// the file has what they refer to.
+func (f file) warn(w io.Writer) {
+	var around resource.Around
+	for _, o := range f.objects {
+		filled := apiform.New(o.Kind())
+		if apiform.Decode(apiform.Encode(o.Object), filled) != nil {
+			continue
+		}
+		filled.FillDefaults()
+		switch o := filled.(type) {
+		case *resource.VPNGateway:
+			around.VPNGateways = append(around.VPNGateways, *o)
+		case *resource.CustomerGateway:
+			around.CustomerGateways = append(around.CustomerGateways, *o)
+		case *resource.IPSet:
+			around.IPSets = append(around.IPSets, *o)
+		case *resource.Listener:
+			around.Listeners = append(around.Listeners, *o)
+		case *resource.EndpointGroup:
+			around.EndpointGroups = append(around.EndpointGroups, *o)
+		}
+	}
+	for _, o := range f.objects {
+		c, ok := o.Object.(*resource.IPsecConnection)
+		if !ok {
+			continue
+		}
+		for _, one := range around.Lint(c) {
+			if one.Severity != vpn.Normal {
+				one.Field = strings.TrimSuffix(o.path+"."+one.Field, ".")
+				fmt.Fprintln(w, "warning: "+finding(one))
+			}
+		}
+	}
 }

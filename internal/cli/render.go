@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"causeway/internal/resource"
 	"causeway/internal/strictyaml"
 )
 
@@ -291,4 +292,25 @@ func ordered(d *json.Decoder) (any, error) {
 		return list, err
 	}
 	return token, nil
+}
+
+// treeOf is a list of resources in the form that printTree prints.
+func treeOf(list []resource.Object) any {
+	items := make([]any, len(list))
+	for i, o := range list {
+		items[i] = tree(reflect.ValueOf(o))
+	}
+	return items
+}
+
+// printPairs writes a tree that is put together by hand as JSON.
+func printPairs(w io.Writer, t []pair) error {
+	var compact, b bytes.Buffer
+	writeJSON(&compact, t)
+	if err := json.Indent(&b, compact.Bytes(), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err := w.Write(b.Bytes())
+	return err
 }

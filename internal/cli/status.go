@@ -20,6 +20,8 @@ type overview struct {
 	Accelerators []resource.Object `json:"accelerators"`
 	Listeners    []resource.Object `json:"listeners"`
 	Groups       []resource.Object `json:"endpoint_groups"`
+	Gateways     []resource.Object `json:"vpn_gateways"`
+	Connections  []resource.Object `json:"ipsec_connections"`
 	Problems     []trouble         `json:"problems"`
 }
 
@@ -64,7 +66,8 @@ func look(ctx context.Context, client *apiclient.Client) (o overview, err error)
 	for _, part := range []struct {
 		kind resource.Kind
 		into *[]resource.Object
-	}{{resource.KindPoP, &o.PoPs}, {resource.KindAccelerator, &o.Accelerators}, {resource.KindListener, &o.Listeners}, {resource.KindEndpointGroup, &o.Groups}} {
+	}{{resource.KindPoP, &o.PoPs}, {resource.KindAccelerator, &o.Accelerators}, {resource.KindListener, &o.Listeners}, {resource.KindEndpointGroup, &o.Groups},
+		{resource.KindVPNGateway, &o.Gateways}, {resource.KindIPsecConnection, &o.Connections}} {
 		list, revision, err := client.List(ctx, part.kind, &v1.ListRequest{PageSize: 1000})
 		if err != nil {
 			return o, err
@@ -73,7 +76,7 @@ func look(ctx context.Context, client *apiclient.Client) (o overview, err error)
 		o.Revision = max(o.Revision, revision)
 		for _, one := range list {
 			switch state, reason := stateOf(one); state {
-			case resource.Active, resource.Connected, resource.Disabled:
+			case resource.Active, resource.Connected, resource.Disabled, resource.Unmanaged, resource.IPsecEstablished:
 			default:
 				o.Problems = append(o.Problems, trouble{resource.RefOf(one).String(), state, reason})
 			}
@@ -86,7 +89,11 @@ func (o overview) show(w io.Writer, output *Format) error {
 	for _, part := range []struct {
 		noun *noun
 		list []resource.Object
-	}{{&popNoun, o.PoPs}, {&acceleratorNoun, o.Accelerators}, {&listenerNoun, o.Listeners}, {&endpointGroupNoun, o.Groups}} {
+	}{{&popNoun, o.PoPs}, {&acceleratorNoun, o.Accelerators}, {&listenerNoun, o.Listeners}, {&endpointGroupNoun, o.Groups},
+		{&vpnGatewayNoun, o.Gateways}, {&ipsecConnectionNoun, o.Connections}} {
+		if len(part.list) == 0 && (part.noun == &vpnGatewayNoun || part.noun == &ipsecConnectionNoun) {
+			continue // accelerators are of use without
+		}
 		if len(part.list) == 0 {
 			fmt.Fprintf(w, "No %ss.\n\n", part.noun.kind.Noun())
 			continue

@@ -235,7 +235,7 @@ func (c *IPsecConnection) Build(g *VPNGateway, peer func(*IPsecTunnel) Peer, ope
 		built.Auth.PSK, built.Auth.PrivateKey = open(t.Auth.PSK), open(t.Auth.PrivateKey)
 		v.Tunnels = append(v.Tunnels, built)
 	}
-	if len(v.Tunnels) > 1 && c.Tunnels[0].Role == SlaveTunnel {
+	if len(v.Tunnels) == 2 && c.order(0) == 1 {
 		slices.Reverse(v.Tunnels)
 	}
 	return v.WithDefaults()
@@ -365,7 +365,7 @@ func (c *IPsecConnection) Overlap(g *VPNGateway) problem.List {
 }
 
 // standIn is a key in the place of one that cannot be seen.
-const standIn = "stands-for-a-key"
+const standIn = "stands-for-a-key-that-cannot-be-seen-0123456789"
 
 // alone builds c with ends that are made up, to judge its parameters by themselves.
 func (c *IPsecConnection) alone() vpn.Connection {
@@ -383,7 +383,7 @@ func (c *IPsecConnection) alone() vpn.Connection {
 		}
 	}
 	for i := range v.Tunnels {
-		v.Tunnels[i].Local.Address, v.Tunnels[i].Local.ID = netip.MustParseAddr("192.0.2.1"), cmp.Or(c.Tunnels[min(i, len(c.Tunnels)-1)].LocalID, "192.0.2.1")
+		v.Tunnels[i].Local.Address, v.Tunnels[i].Local.ID = netip.MustParseAddr("192.0.2.1"), cmp.Or(c.Tunnels[c.order(i)].LocalID, "192.0.2.1")
 	}
 	return v
 }
@@ -402,7 +402,7 @@ func (c *IPsecConnection) JudgeBuilt(v vpn.Connection) problem.List {
 		if _, sealed := SealedText(auth.PrivateKey); sealed || auth.PrivateKey == vpn.Mask {
 			blind[fmt.Sprintf("tunnels[%d].auth.private_key", i)] = true
 		}
-		if auth.Method == vpn.Certificate && c.Tunnels[i].LocalID == "" && tunnels[i].Local.Name == "here" {
+		if auth.Method == vpn.Certificate && c.Tunnels[c.order(i)].LocalID == "" && tunnels[i].Local.Name == "here" {
 			blind[fmt.Sprintf("tunnels[%d].auth.certificate", i)] = auth.Certificate != "" // its names need the identity, which is not known here
 		}
 	}
@@ -412,14 +412,28 @@ func (c *IPsecConnection) JudgeBuilt(v vpn.Connection) problem.List {
 		if blind[p.Path] && p.Found != "" || p.Path == "name" || strings.HasSuffix(p.Path, "].name") {
 			continue
 		}
-		p.Path = FieldOfBuilt(p.Path)
+		p.Path = c.FieldOfBuilt(p.Path)
 		found = append(found, p)
 	}
 	return found
 }
 
-// FieldOfBuilt is where a field of a vpn.Connection stands in an IPsecConnection.
-func FieldOfBuilt(path string) string {
+// order is where the i-th tunnel of what c is built into stands in c.
+func (c *IPsecConnection) order(i int) int {
+	if len(c.Tunnels) == 2 && c.Tunnels[0].Role == SlaveTunnel {
+		return 1 - i
+	}
+	return i
+}
+
+// FieldOfBuilt is where a field of what c is built into stands in c.
+func (c *IPsecConnection) FieldOfBuilt(path string) string {
+	for i := range c.Tunnels {
+		if rest, ok := strings.CutPrefix(path, fmt.Sprintf("tunnels[%d]", i)); ok {
+			path = fmt.Sprintf("tunnels[%d]%s", c.order(i), rest)
+			break
+		}
+	}
 	for _, r := range [][2]string{
 		{".local.id", ".local_id"}, {".remote.id", ".remote_id"}, {".local.address", ".address"}, {".local.public", ".address"},
 		{".remote.address", ".customer_gateway"}, {".remote.domain", ".customer_gateway"}, {".remote", ".customer_gateway"},

@@ -39,6 +39,29 @@ func (w *Around) Connection(c *IPsecConnection) (v vpn.Connection, refusal, fix 
 	return v, refusal, fix
 }
 
+// Lint is what c's parameters, and what it refers to, make one think of: it is
+// allowed, and will probably be regretted. Fields are c's own.
+func (w *Around) Lint(c *IPsecConnection) []vpn.Finding {
+	filled := *c
+	filled.FillDefaults()
+	for _, f := range filled.Secrets() {
+		if IsSealed(*f.Value) || *f.Value == vpn.Mask {
+			*f.Value = standIn // which is neither short nor weak
+		}
+	}
+	g := w.Gateway(c.VPNGateway)
+	var list []vpn.Finding
+	if built, refusal, _ := w.Connection(&filled); refusal == "" && g != nil {
+		list = vpn.Lint(built, g.UserCIDRs)
+	} else {
+		list = vpn.Lint(filled.alone(), nil)
+	}
+	for i := range list {
+		list[i].Field = filled.FieldOfBuilt(list[i].Field)
+	}
+	return list
+}
+
 // Peer finds the far end of one tunnel. The refusal is why there is none.
 func (w *Around) Peer(c *IPsecConnection, t *IPsecTunnel, g *VPNGateway) (p Peer, refusal, fix string) {
 	customer := byName(w.CustomerGateways, c.Customer(t))

@@ -96,7 +96,6 @@ var Table = map[string]resource.Role{
 	"Watch":  resource.Reader,
 
 	"ListAudit": resource.Reader,
-
 }
 
 // API says the same for methods of the API that are not the service's own.

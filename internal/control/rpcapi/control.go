@@ -14,6 +14,7 @@ import (
 	"causeway/internal/control/auth"
 	"causeway/internal/control/service"
 	"causeway/internal/resource"
+	"causeway/internal/vpn"
 )
 
 func (a *api) Watch(ctx context.Context, r *connect.Request[v1.WatchRequest], stream *connect.ServerStream[v1.WatchResponse]) error {
@@ -91,7 +92,7 @@ func differences(c service.Applied) []*v1.FieldChange {
 	if c.Action != service.Updated || c.Before == nil || c.After == nil {
 		return nil
 	}
-	before, after := fieldsOf(c.Before), fieldsOf(c.After)
+	before, after := fieldsOf(masked(c.Before, nil)), fieldsOf(masked(c.After, c.Before))
 	names := map[string]bool{}
 	for name := range before {
 		names[name] = true
@@ -107,6 +108,33 @@ func differences(c service.Applied) []*v1.FieldChange {
 	}
 	slices.SortFunc(changes, func(x, y *v1.FieldChange) int { return bytes.Compare([]byte(x.Field), []byte(y.Field)) })
 	return changes
+}
+
+// masked is a copy of o with masks in the place of secrets; those that are others
+// than before's say so.
+func masked(o, before resource.Object) resource.Object {
+	if _, ok := o.(resource.Secretive); !ok {
+		return o
+	}
+	shown := apiform.New(o.Kind())
+	if apiform.Decode(apiform.Encode(o), shown) != nil {
+		return shown // cannot be: it was stored
+	}
+	was, ok := before.(resource.Secretive)
+	if !ok {
+		return shown
+	}
+	kept := map[string]vpn.Secret{}
+	for _, f := range was.Secrets() {
+		kept[f.Path] = *f.Value
+	}
+	fields := shown.(resource.Secretive).Secrets()
+	for i, f := range o.(resource.Secretive).Secrets() {
+		if *f.Value != "" && *f.Value != kept[f.Path] {
+			*fields[i].Value = vpn.Mask + " (another)"
+		}
+	}
+	return shown
 }
 
 // bookkeeping are fields that change by themselves.

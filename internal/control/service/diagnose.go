@@ -37,7 +37,11 @@ func (s *Service) DiagnoseVPN(ctx context.Context, call Call, ref string, live f
 		return none, err
 	}
 	status := v.ipsecConnection(c)
-	d := VPNDiagnosis{Connection: c.Name, State: status.State, Findings: status.Findings}
+	opened, err := s.opened(*c) // a weak key is found, too
+	if err != nil {
+		return none, s.refusal("DiagnoseVPN", err)
+	}
+	d := VPNDiagnosis{Connection: c.Name, State: status.State, Findings: append(v.findingsOf(c), v.World.Around().Lint(&opened)...)}
 	d.Sources = append(d.Sources, "the connection's parameters")
 	switch state, reason := v.gatewayState(c.VPNGateway); {
 	case state == resource.Unmanaged:

@@ -50,8 +50,9 @@ func (t *tx) linted(c resource.IPsecConnection, err error) (resource.IPsecConnec
 	if err != nil {
 		return c, err
 	}
-	c.Status = resource.IPsecConnectionStatus{Findings: lints(around, &c)}
-	return c, nil
+	opened, err := t.opened(c)
+	c.Status = resource.IPsecConnectionStatus{Findings: around.Lint(&opened)}
+	return c, err
 }
 
 func checkIPsecConnection(t *tx, c *resource.IPsecConnection) error {

@@ -138,6 +138,18 @@ func (s *Service) OpenGateway(g snapshot.Gateway) (snapshot.Gateway, error) {
 	return g, nil
 }
 
+// opened is a copy of c with its secrets open.
+func (s *Service) opened(c resource.IPsecConnection) (resource.IPsecConnection, error) {
+	c.Tunnels = append([]resource.IPsecTunnel(nil), c.Tunnels...) // the world's own stay sealed
+	for _, f := range c.Secrets() {
+		var err error
+		if *f.Value, err = s.openSecret(c.ID, *f.Value); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
 // RevealSecrets returns one resource with its secrets as they are.
 func (s *Service) RevealSecrets(ctx context.Context, call Call, ref resource.Ref) (resource.Object, error) {
 	if err := auth.Authorize(call.Caller, "RevealSecrets"); err != nil {
@@ -150,8 +162,10 @@ func (s *Service) RevealSecrets(ctx context.Context, call Call, ref resource.Ref
 		if err != nil {
 			return nil, err
 		}
-		c.Tunnels = append([]resource.IPsecTunnel(nil), c.Tunnels...) // the world's own stay sealed
-		o = &c
+		if c, err = s.opened(c); err != nil {
+			return nil, s.refusal("RevealSecrets", err)
+		}
+		return &c, nil
 	case resource.KindCustomerGateway:
 		g, err := get[resource.CustomerGateway](ctx, s, call, ref.Name)
 		if err != nil {

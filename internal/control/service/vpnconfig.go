@@ -70,7 +70,7 @@ func (s *Service) GetVPNConfig(ctx context.Context, call Call, ref string, r VPN
 	switch {
 	case errors.As(err, &found):
 		for i := range found {
-			found[i].Path = resource.FieldOfBuilt(found[i].Path)
+			found[i].Path = c.FieldOfBuilt(found[i].Path)
 		}
 		e := resource.Refuse(resource.RefOf(c), found)
 		e.Message = fmt.Sprintf("%s cannot be written for %s", resource.RefOf(c), r.Device)
@@ -78,7 +78,7 @@ func (s *Service) GetVPNConfig(ctx context.Context, call Call, ref string, r VPN
 	case err != nil:
 		return none, s.refusal("GetVPNConfig", err)
 	}
-	return VPNConfig{config, lints(around, c)}, nil
+	return VPNConfig{config, around.Lint(c)}, nil
 }
 
 // unknownDevice is the refusal of a device that there is no template for.
@@ -115,18 +115,4 @@ func (v *view) connection(ref string) (*resource.IPsecConnection, error) {
 		return nil, missing[resource.IPsecConnection](v.Compiled, ref, "")
 	}
 	return lookup[resource.IPsecConnection](v.Compiled, name), nil
-}
-
-// lints is what a connection's parameters, and what it refers to, make one think of.
-func lints(around *resource.Around, c *resource.IPsecConnection) []vpn.Finding {
-	built, refusal, _ := around.Connection(c)
-	g := around.Gateway(c.VPNGateway)
-	if refusal != "" || g == nil {
-		return nil
-	}
-	list := vpn.Lint(built, g.UserCIDRs)
-	for i := range list {
-		list[i].Field = resource.FieldOfBuilt(list[i].Field)
-	}
-	return list
 }

@@ -79,7 +79,7 @@ func (v *view) ipsecConnection(c *resource.IPsecConnection) resource.IPsecConnec
 		}
 		s.Tunnels = append(s.Tunnels, resource.IPsecTunnelStatus{Name: t.Name, Role: role, Local: addressText(t.Local), Peer: addressText(t.Remote)})
 	}
-	s.Findings = append(v.findingsOf(c), lints(v.World.Around(), c)...)
+	s.Findings = append(v.findingsOf(c), v.World.Around().Lint(c)...)
 	r := v.reports[resource.AgentOf(resource.Ref{Kind: resource.KindVPNGateway, Name: c.VPNGateway})]
 	told := r.VPN.connection(c.Name)
 	problem, blocked := v.problem(resource.RefOf(c))
