@@ -48,6 +48,7 @@ var contenders = []contender{
 	{name: "nginx", hops: 1, total: 128, begin: beginNginx},
 	{name: "one-box", hops: 1, begin: beginOneBox, ours: true},
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
+	{name: "xdp", hops: 2, begin: beginXDP, ours: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},
 }
 

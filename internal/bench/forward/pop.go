@@ -23,7 +23,7 @@ func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
 const overlayPort = 4600
 
 func beginOneBox(r *running) error {
-	p, err := r.startPoPs()
+	p, err := r.startPoPs(nil)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func beginOneBox(r *running) error {
 }
 
 func beginSealed(r *running) error {
-	p, err := r.startPoPs()
+	p, err := r.startPoPs(nil)
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,25 @@ func beginSealed(r *running) error {
 	return nil
 }
 
+// beginXDP is beginSealed with what clients send taken before the ingress's stack.
+func beginXDP(r *running) error {
+	p, err := r.startPoPs(func(hop int) []string {
+		if hop > 1 { // a cable of ours would cut what PoPs send joined, as no network card does
+			return nil
+		}
+		return []string{"--xdp", r.line.right[0].Name}
+	})
+	if err != nil {
+		return err
+	}
+	r.pay("xdp-ingress", 1, p[0])
+	r.pay("xdp-egress", 2, p[1])
+	r.payAll("xdp-crossing", r.payer(1, p[0]), r.payer(2, p[1]))
+	return nil
+}
+
 func beginRelay(r *running) error {
-	p, err := r.startPoPs()
+	p, err := r.startPoPs(nil)
 	if err != nil {
 		return err
 	}
@@ -54,7 +71,8 @@ func beginRelay(r *running) error {
 
 // startPoPs starts a PoP on every hop of the line: the first is the ingress, the
 // last the egress, those between relays.
-func (r *running) startPoPs() ([]*process, error) {
+// options are flags beyond the usual, by hop; none: nil.
+func (r *running) startPoPs(options func(hop int) []string) ([]*process, error) {
 	n := r.line.hops()
 	private := make([]keys.PrivateKey, n)
 	for i := range private {
@@ -79,7 +97,11 @@ func (r *running) startPoPs() ([]*process, error) {
 		if err := errors.Join(os.WriteFile(file, text, 0o600), private[i].WriteFile(key)); err != nil {
 			return nil, err
 		}
-		p, err := r.start(i+1, r.exe, "pop", "--snapshot", file, "--key", key, "--state-dir", filepath.Join(dir, "state"), "--socket", socket)
+		args := []string{r.exe, "pop", "--snapshot", file, "--key", key, "--state-dir", filepath.Join(dir, "state"), "--socket", socket}
+		if options != nil {
+			args = append(args, options(i+1)...)
+		}
+		p, err := r.start(i+1, args...)
 		if err != nil {
 			return nil, err
 		}

@@ -255,7 +255,7 @@ func (s *Segment) SendControl(now mono.Time, message []byte) {
 	buf := s.host.Arena().Alloc(seal.Overhead + 1 + len(message))
 	buf[seal.HeaderLen] = kindControl
 	copy(buf[seal.HeaderLen+1:], message)
-	s.sealAndSend(w, buf, 1+len(message))
+	s.sealAndSend(w, buf, buf[seal.HeaderLen:][:1+len(message)])
 }
 
 // Receive takes in a data datagram whose index is s's. It came over a wire of
@@ -350,18 +350,18 @@ func (t *transmitter) Transmit(wire uint8, payload []byte) (pn uint64) {
 	if int(wire) >= len(s.wires) {
 		return 0
 	}
-	buf := s.host.Arena().Alloc(seal.Overhead + len(payload))
-	copy(buf[seal.HeaderLen:], payload)
-	return s.sealAndSend(int(wire), buf, len(payload))
+	return s.sealAndSend(int(wire), s.host.Arena().Alloc(seal.Overhead+len(payload)), payload)
 }
 
-func (s *Segment) sealAndSend(wire int, buf []byte, n int) (pn uint64) {
+// sealAndSend makes a datagram of plain in buf. plain is elsewhere, or where the
+// datagram's plaintext stands.
+func (s *Segment) sealAndSend(wire int, buf, plain []byte) (pn uint64) {
 	set := s.sending
 	if set == nil || set.sealer.Sealed() >= hardSealed {
 		s.Counters.NoKeys++
 		return 0
 	}
-	datagram, pn, ok := set.sealer.Seal(buf, n, uint8(wire))
+	datagram, pn, ok := set.sealer.SealFrom(buf, plain, uint8(wire))
 	if !ok {
 		s.Counters.NoKeys++
 		return 0

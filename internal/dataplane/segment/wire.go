@@ -250,7 +250,7 @@ func (s *Segment) sendPing(now mono.Time, i, size int) {
 	}
 	binary.BigEndian.PutUint32(p[4:], w.seq)
 	binary.BigEndian.PutUint64(p[8:], uint64(now))
-	s.sealAndSend(i, buf, size)
+	s.sealAndSend(i, buf, buf[seal.HeaderLen:][:size])
 }
 
 func (s *Segment) takePing(now mono.Time, local int, p []byte) {
@@ -280,7 +280,7 @@ func (s *Segment) takePing(now mono.Time, local int, p []byte) {
 	binary.BigEndian.PutUint32(q[16:], w.heardSeq)
 	binary.BigEndian.PutUint64(q[20:], w.heardBits)
 	binary.BigEndian.PutUint64(q[28:], skew)
-	s.sealAndSend(back, buf, pongLen)
+	s.sealAndSend(back, buf, buf[seal.HeaderLen:][:pongLen])
 }
 
 // sawPing notes a ping of the peer's, and those before it that did not come.

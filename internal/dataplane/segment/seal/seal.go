@@ -71,8 +71,17 @@ func (s *Sealer) Steer(shard uint8) { s.header |= uint64(shard) << 48 }
 // ok is false, and buf untouched, when buf is too short for n or when the
 // wire's packet numbers are used up (MaxPacketNumber).
 func (s *Sealer) Seal(buf []byte, n int, wire uint8) (datagram []byte, pn uint64, ok bool) {
+	if n < 0 || n > len(buf)-Overhead {
+		return nil, 0, false
+	}
+	return s.SealFrom(buf, buf[HeaderLen:HeaderLen+n], wire)
+}
+
+// SealFrom is Seal for a plaintext that lies elsewhere, or exactly at
+// buf[HeaderLen:], but nowhere between.
+func (s *Sealer) SealFrom(buf, plain []byte, wire uint8) (datagram []byte, pn uint64, ok bool) {
 	pn = s.next[wire]
-	if n < 0 || n > len(buf)-Overhead || pn >= MaxPacketNumber {
+	if len(plain) > len(buf)-Overhead || pn >= MaxPacketNumber {
 		return nil, 0, false
 	}
 	s.next[wire] = pn + 1
@@ -81,8 +90,7 @@ func (s *Sealer) Seal(buf []byte, n int, wire uint8) (datagram []byte, pn uint64
 	binary.BigEndian.PutUint64(buf, s.header)
 	binary.BigEndian.PutUint64(buf[8:], counter)
 	binary.BigEndian.PutUint64(s.nonce[4:], counter)
-	plain := buf[HeaderLen : HeaderLen+n]
-	sealed := s.aead.Seal(plain[:0], s.nonce[:], plain, buf[:HeaderLen])
+	sealed := s.aead.Seal(buf[HeaderLen:HeaderLen], s.nonce[:], plain, buf[:HeaderLen])
 	return buf[:HeaderLen+len(sealed)], pn, true
 }
 
