@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"causeway/internal/resource"
+	"causeway/internal/vpn"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of the pages anew")
@@ -72,6 +73,7 @@ func resourceTables(t *testing.T) string {
 	for _, kind := range []struct{ key, name string }{
 		{"regions", "Region"}, {"pops", "PoP"}, {"accelerators", "Accelerator"}, {"bandwidth_packages", "BandwidthPackage"},
 		{"ip_sets", "IPSet"}, {"listeners", "Listener"}, {"egress_ips", "EgressIP"}, {"endpoint_groups", "EndpointGroup"},
+		{"vpn_gateways", "VPNGateway"}, {"customer_gateways", "CustomerGateway"}, {"ipsec_connections", "IPsecConnection"}, {"vpn_routes", "VPNRoute"},
 		{"", "AccessKey"}, {"", "Token"},
 	} {
 		spec, ok := types[kind.name+"Spec"]
@@ -83,14 +85,15 @@ func resourceTables(t *testing.T) string {
 			title = kind.name + " (not in files)"
 		}
 		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| field | | what |\n|---|---|---|\n", title, types[kind.name].doc)
-		types.rows(&b, "", spec.fields)
+		types.rows(&b, "", spec.fields, "")
 	}
 	b.WriteString("\n")
 	return b.String()
 }
 
-// rows writes a row for each field, those of structs inside after it.
-func (d described) rows(b *strings.Builder, prefix string, s *ast.StructType) {
+// rows writes a row for each field, those of structs inside after it. Types
+// without a package are pkg's: "" is resource, "vpn." vpn.
+func (d described) rows(b *strings.Builder, prefix string, s *ast.StructType, pkg string) {
 	siblings := map[string]string{}
 	for _, f := range s.Fields.List {
 		for _, n := range f.Names {
@@ -107,6 +110,9 @@ func (d described) rows(b *strings.Builder, prefix string, s *ast.StructType) {
 			need = "must be given"
 		}
 		inner, list := elem(f.Type)
+		if _, known := d[pkg+inner]; known && !strings.Contains(inner, ".") {
+			inner = pkg + inner
+		}
 		mark := ""
 		if list {
 			mark = "[]"
@@ -129,14 +135,18 @@ func (d described) rows(b *strings.Builder, prefix string, s *ast.StructType) {
 		}
 		fmt.Fprintf(b, "| `%s%s%s` | %s | %s |\n", prefix, name, mark, need, what)
 		if isStruct {
-			d.rows(b, prefix+name+mark+".", nested.fields)
+			within := ""
+			if strings.HasPrefix(inner, "vpn.") {
+				within = "vpn."
+			}
+			d.rows(b, prefix+name+mark+".", nested.fields, within)
 		}
 	}
 }
 
 // inWords is a struct's doc with its fields called as in files.
 func (t typ) inWords() string {
-	text := t.doc
+	text := strings.ReplaceAll(t.doc, ", by this package's names (algorithms.go)", "; "+algorithms())
 	for _, f := range t.fields.Fields.List {
 		for _, n := range f.Names {
 			if name, _ := yamlName(f); name != "-" {
@@ -145,6 +155,18 @@ func (t typ) inWords() string {
 		}
 	}
 	return text
+}
+
+// algorithms are the names that proposals are made of.
+func algorithms() string {
+	names := func(list []vpn.Algorithm) string {
+		var all []string
+		for _, a := range list {
+			all = append(all, "`"+a.Name+"`")
+		}
+		return strings.Join(all, ", ")
+	}
+	return "encryption: " + names(vpn.Ciphers) + "; integrity and PRF: " + names(vpn.Hashes)
 }
 
 // stateTable has a row for each state.
@@ -176,6 +198,10 @@ func elem(e ast.Expr) (name string, list bool) {
 		return elem(e.X)
 	case *ast.Ident:
 		return e.Name, false
+	case *ast.SelectorExpr:
+		if from, ok := e.X.(*ast.Ident); ok && from.Name == "vpn" {
+			return "vpn." + e.Sel.Name, false
+		}
 	}
 	return "", false
 }
@@ -191,17 +217,30 @@ func comment(f *ast.Field, siblings map[string]string) string {
 	for _, s := range resource.InstanceSpecs {
 		names = append(names, "`"+s.Name+"`")
 	}
+	for _, r := range [][2]string{{"DefaultIKE", "aes256, sha256, group 14"}, {"DefaultESP", "aes256, sha256, group 14"}, {"5 × Delay", "5 × `delay`"}} {
+		text = strings.ReplaceAll(text, r[0], r[1])
+	}
 	text = strings.ReplaceAll(text, "a name from InstanceSpecs", "one of "+strings.Join(names, ", "))
 	return strings.ReplaceAll(text, "|", `\|`)
 }
 
 func readResources(t *testing.T) described {
-	files, err := filepath.Glob("../../internal/resource/*.go")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files of package resource: %v", err)
-	}
 	d := described{}
+	d.read(t, "../../internal/resource/*.go", "")
+	d.read(t, "../../internal/vpn/*.go", "vpn.")
+	return d
+}
+
+// read adds the types of a package, their names after a prefix.
+func (d described) read(t *testing.T, pattern, pkg string) {
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files like %s: %v", pattern, err)
+	}
 	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -215,19 +254,18 @@ func readResources(t *testing.T) described {
 				switch spec := spec.(type) {
 				case *ast.TypeSpec:
 					if s, ok := spec.Type.(*ast.StructType); ok {
-						d[spec.Name.Name] = typ{doc: strings.Join(strings.Fields(g.Doc.Text()), " "), fields: s}
+						d[pkg+spec.Name.Name] = typ{doc: strings.Join(strings.Fields(g.Doc.Text()), " "), fields: s}
 					}
 				case *ast.ValueSpec:
-					d.constant(spec)
+					d.constant(spec, pkg)
 				}
 			}
 		}
 	}
-	return d
 }
 
 // constant notes a constant of a named type whose value is a string.
-func (d described) constant(spec *ast.ValueSpec) {
+func (d described) constant(spec *ast.ValueSpec, pkg string) {
 	named, ok := spec.Type.(*ast.Ident)
 	if !ok || len(spec.Values) != 1 {
 		return
@@ -236,7 +274,7 @@ func (d described) constant(spec *ast.ValueSpec) {
 	if !ok || literal.Kind != token.STRING {
 		return
 	}
-	e := d[named.Name]
+	e := d[pkg+named.Name]
 	e.values = append(e.values, value{strings.Trim(literal.Value, `"`), strings.TrimSpace(spec.Comment.Text())})
-	d[named.Name] = e
+	d[pkg+named.Name] = e
 }

@@ -320,24 +320,6 @@ func (j *judge) tunnels(c *IPsecConnection) {
 				j.reference(r.path, r.name)
 			}
 		}
-		if t.Auth.Method == vpn.PSK {
-			j.pskForDevices(path+".auth.psk", t.Auth.PSK)
-		}
-	}
-}
-
-// pskForDevices refuses characters that some device cannot take in a key,
-// however it is quoted there.
-func (j *judge) pskForDevices(path string, psk vpn.Secret) {
-	if _, sealed := SealedText(psk); sealed || psk == "" || psk == vpn.Mask {
-		return
-	}
-	const allowed = "8–100 letters, digits and any of ~`!@#$%^()_-+={}[]|:;,./ (no space, quote, backslash, question mark, <, >, & or *)"
-	text := psk.Reveal()
-	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"'\?<>&*`, r) }); i >= 0 {
-		j.refuse(path, "(not shown)", allowed, "character %d cannot be written on every device; letters and digits always can. Left out, a key is made", len([]rune(text[:i]))+1)
-	} else if len(text) < 8 || len(text) > 100 {
-		j.refuse(path, fmt.Sprintf("%d characters", len(text)), allowed, "left out, a key of %d letters and digits is made", PSKLength)
 	}
 }
 
