@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ further PoPs with 'causeway pop --controller'.`,
 	f := c.Flags()
 	f.StringVar(&o.popMetrics.listen, "pop-metrics-listen", "127.0.0.1:9464", "as --metrics-listen, of the PoP")
 	o.popMetrics.flag = f.Lookup("pop-metrics-listen")
+	o.popMetrics.probeFlag(c)
 	f.StringVar(&o.pop, "pop", "local", "name of this machine's PoP")
 	f.StringVar(&o.region, "region", "local", "region of this machine's PoP")
 	f.StringArrayVar(&o.overlay, "overlay", nil, "as with 'pop create'; for the first start")
@@ -56,7 +58,7 @@ further PoPs with 'causeway pop --controller'.`,
 // run runs both until one of them ends.
 func (o devOptions) run(ctx context.Context) error {
 	log, err := o.logger()
-	if err != nil {
+	if err = cmp.Or(err, o.popMetrics.check()); err != nil {
 		return err
 	}
 	if o.listen == "" || o.listen[len(o.listen)-2:] == ":0" {

@@ -2,17 +2,24 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
+	"causeway/internal/cli"
 	"causeway/internal/history"
+	"causeway/internal/keys"
+	"causeway/internal/pathwatch"
 	"causeway/internal/popagent"
 	"causeway/internal/report"
 	"causeway/internal/telemetry"
@@ -22,6 +29,21 @@ import (
 type metricsOptions struct {
 	listen string
 	flag   *pflag.Flag
+	probe  string // of a PoP: what paths it asks
+}
+
+// What --probe-paths may be.
+var probeChoices = []string{"both", "overlay", "none"}
+
+func (o *metricsOptions) probeFlag(c *command) {
+	c.Flags().StringVar(&o.probe, "probe-paths", "both", "ask the PoPs that listeners send to, once a second: both (over the Internet alone, by ICMP, and through the overlay), overlay, or none")
+}
+
+func (o metricsOptions) check() error {
+	if !slices.Contains(probeChoices, o.probe) {
+		return cli.Misuse("--probe-paths is %q; allowed: %s", o.probe, strings.Join(probeChoices, ", "))
+	}
+	return nil
 }
 
 func (o *metricsOptions) flags(c *command, address string) {
@@ -47,6 +69,7 @@ type popWatch struct {
 	server   telemetry.Server
 	listener net.Listener
 	history  *history.Store
+	paths    *pathwatch.Watcher // nil: nobody is asked
 	log      *slog.Logger
 	running  sync.WaitGroup
 	cancel   context.CancelFunc
@@ -71,6 +94,9 @@ func watchPoP(ctx context.Context, o metricsOptions, options *popagent.Options) 
 		w.keep(options)
 	}
 	options.Observe = w.sampler.Run
+	if o.probe != "none" {
+		w.askPaths(o, options)
+	}
 	ctx, w.cancel = context.WithCancel(ctx)
 	w.running.Go(func() { w.server.Run(ctx, w.listener) })
 	return w, nil
@@ -89,6 +115,45 @@ func (w *popWatch) keep(options *popagent.Options) {
 	})
 	options.Handlers = map[string]http.Handler{"GET /history": w.history}
 	w.server.Collectors = append(w.server.Collectors, telemetry.HistoryCollector{Stats: w.history.Stats})
+}
+
+// echoing is a data plane that measures the overlay.
+type echoing interface {
+	Echo(ctx context.Context, to string, over []string, size int, mode uint8) (time.Duration, error)
+}
+
+// askPaths has the PoPs that listeners send to asked, while the PoP runs.
+func (w *popWatch) askPaths(o metricsOptions, options *popagent.Options) {
+	var plane atomic.Value // of echoing
+	newPlane := options.NewPlane
+	options.NewPlane = func(key keys.PrivateKey, stateDir string, log *slog.Logger) (popagent.Plane, error) {
+		p, err := newPlane(key, stateDir, log)
+		if e, can := p.(echoing); can && err == nil {
+			plane.Store(e)
+		}
+		return p, err
+	}
+	w.paths = &pathwatch.Watcher{
+		History: w.history, Plain: o.probe == "both", Log: w.log,
+		Echo: func(ctx context.Context, to string, over []string, size int, mode uint8) (time.Duration, error) {
+			p, running := plane.Load().(echoing)
+			if !running {
+				return 0, errors.New("the PoP does not run yet")
+			}
+			return p.Echo(ctx, to, over, size, mode)
+		},
+	}
+	w.sampler.Each = append(w.sampler.Each, w.paths.Look)
+	options.Amend = w.paths.Amend
+	options.Observe = func(ctx context.Context, ask func() report.PoP) {
+		w.paths.Start(ctx)
+		w.sampler.Run(ctx, ask)
+		w.paths.Wait()
+	}
+	if options.Handlers == nil {
+		options.Handlers = map[string]http.Handler{}
+	}
+	options.Handlers["GET /echo"] = w.paths
 }
 
 // close ends it, when the PoP has ended.

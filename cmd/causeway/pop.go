@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,7 @@ the controller's PoPs; check, status and reload are about one on this machine.`,
 	f.StringVar(&o.socket, "socket", defaultSocket, "where 'pop status' asks")
 	o.logOptions.flags(c)
 	o.metrics.flags(c, "127.0.0.1:9464")
+	o.metrics.probeFlag(c)
 	o.speed.flags(c)
 	_ = c.MarkFlagFilename("snapshot", "yaml", "yml", "json")
 	_ = c.MarkFlagFilename("token-file")
@@ -81,7 +83,7 @@ func (o popOptions) run(ctx context.Context) error {
 	case o.snapshot != "" && linked:
 		return cli.Misuse("--snapshot and --controller were both given").WithFix("choose one that says what this PoP does")
 	}
-	if err := o.speed.check(); err != nil {
+	if err := cmp.Or(o.speed.check(), o.metrics.check()); err != nil {
 		return err
 	}
 	log, err := o.logger()

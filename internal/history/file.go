@@ -103,7 +103,11 @@ func (f *file) add(now time.Time, row []float64) error {
 func (f *file) fold(tier int, at int64, row []float64) (err error) {
 	o := &f.folders[tier]
 	step := int64(f.tiers[tier].Step / time.Second)
-	if start := at - at%step; start != o.at {
+	start := at - at%step
+	if tier > 0 && o.any && start < o.at && o.at-start <= 2*step {
+		return nil // late: that slot is written; a clock that was set back goes further
+	}
+	if start != o.at {
 		if o.any && tier > 0 {
 			err = f.put(tier)
 		}

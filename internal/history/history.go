@@ -85,6 +85,8 @@ var Kinds = map[string]Kind{
 	"route": {[]Column{{"up", Mean}, {"rtt_ms", Mean}, {"rtt_max_ms", Max}, {"loss", Mean}, {"relays", Mean}, {"bps", Mean}, {"switches", Sum}}, usual},
 	// Name: the peer. Raw and residual loss are of what came from the peer.
 	"segment": {[]Column{{"up", Mean}, {"rtt_ms", Mean}, {"rtt_max_ms", Max}, {"raw_loss", Mean}, {"residual_loss", Mean}, {"overhead", Mean}, {"to_peer_bps", Mean}, {"from_peer_bps", Mean}}, usual},
+	// Name: the PoP probed, the router's TTL and its address, with # between.
+	"hop": {[]Column{{"sent", Sum}, {"lost", Sum}, {"rtt_ms", Mean}, {"rtt_min_ms", Min}, {"rtt_max_ms", Max}}, usual[1:]},
 	// Name: the PoP probed. plain is the Internet alone, accelerated the overlay.
 	"plain":       {[]Column{{"sent", Sum}, {"lost", Sum}, {"rtt_ms", Mean}, {"rtt_min_ms", Min}, {"rtt_max_ms", Max}}, probing},
 	"accelerated": {[]Column{{"sent", Sum}, {"lost", Sum}, {"rtt_ms", Mean}, {"rtt_min_ms", Min}, {"rtt_max_ms", Max}}, probing},
@@ -92,7 +94,7 @@ var Kinds = map[string]Kind{
 
 // KindNames are the names of Kinds, sorted.
 func KindNames() []string {
-	return []string{"accelerated", "accelerator", "listener", "plain", "pop", "route", "segment"}
+	return []string{"accelerated", "accelerator", "hop", "listener", "plain", "pop", "route", "segment"}
 }
 
 // cell folds values into one.

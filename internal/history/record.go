@@ -38,6 +38,9 @@ func (r *Recorder) Add(p report.PoP) error {
 	w.listeners(&r.last)
 	w.segments(&r.last, r.All)
 	w.routes(&r.last, r.All)
+	if !r.All { // who has all has every probe by itself
+		w.paths(&r.last)
+	}
 	r.last = p
 	return w.err
 }
@@ -148,6 +151,28 @@ func (w *writer) routes(last *report.PoP, all bool) {
 		}
 		w.add("route", r.To, flag(r.Up), rtt, rtt, loss, float64(len(r.Chosen)), 8*w.rate(r.Traffic.BytesToPeer, b.Traffic.BytesToPeer), switches)
 	}
+}
+
+func (w *writer) paths(last *report.PoP) {
+	before := map[string]report.Path{}
+	for _, p := range last.Paths {
+		before[p.To] = p
+	}
+	for _, p := range w.p.Paths {
+		b, known := before[p.To]
+		if !known {
+			continue
+		}
+		w.side("plain", p.To, p.Plain, b.Plain)
+		w.side("accelerated", p.To, p.Accelerated, b.Accelerated)
+	}
+}
+
+func (w *writer) side(kind, to string, now, before report.PathSide) {
+	if now.Sent <= before.Sent || now.Lost < before.Lost {
+		return // nothing was asked, or the counting began anew
+	}
+	w.add(kind, to, float64(now.Sent-before.Sent), float64(now.Lost-before.Lost), positive(now.RTT), positive(now.RTTMin), positive(now.RTTMax))
 }
 
 func flag(is bool) float64 {

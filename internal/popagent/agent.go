@@ -63,6 +63,8 @@ type Options struct {
 	// ask returns what `causeway pop status` shows. It may be called again, when the
 	// PoP starts anew.
 	Observe func(ctx context.Context, ask func() report.PoP)
+	// Amend, when not nil, adds to each report what others beside the PoP know.
+	Amend func(*report.PoP)
 	// Handlers answer further requests on the socket, by http.ServeMux patterns.
 	Handlers map[string]http.Handler
 

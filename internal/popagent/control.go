@@ -108,6 +108,9 @@ func (a *agent) whole() report.PoP {
 	p := a.plane.Report()
 	a.state.report(&p)
 	p.At, p.Build, p.PublicKey, p.Runtime = time.Now(), a.Build, a.key.Public().String(), process()
+	if a.Amend != nil {
+		a.Amend(&p)
+	}
 	return p.Tidy()
 }
 

@@ -41,6 +41,7 @@ type PoP struct {
 	// Features says which abilities of the kernel are in use: "udp_gso": true.
 	Features map[string]bool `json:"features"`
 
+	Paths   []Path   `json:"paths,omitempty"` // to the PoPs that listeners here send to, as probes see them
 	Workers []Worker `json:"workers,omitempty"`
 	Runtime Runtime  `json:"runtime"`
 }
