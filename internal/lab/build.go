@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -181,22 +180,8 @@ func (l *Lab) behindRouter(site string, gw *netns.NS) error {
 		gw.AddAddr("wan0", host(s.Gateway)),
 		gw.AddRoute(netns.Route{To: host(first), Dev: "wan0"}),
 		gw.AddRoute(netns.Route{To: netip.MustParsePrefix("0.0.0.0/0"), Via: first, Dev: "wan0"}),
-		masquerade(router),
+		masquerade(router, l.Scenario.Routers[s.Behind].WAN, ""),
 	)
-}
-
-// masquerade makes a router give everything its own address, as home and office
-// routers do: the source port is kept where it is free.
-func masquerade(router *netns.NS) error {
-	rules := "table ip nat {\n chain out {\n  type nat hook postrouting priority srcnat\n  oifname \"wan0\" masquerade\n }\n}\n"
-	return router.Do(func() error {
-		cmd := exec.Command("nft", "-f", "-")
-		cmd.Stdin = strings.NewReader("add table ip nat\ndelete table ip nat\n" + rules)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("give router %s its NAT rules: %w: %s", router.Name(), err, strings.TrimSpace(string(out)))
-		}
-		return nil
-	})
 }
 
 // startWAN starts the emulator and waits until every node is attached.
@@ -247,11 +232,14 @@ func (l *Lab) wan(ctx context.Context) (*wan.Client, error) {
 
 // startGateways starts strongSwan at every site.
 func (l *Lab) startGateways(ctx context.Context) error {
+	if err := l.makeAuthority(); err != nil {
+		return err
+	}
 	for _, site := range slices.Sorted(maps.Keys(l.Scenario.Sites)) {
 		node := scenario.GatewayNode(site)
 		g, err := gateway.Start(ctx, gateway.Config{
 			Name: node, Dir: l.path(node), Backend: l.Backend, In: l.nodes[node].Do,
-			Connections: connections(l.Scenario, site),
+			Connections: l.withCertificates(connections(l.Scenario, site)),
 		}, l.record)
 		if err != nil {
 			return err
@@ -260,6 +248,26 @@ func (l *Lab) startGateways(ctx context.Context) error {
 	}
 	l.say.Step("%d gateways, strongSwan with ESP by %s", len(l.gateways), l.Backend)
 	return nil
+}
+
+// makeAuthority makes the lab's, where some tunnel has certificates.
+func (l *Lab) makeAuthority() (err error) {
+	for _, t := range l.Scenario.Tunnels {
+		if t.Auth == scenario.AuthCert && l.authority == nil {
+			l.authority, err = gateway.NewAuthority()
+		}
+	}
+	return err
+}
+
+// withCertificates gives those connections the authority that have certificates.
+func (l *Lab) withCertificates(list []gateway.Connection) []gateway.Connection {
+	for i, c := range list {
+		if t, _ := l.Scenario.Tunnel(c.Name); t.Auth == scenario.AuthCert {
+			list[i].Authority = l.authority
+		}
+	}
+	return list
 }
 
 // connections are a site's tunnels as its gateway is told them. The two of a
@@ -286,6 +294,8 @@ func connections(s *scenario.Scenario, site string) []gateway.Connection {
 				PSK:        "lab-" + t.Name + "-0123456789abcdef",
 				Restart:    e.initiator,
 				Timers:     t.Timers,
+
+				NoIKEFragments: t.Fragments == scenario.FragmentsIP,
 			})
 		}
 	}

@@ -86,6 +86,8 @@ func (l *Lab) do(ctx context.Context, e scenario.Event) (what, where string, end
 		return "started the", e.Start, nil, l.startController()
 	case e.Start != "":
 		return "started PoP", e.Start, nil, l.startPoP(e.Start)
+	case e.Rebind != nil:
+		return "NAT forgot its flows at", e.Rebind.Router, nil, l.rebind(e.Rebind)
 	case e.Causeway != "":
 		return "told the controller", e.Causeway, nil, l.step(ctx, "during the run", strings.Fields(e.Causeway)...)
 	case e.RekeyIKE != "":

@@ -32,6 +32,7 @@ func (l *Lab) Judge(m *Measurement) []report.Check {
 		}
 		j.sas(e, m.Before[e.Tunnel], m.After[e.Tunnel])
 		j.tally(e, m.Tally[e.Tunnel])
+		j.fragments(e, m.Whole[e.Tunnel])
 		j.iperf(e, m.Iperf)
 		j.back(e, m)
 		j.unnoticed(e, m)
@@ -79,6 +80,15 @@ func (j *judge) tally(e scenario.Expect, t gateway.Tally) {
 	}
 	if e.Negotiations != nil {
 		j.say(t.Negotiations <= *e.Negotiations, fmt.Sprintf("built anew at most %d times", *e.Negotiations), "%d times", t.Negotiations)
+	}
+}
+
+func (j *judge) fragments(e scenario.Expect, t gateway.Tally) {
+	if e.IKEFragments > 0 {
+		j.say(t.Fragments >= e.IKEFragments, fmt.Sprintf("IKE messages in %d fragments of IKE or more", e.IKEFragments), "%d", t.Fragments)
+	}
+	if e.IKELargest > 0 {
+		j.say(t.Largest >= e.IKELargest, fmt.Sprintf("IKE packets of %d bytes or more", e.IKELargest), "%d", t.Largest)
 	}
 }
 

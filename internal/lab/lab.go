@@ -51,6 +51,8 @@ type Lab struct {
 	began    time.Time               // when the controller was started
 	// segmentsUp is set once all segments were seen up.
 	segmentsUp bool
+	authority  *gateway.Authority // of the gateways' certificates; nil when none has any
+	rebound    int                // how often a router forgot its flows
 }
 
 // Nodes lists the lab's nodes, sorted.
@@ -132,6 +134,7 @@ func wanAddrs(s *scenario.Scenario) map[string][]netip.Addr {
 	}
 	for name, r := range s.Routers {
 		add(name, r.WAN)
+		add(name, r.Spare)
 	}
 	for name, p := range s.PoPs {
 		for _, carrier := range slices.Sorted(maps.Keys(p.Overlay)) {

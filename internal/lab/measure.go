@@ -35,6 +35,7 @@ type Measurement struct {
 	Before map[string]gateway.SA    // by tunnel, before the first probe
 	After  map[string]gateway.SA
 	Tally  map[string]gateway.Tally // by tunnel, what both ends' logs say of the time of the probes
+	Whole  map[string]gateway.Tally // the same of the lab's whole time
 	Done   []Done                   // the script, as it went
 	Iperf  []IperfResult
 	// Gateways is the round trip through the direct tunnel with its path made a
@@ -80,6 +81,9 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 	m.PoPs, m.After = l.popReports(after), l.tunnelSAs(after)
 	m.Control = l.controlPart(after, m)
 	if m.Tally, err = l.tallies(logs); err != nil {
+		return nil, err
+	}
+	if m.Whole, err = l.tallies(nil); err != nil {
 		return nil, err
 	}
 	for _, i := range l.Scenario.Measure.Iperf {

@@ -115,7 +115,7 @@ func TestARestartAndTheControllerAreJudged(t *testing.T) {
 	for _, c := range []struct {
 		lost [2]time.Duration
 		want bool
-	}{{[2]time.Duration{time.Second, 4 * time.Second}, true}, {[2]time.Duration{6 * time.Second, 6010 * time.Millisecond}, false}} {
+	}{{[2]time.Duration{time.Second, 4 * time.Second}, true}, {[2]time.Duration{5500 * time.Millisecond, 5510 * time.Millisecond}, false}} {
 		got := judged(e, c.lost, killed, started)
 		if len(got) != 1 {
 			t.Fatalf("verdicts: %v", got)

@@ -71,6 +71,9 @@ func swanctlConf(connections []Connection) string {
 	}
 	b.WriteString("}\nsecrets {\n")
 	for _, c := range connections {
+		if c.Authority != nil {
+			continue
+		}
 		fmt.Fprintf(&b, "  ike-%s {\n    id-1 = %s\n    id-2 = %s\n    secret = %q\n  }\n", c.Name, c.LocalID, c.RemoteID, c.PSK)
 	}
 	b.WriteString("}\n")
@@ -79,6 +82,13 @@ func swanctlConf(connections []Connection) string {
 
 func writeConnection(b *strings.Builder, c Connection) {
 	t := c.Timers.withDefaults()
+	auth, certs, fragmentation := "psk", "", "yes"
+	if c.Authority != nil {
+		auth, certs = "pubkey", "      certs = "+c.LocalID+".pem\n"
+	}
+	if c.NoIKEFragments {
+		fragmentation = "no"
+	}
 	dpdAction := "clear"
 	if c.Restart {
 		dpdAction = "restart"
@@ -96,12 +106,13 @@ func writeConnection(b *strings.Builder, c Connection) {
     rand_time = 0s
     keyingtries = 0
     unique = replace
+    fragmentation = %[15]s
     local {
-      auth = psk
+      auth = %[13]s
       id = %[6]s
-    }
+%[14]s    }
     remote {
-      auth = psk
+      auth = %[13]s
       id = %[7]s
     }
     children {
@@ -121,7 +132,7 @@ func writeConnection(b *strings.Builder, c Connection) {
     }
   }
 `, c.Name, c.Local, c.Remote, seconds(t.DPD), seconds(t.IKERekey), c.LocalID, c.RemoteID,
-		prefixes(c.LocalNets), prefixes(c.RemoteNets), dpdAction, seconds(t.ChildRekey), seconds(t.ChildRekey*7/6+time.Minute))
+		prefixes(c.LocalNets), prefixes(c.RemoteNets), dpdAction, seconds(t.ChildRekey), seconds(t.ChildRekey*7/6+time.Minute), auth, certs, fragmentation)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int(d.Seconds())) }

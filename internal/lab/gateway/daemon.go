@@ -86,6 +86,14 @@ func (g Gateway) write(c Config) error {
 	if err := os.MkdirAll(g.Dir, 0o700); err != nil {
 		return err
 	}
+	for _, k := range c.Connections {
+		if k.Authority == nil {
+			continue
+		}
+		if err := k.Authority.write(g.Dir, k.LocalID, time.Time{}); err != nil {
+			return err
+		}
+	}
 	if err := os.WriteFile(g.conf(), []byte(strongswanConf(c.Dir, c.Backend)), 0o600); err != nil {
 		return err
 	}

@@ -41,6 +41,12 @@ type Connection struct {
 	LocalNets         []netip.Prefix
 	RemoteNets        []netip.Prefix
 	PSK               string
+	// Authority, where given, has both ends prove themselves by certificates of
+	// its making in place of the PSK.
+	Authority *Authority
+	// NoIKEFragments has large IKE messages go as IP fragments and not as IKE's own
+	// (RFC 7383).
+	NoIKEFragments bool
 	// Restart is set on the one end that brings a dead tunnel up again; if both
 	// did, both would, at once.
 	Restart bool

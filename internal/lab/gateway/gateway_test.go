@@ -1,7 +1,11 @@
 package gateway
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -46,6 +50,47 @@ func FuzzParseRaw(f *testing.F) {
 			_ = root.String()
 		}
 	})
+}
+
+func TestCertificatesTakeThePlaceOfThePSK(t *testing.T) {
+	a, err := NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Connection{Name: "x", LocalID: "sh.x.lab", RemoteID: "se.x.lab", PSK: "secret-word", Authority: a, NoIKEFragments: true}
+	conf := swanctlConf([]Connection{c})
+	for _, want := range []string{"auth = pubkey", "certs = sh.x.lab.pem", "fragmentation = no"} {
+		if !strings.Contains(conf, want) {
+			t.Errorf("swanctl.conf lacks %q:\n%s", want, conf)
+		}
+	}
+	if strings.Contains(conf, "psk") || strings.Contains(conf, "secret-word") {
+		t.Errorf("swanctl.conf has a PSK:\n%s", conf)
+	}
+	dir := t.TempDir()
+	if err := a.write(dir, c.LocalID, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(file string) *pem.Block {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(text)
+		return block
+	}
+	cert, err := x509.ParseCertificate(read("x509/sh.x.lab.pem").Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, DNSName: "sh.x.lab"}); err != nil {
+		t.Error(err)
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(read("rsa/sh.x.lab.pem").Bytes); err != nil || !key.PublicKey.Equal(cert.PublicKey) {
+		t.Errorf("the key is not the certificate's: %v", err)
+	}
 }
 
 func TestTheTwoTunnelsDifferByPeerAndNetsOnly(t *testing.T) {

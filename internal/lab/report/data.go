@@ -40,6 +40,9 @@ type Data struct {
 	// means one after the other, on the same seed.
 	Together bool `json:"together"`
 
+	// Live is set when this is no run of a lab, but what an accelerator did.
+	Live *Live `json:"live,omitempty"`
+
 	Direct      Side `json:"direct"`
 	Accelerated Side `json:"accelerated"`
 

@@ -40,6 +40,8 @@ func HTML(d Data) ([]byte, error) {
 
 // pageView is what the template shows: words and pictures, nothing to compute.
 type pageView struct {
+	ChartNote, HopNote                                                     string
+	Live                                                                   bool
 	Title, Facts, About, Verdict, Headline, Again, Version, ThroughputNote string
 
 	Style                                                               template.CSS
@@ -97,6 +99,7 @@ func pageOf(d Data) (pageView, error) {
 		AnsweredChart: inline(answeredChart(d, half, 280)),
 		RunsChart:     inline(runsChart(d, half, 280)),
 
+		ChartNote: chartNote(d), HopNote: hopNote(d), Live: d.Live != nil,
 		Many:      max(len(d.Direct.Series), len(d.Accelerated.Series)) > int(wide-chartLeft-chartRight),
 		HasEvents: len(d.Events) > 0,
 		Sides: []sideView{
@@ -275,7 +278,12 @@ func runFacts(d Data) []string {
 	if d.Scenario != "" && d.Title != "" {
 		out = append(out, plain(d.Scenario))
 	}
-	out = append(out, fmt.Sprintf("seed %d", d.Seed), span(d.DurationS))
+	if d.Live == nil {
+		out = append(out, fmt.Sprintf("seed %d", d.Seed))
+	} else {
+		out = append(out, d.Live.between())
+	}
+	out = append(out, span(d.DurationS))
 	if d.IntervalMs > 0 {
 		out = append(out, "a ping every "+interval(d.IntervalMs))
 	}
@@ -287,6 +295,9 @@ func runFacts(d Data) []string {
 
 // again is the command that repeats the run.
 func again(d Data) string {
+	if d.Live != nil {
+		return d.Live.again()
+	}
 	if d.Scenario == "" || d.Scenario != plain(d.Scenario) || strings.ContainsAny(d.Scenario, " '\"$`\\<>|&;") {
 		return ""
 	}

@@ -51,6 +51,9 @@ func picture(d Data) draw.Scene {
 
 func pictureWords(d Data) string {
 	words := []string{"Ping through the same IPsec tunnel, direct and accelerated", span(d.DurationS)}
+	if d.Live != nil {
+		words[0] = "Ping between " + d.Live.between() + ", over the Internet and through Causeway"
+	}
 	if d.IntervalMs > 0 {
 		words = append(words, "one every "+interval(d.IntervalMs))
 	}

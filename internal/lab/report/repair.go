@@ -85,7 +85,11 @@ func addedP99(s Segment) string {
 // notes is what a reader must know to believe the numbers, a sentence or two each.
 func notes(d Data) []string {
 	var out []string
-	if d.Direct.Sent > 0 && d.Accelerated.Sent > 0 {
+	if d.Live != nil {
+		for _, n := range d.Live.Notes {
+			out = append(out, plain(n))
+		}
+	} else if d.Direct.Sent > 0 && d.Accelerated.Sent > 0 {
 		if d.Together {
 			out = append(out, "Both tunnels were up and probed in the same minutes.")
 		} else {

@@ -68,6 +68,9 @@ func (c *checker) sites() {
 		path := "routers." + name
 		c.name(path, name)
 		c.address(path+".wan", c.s.Routers[name].WAN, taken)
+		if spare := c.s.Routers[name].Spare; spare.IsValid() {
+			c.address(path+".spare", spare, taken)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.s.Sites)) {
 		site, path := c.s.Sites[name], "sites."+name
@@ -231,6 +234,8 @@ func (c *checker) tunnels() {
 		if t.Initiator != "from" && t.Initiator != "to" {
 			c.wrong(path+".initiator", t.Initiator, "from, to")
 		}
+		c.known(path+".auth", t.Auth, []string{AuthPSK, AuthCert})
+		c.known(path+".fragments", t.Fragments, []string{FragmentsIKE, FragmentsIP})
 		c.tunnelEnd(path+".from", t.From)
 		c.tunnelEnd(path+".to", t.To)
 		if t.From.LAN.IsValid() && t.From.LAN.Overlaps(t.To.LAN) {
@@ -337,6 +342,13 @@ func (c *checker) script() {
 			c.places(path+".outage", o.Between, o.From, o.To)
 			c.span(path+".outage.for", o.For, time.Millisecond, time.Hour)
 		}
+		if r := e.Rebind; r != nil {
+			what++
+			c.known(path+".rebind.router", r.Router, keys(c.s.Routers))
+			if r.Address && !c.s.Routers[r.Router].Spare.IsValid() {
+				c.wrong(path+".rebind.address", "true", "a router with a spare address")
+			}
+		}
 		if r := e.Reload; r != nil {
 			what++
 			c.known(path+".reload.pop", r.PoP, keys(c.s.PoPs))
@@ -348,7 +360,7 @@ func (c *checker) script() {
 			}
 		}
 		if what != 1 {
-			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, causeway, outage, rekey_ike, rekey_child, reload")
+			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, causeway, outage, rekey_ike, rekey_child, rebind, reload")
 		}
 	}
 }

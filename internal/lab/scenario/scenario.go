@@ -56,7 +56,8 @@ type Site struct {
 // Router is a home or office router: it gives all sites behind it its one
 // address, as NAT does. Its node has its name.
 type Router struct {
-	WAN netip.Addr `yaml:"wan"`
+	WAN   netip.Addr `yaml:"wan"`
+	Spare netip.Addr `yaml:"spare"` // another one, which a rebind may change to
 }
 
 // PoP is one point of presence. Its node has its name. What is not given here
@@ -96,6 +97,8 @@ type Tunnel struct {
 	To   TunnelEnd `yaml:"to"`
 	// Initiator is the end that begins: "from" (default) or "to".
 	Initiator string         `yaml:"initiator"`
+	Auth      string         `yaml:"auth"`      // psk (default) or cert
+	Fragments string         `yaml:"fragments"` // large IKE messages in fragments of: ike (default) or ip
 	Timers    gateway.Timers `yaml:"timers"`
 }
 
@@ -145,6 +148,7 @@ type Event struct {
 	Outage     *Outage `yaml:"outage"`      // a link that carries nothing
 	RekeyIKE   string  `yaml:"rekey_ike"`   // a tunnel
 	RekeyChild string  `yaml:"rekey_child"` // a tunnel
+	Rebind     *Rebind `yaml:"rebind"`      // a router's NAT forgets its flows
 	Reload     *Reload `yaml:"reload"`      // a PoP's snapshot, changed under load
 }
 
@@ -154,6 +158,13 @@ type Outage struct {
 	From    string        `yaml:"from"`
 	To      string        `yaml:"to"`
 	For     time.Duration `yaml:"for"`
+}
+
+// Rebind has a router forget its flows: those that go on get other ports, and
+// with Address its spare address as well.
+type Rebind struct {
+	Router  string `yaml:"router"`
+	Address bool   `yaml:"address"`
 }
 
 // Reload replaces parts of a PoP's snapshot; what is not given stays.
@@ -187,6 +198,11 @@ type Expect struct {
 	// to build the tunnel anew, at most.
 	Rekeys       int  `yaml:"rekeys"`
 	Negotiations *int `yaml:"negotiations"`
+	// IKEFragments is in how many fragments of IKE the largest message of the lab's
+	// whole time must have been sent, at least; IKELargest the bytes of the largest
+	// packet of IKE, at least.
+	IKEFragments int `yaml:"ike_fragments"`
+	IKELargest   int `yaml:"ike_largest"`
 	// Iperf: loss of every UDP run at most; rate of every TCP run at least.
 	IperfLoss *float64      `yaml:"iperf_loss"`
 	IperfRate *weather.Rate `yaml:"iperf_rate"`
@@ -209,6 +225,14 @@ type Near struct {
 	Loss  float64       `yaml:"loss"`  // added loss, share
 	Delay time.Duration `yaml:"delay"` // added median round trip
 }
+
+// How a tunnel's gateways prove themselves, and how large IKE messages are sent.
+const (
+	AuthPSK      = "psk"
+	AuthCert     = "cert"
+	FragmentsIKE = "ike"
+	FragmentsIP  = "ip"
+)
 
 // Names the tunnels of the comparison have.
 const (
@@ -258,6 +282,8 @@ func (s *Scenario) withDefaults() {
 	}
 	for i := range s.Tunnels {
 		def(&s.Tunnels[i].Initiator, "from")
+		def(&s.Tunnels[i].Auth, AuthPSK)
+		def(&s.Tunnels[i].Fragments, FragmentsIKE)
 	}
 	if s.Control != nil {
 		s.Control.withDefaults(s.Name)
