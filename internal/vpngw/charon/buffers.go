@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,4 +61,13 @@ func waitPidfd(pid int) bool {
 			return false
 		}
 	}
+}
+
+// Monotonic reads CLOCK_MONOTONIC, which systemd reckons in; 0 where it cannot.
+func Monotonic() time.Duration {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return 0
+	}
+	return time.Duration(now.Nano())
 }

@@ -16,6 +16,7 @@ import (
 const (
 	Silence = 2200 * time.Millisecond // without a sign of life, once it was asked for
 	Stable  = 30 * time.Second        // that a tunnel must have been well before traffic goes back to it
+	Settle  = 5 * time.Second         // within which of coming up the first is preferred at once
 )
 
 // Life is what is known of one tunnel's peer. The zero Life has heard nothing.
@@ -47,30 +48,30 @@ func (l *Life) Alive(now mono.Time, up bool) bool {
 // Since is when Alive first said yes, without a no since; zero: it said no.
 func (l *Life) Since() mono.Time { return l.since }
 
-// Choice is which of a connection's tunnels is in use. The zero Choice is one
-// that was never made.
-type Choice struct {
-	made   bool
-	active int
-}
+// Choice is which of a connection's tunnels is in use; the zero Choice is the first.
+type Choice struct{ active int }
 
 // Next returns the tunnel to use now, of those in life, the first of which is
 // preferred. It leaves one that is dead at once for one that is not, and goes
-// back to the first when that has been well for Stable. At the first choice
-// nothing is waited for. With all of them dead it stays where it is.
+// back to the first when that has been well for Stable. While the one in use has
+// just come up itself, nothing is waited for. With all of them dead it stays.
 func (c *Choice) Next(now mono.Time, life []*Life) int {
-	alive := func(i int) bool { return !life[i].since.IsZero() }
 	if c.active >= len(life) {
-		c.active, c.made = 0, false
+		c.active = 0
 	}
-	best := c.active
-	for i := range life {
-		if alive(i) && (i < best && (!c.made || now.Sub(life[i].since) >= Stable) || !alive(best)) {
-			best = i
+	current := life[c.active].since
+	for i, l := range life {
+		if l.since.IsZero() || i == c.active {
+			continue
+		}
+		better := i < c.active && (now.Sub(l.since) >= Stable || now.Sub(current) < Settle)
+		if current.IsZero() || better {
+			c.active = i
 			break
 		}
 	}
-	c.active = best
-	c.made = c.made || alive(best)
-	return best
+	return c.active
 }
+
+// Active is what Next last returned.
+func (c *Choice) Active() int { return c.active }

@@ -19,6 +19,7 @@ type SA struct {
 	LocalID       string
 	RemoteID      string
 	Initiator     bool
+	InitiatorSPI  string
 	NATLocal      bool // something stands before this end, or charon was told to say so
 	NATRemote     bool
 	Proposal      string
@@ -73,7 +74,7 @@ func parseSA(name string, m *vici.Message) SA {
 	s := SA{
 		Tunnel: name, ID: number(m, "uniqueid"), Version: int(number(m, "version")), State: text(m, "state"),
 		Local: endpoint(m, "local"), Remote: endpoint(m, "remote"), LocalID: text(m, "local-id"), RemoteID: text(m, "remote-id"),
-		Initiator: yes(m, "initiator"), NATLocal: yes(m, "nat-local"), NATRemote: yes(m, "nat-remote"),
+		Initiator: yes(m, "initiator"), InitiatorSPI: text(m, "initiator-spi"), NATLocal: yes(m, "nat-local"), NATRemote: yes(m, "nat-remote"),
 		Proposal: algorithms(m), Established: seconds(m, "established"), RekeyIn: max(seconds(m, "rekey-time"), seconds(m, "reauth-time")),
 	}
 	if children, ok := m.Get("child-sas").(*vici.Message); ok {
@@ -120,4 +121,15 @@ func algorithms(m *vici.Message) string {
 	add(text(m, "prf-alg"), "")
 	add(text(m, "dh-group"), "")
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "/")
+}
+
+// OlderThan reports whether o is to be kept of s and o, two IKE SAs of one
+// tunnel. Ages that differ by less than crossing attempts can are one age; then
+// both ends decide by what both know.
+func (s SA) OlderThan(o SA) bool {
+	const crossing = 4 // seconds
+	if d := s.Established - o.Established; d > crossing || d < -crossing {
+		return d > 0
+	}
+	return o.InitiatorSPI < s.InitiatorSPI
 }

@@ -1,0 +1,169 @@
+package vpngw
+
+import (
+	"context"
+	"time"
+
+	"causeway/internal/mono"
+	"causeway/internal/report"
+	"causeway/internal/vpn"
+	"causeway/internal/vpngw/swan"
+)
+
+// Times of negotiating.
+const (
+	longestTry = 15 * time.Second // between attempts to bring a tunnel up
+	doubtAfter = 5 * time.Second  // that two associations of one tunnel may stand side by side
+	longestTop = time.Minute      // between attempts to put a tunnel first
+)
+
+// act has charon do what follows from how everything is.
+func (e *engine) act(ctx context.Context, now mono.Time) {
+	if e.unloaded {
+		e.load(ctx)
+	}
+	for _, c := range e.connections {
+		for _, t := range c.tunnels {
+			e.clear(ctx, t)
+			e.begin(ctx, t, now)
+		}
+		if !e.kernel && len(c.tunnels) > 1 {
+			e.putFirst(ctx, c, now)
+		}
+	}
+}
+
+// load makes charon know what the snapshot says, and nothing else. What it knows
+// already is left alone, so that a new snapshot does not touch tunnels that stay.
+func (e *engine) load(ctx context.Context) {
+	var all []swan.Tunnel
+	wanted := map[string]bool{}
+	for _, c := range e.connections {
+		for _, t := range c.tunnels {
+			all, wanted[t.Name] = append(all, t.Tunnel), true
+		}
+	}
+	if err := e.loadAll(ctx, all, wanted); err != nil {
+		if text := e.hide.text(err.Error()); e.care.problem != text {
+			e.log.Error("charon does not take everything; it will be tried again", "reason", text)
+			e.care.problem = text
+		}
+		return
+	}
+	e.unloaded = false
+}
+
+func (e *engine) loadAll(ctx context.Context, all []swan.Tunnel, wanted map[string]bool) error {
+	there, err := e.swan.Loaded(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range there {
+		if wanted[name] {
+			continue
+		}
+		if err := e.swan.Unload(ctx, name); err != nil {
+			return err
+		}
+		_ = e.swan.Terminate(ctx, name, 0) // charon refuses where there is nothing to end
+		e.log.Info("tunnel removed", "tunnel", name)
+	}
+	if now := swan.CredentialsOf(all); now.Digest() != e.credentials.Digest() {
+		if err := e.swan.LoadCredentials(ctx, e.credentials, now); err != nil {
+			return err
+		}
+		e.credentials = now
+	}
+	for _, c := range e.connections {
+		for _, t := range c.tunnels {
+			if err := e.loadTunnel(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *engine) loadTunnel(ctx context.Context, t *tunnel) error {
+	digest := t.Digest()
+	if t.loaded == digest {
+		return nil
+	}
+	if err := e.swan.Load(ctx, t.Tunnel); err != nil {
+		return err
+	}
+	if t.loaded != "" && len(t.sas) > 0 { // what is up has the old parameters
+		_ = e.swan.Terminate(ctx, t.Name, 0)
+		t.tryAt = 0
+	}
+	e.log.Info("tunnel loaded", "tunnel", t.Name, "connection", t.connection, "peer", t.Remote.Address, "changed", t.loaded != "")
+	t.loaded = digest
+	return nil
+}
+
+// begin brings a tunnel up that should be and is not, nor on its way. A charon
+// that does ESP itself cannot wait for traffic: such tunnels are begun as well.
+func (e *engine) begin(ctx context.Context, t *tunnel, now mono.Time) {
+	if t.state == report.IPsecEstablished {
+		t.tries = 0
+		return
+	}
+	wants := t.Start == vpn.StartNow || t.Start == vpn.StartTraffic && !t.Trap
+	if !wants || t.held || t.loaded == "" || now.Before(t.tryAt) {
+		return
+	}
+	for _, s := range t.sas {
+		if s.State == "CONNECTING" || s.Up() && len(s.Children) > 0 && t.tries == 0 {
+			t.tryAt = now.Add(time.Second)
+			return // charon is at it, and repeats by itself
+		}
+	}
+	t.tries++
+	t.tryAt = now.Add(min(longestTry, time.Second<<min(t.tries-1, 6)))
+	if err := e.swan.Initiate(ctx, t.Name, 0); err != nil {
+		e.log.Warn("tunnel could not be initiated", "tunnel", t.Name, "reason", e.hide.text(err.Error()))
+	}
+}
+
+// clear ends associations of a tunnel that another one has taken the place of. Two
+// ends that began in the same moment must both keep the same one: of two of one
+// age it is the one whose initiator has the smaller SPI.
+func (e *engine) clear(ctx context.Context, t *tunnel) {
+	var keep *swan.SA
+	for i := range t.sas {
+		if s := &t.sas[i]; s.Up() && (keep == nil || keep.OlderThan(*s)) {
+			keep = s
+		}
+	}
+	for _, s := range t.sas {
+		if s.Up() && s.ID != keep.ID && min(s.Established, keep.Established) >= doubtAfter.Seconds() {
+			e.log.Info("an association that was replaced is ended", "tunnel", t.Name, "age_seconds", s.Established)
+			_ = e.swan.TerminateSA(ctx, s.ID)
+		}
+	}
+}
+
+// putFirst makes charon send through the tunnel that was chosen, by renewing the
+// keys of its child: the youngest child is the one that sends. Until then the other one
+// does, which has just come up and so is known to work. The peer's child becomes the
+// youngest too, so both ends change over together.
+func (e *engine) putFirst(ctx context.Context, c *connection, now mono.Time) {
+	chosen, sender := c.chosen(), c.sender()
+	if sender == chosen {
+		if now.Sub(c.topAt) > longestTop {
+			c.tops = 0
+		}
+		return
+	}
+	if chosen.state != report.IPsecEstablished || c.Redundancy == vpn.ActiveActive && !sender.life.Since().IsZero() || now.Before(c.topAt) {
+		return
+	}
+	c.tops++
+	c.topAt = now.Add(min(longestTop, time.Second<<min(c.tops-1, 6)))
+	e.log.Info("tunnel is put first", "connection", c.Name, "tunnel", chosen.Name)
+	if err := e.swan.Rekey(ctx, chosen.Name, false); err != nil {
+		e.log.Warn("tunnel could not be put first", "tunnel", chosen.Name, "reason", e.hide.text(err.Error()))
+	}
+}
+
+func (c *connection) chosen() *tunnel { return c.tunnels[c.choice.Active()] }

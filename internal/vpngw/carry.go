@@ -1,0 +1,48 @@
+package vpngw
+
+import (
+	"causeway/internal/report"
+	"causeway/internal/vpn"
+)
+
+// carriers names the tunnels that carry a connection's traffic to the peer.
+//
+// With the kernel's ESP each tunnel has an interface, and routes decide. charon's
+// own ESP has one device for all: of tunnels with the same selectors it sends
+// through the one whose child is the youngest, so that there is only ever one,
+// also in active-active; packets from the peer are taken on both.
+func (e *engine) carriers(c *connection, chosen int) []string {
+	if !e.kernel {
+		if t := c.sender(); t != nil {
+			return []string{t.Name}
+		}
+		return nil
+	}
+	if c.Redundancy == vpn.ActiveActive {
+		var all []string
+		for _, t := range c.tunnels {
+			if !t.life.Since().IsZero() {
+				all = append(all, t.Name)
+			}
+		}
+		if len(all) > 0 {
+			return all
+		}
+	}
+	if t := c.tunnels[chosen]; t.state == report.IPsecEstablished {
+		return []string{t.Name}
+	}
+	return nil
+}
+
+// sender is the tunnel that a charon which does ESP itself sends through.
+func (c *connection) sender() *tunnel {
+	var sender *tunnel
+	var newest uint64
+	for _, t := range c.tunnels {
+		if id := t.newest(); id > newest {
+			sender, newest = t, id
+		}
+	}
+	return sender
+}

@@ -1,0 +1,17 @@
+// Package vpngw is the agent beside strongSwan on a VPN gateway: it makes charon
+// do what a gateway's snapshot says, keeps it alive, keeps routes in the kernel
+// that follow the tunnels, and tells how all of that is.
+//
+// One goroutine, the engine, owns everything that changes. Its turn comes twice
+// a second and whenever something happened: it looks whether charon answers
+// (charon, swan), asks for its security associations, judges each tunnel, chooses
+// between two (failover), does what follows from that, and writes the report that
+// a status socket gives out. What charon says is never remembered longer than to
+// the next turn.
+//
+// A snapshot is taken whole or refused whole. While one is refused, what ran
+// before goes on. The last one that worked is kept on disk, so that a gateway
+// starts without its file and without a controller.
+//
+// Packets are the business of charon and the kernel.
+package vpngw

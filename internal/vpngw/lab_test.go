@@ -1,0 +1,295 @@
+package vpngw
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"causeway/internal/lab/netns"
+	"causeway/internal/report"
+	"causeway/internal/snapshot"
+	"causeway/internal/strictyaml"
+	"causeway/internal/vpn"
+	"causeway/internal/vpngw/charon"
+)
+
+// The test binary is also the agent: real agents run in namespaces, and a
+// process is in one as a whole.
+func TestMain(m *testing.M) {
+	if text := os.Getenv("VPNGW_TEST_AGENT"); text != "" {
+		os.Exit(agentMain(text))
+	}
+	os.Exit(m.Run())
+}
+
+func agentMain(text string) int {
+	var o Options
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := Run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+const canary = "CANARY-psk-0123456789abcdef"
+
+// site is a gateway in a namespace with a host behind it.
+type site struct {
+	t       *testing.T
+	ns, lan *netns.NS
+	dir     string
+	cmd     *exec.Cmd
+	client  Client
+}
+
+// field is two sites, and a router between them with two ways:
+//
+//	la 10.1.0.10 ─ a 198.18.1.2 ─ m ─ 198.19.1.2 b ─ 10.2.0.10 lb
+//	               └─ 198.18.2.2 ─┘ └─ 198.19.2.2 ─┘
+type field struct {
+	a, b   *site
+	middle *netns.NS
+}
+
+func newField(t *testing.T) *field {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("not root: network namespaces cannot be made")
+	}
+	if charon.Find() == "" {
+		t.Skip("strongSwan's charon-systemd is not installed")
+	}
+	if err := netns.Check(); err != nil {
+		t.Skip(err)
+	}
+	lab := fmt.Sprintf("g%d", os.Getpid()%100000)
+	t.Cleanup(func() {
+		if _, err := netns.Cleanup(netns.Prefix(lab)); err != nil {
+			t.Error(err)
+		}
+	})
+	make := func(node string) *netns.NS {
+		ns, err := netns.Create(netns.Name(lab, node))
+		must(t, err)
+		t.Cleanup(ns.Close)
+		must(t, ns.Host(false), ns.Router(false))
+		return ns
+	}
+	f := &field{middle: make("m")}
+	f.a, f.b = &site{t: t, ns: make("a"), lan: make("la"), dir: t.TempDir()}, &site{t: t, ns: make("b"), lan: make("lb"), dir: t.TempDir()}
+	for i, s := range []*site{f.a, f.b} {
+		net := i + 1
+		must(t, netns.Veth(s.ns, "lan0", s.lan, "lan0", 1500))
+		must(t, s.ns.AddAddr("lan0", prefix("10.%d.0.1/24", net)), s.lan.AddAddr("lan0", prefix("10.%d.0.10/24", net)),
+			s.lan.AddRoute(netns.Route{To: prefix("0.0.0.0/0"), Via: addr("10.%d.0.1", net)}))
+		for way := 1; way <= 2; way++ {
+			here, there := fmt.Sprintf("wan%d", way), fmt.Sprintf("s%dw%d", net, way)
+			must(t, netns.Veth(s.ns, here, f.middle, there, 1500))
+			must(t, s.ns.AddAddr(here, prefix("198.%d.%d.2/24", 17+net, way)), f.middle.AddAddr(there, prefix("198.%d.%d.1/24", 17+net, way)),
+				s.ns.AddRoute(netns.Route{To: prefix("198.%d.%d.0/24", 20-net, way), Via: addr("198.%d.%d.1", 17+net, way)}))
+		}
+		s.client = Client{Socket: filepath.Join(s.dir, "gateway.sock")}
+	}
+	return f
+}
+
+func prefix(format string, args ...any) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf(format, args...)) }
+func addr(format string, args ...any) netip.Addr     { return netip.MustParseAddr(fmt.Sprintf(format, args...)) }
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// connection is the tunnels between the sites, as a or b sees them.
+func (f *field) snapshot(end, tunnels int, change func(*vpn.Connection)) snapshot.Gateway {
+	here, there := end, 3-end
+	c := vpn.Connection{Name: "far", LocalNetworks: []netip.Prefix{prefix("10.%d.0.0/24", here)}, RemoteNetworks: []netip.Prefix{prefix("10.%d.0.0/24", there)}}
+	for way := 1; way <= tunnels; way++ {
+		t := vpn.Tunnel{
+			Local:  vpn.End{Address: addr("198.%d.%d.2", 17+here, way), ID: fmt.Sprintf("s%d.test", here)},
+			Remote: vpn.End{Address: addr("198.%d.%d.2", 17+there, way), ID: fmt.Sprintf("s%d.test", there)},
+			Auth:   vpn.Auth{PSK: canary}, NATT: true,
+			IKE: vpn.IKE{Proposals: []vpn.Proposal{{Encryption: "aes128gcm16", PRF: "sha256", DH: 19}}},
+			ESP: vpn.ESP{Proposals: []vpn.Proposal{{Encryption: "aes128gcm16", DH: 19}}},
+			DPD: vpn.DPD{Delay: 10 * time.Second},
+		}
+		if end == 2 { // one begins
+			t.Start, t.DPD.Action = vpn.StartPeer, vpn.DPDClear
+		}
+		c.Tunnels = append(c.Tunnels, t)
+	}
+	if change != nil {
+		change(&c)
+	}
+	return snapshot.Gateway{Format: 1, Version: 1, Name: fmt.Sprintf("gw%d", end), Connections: []vpn.Connection{c}}
+}
+
+func (s *site) write(g snapshot.Gateway) {
+	s.t.Helper()
+	text, err := strictyaml.Encode(g)
+	must(s.t, err, writeWhole(filepath.Join(s.dir, "gateway.yaml"), text))
+}
+
+// start starts the agent and waits until it answers.
+func (s *site) start() {
+	s.t.Helper()
+	options, err := json.Marshal(struct{ SnapshotFile, StateDir, RunDir, Socket string }{
+		filepath.Join(s.dir, "gateway.yaml"), filepath.Join(s.dir, "state"), filepath.Join(s.dir, "run"), s.client.Socket})
+	must(s.t, err)
+	out, err := os.OpenFile(filepath.Join(s.dir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	must(s.t, err)
+	defer out.Close()
+	s.cmd = exec.Command(os.Args[0])
+	s.cmd.Env = append(os.Environ(), "VPNGW_TEST_AGENT="+string(options))
+	s.cmd.Stdout, s.cmd.Stderr = out, out
+	must(s.t, s.ns.Start(s.cmd))
+	cmd := s.cmd
+	s.t.Cleanup(func() { // whichever runs last
+		if s.t.Failed() && s.cmd == cmd {
+			s.t.Logf("%s:\n%s", s.ns.Name(), s.log())
+		}
+		s.stop()
+	})
+	s.until("the agent answers", func(report.Gateway) bool { return true })
+}
+
+// stop ends the agent in order.
+func (s *site) stop() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+func (s *site) log() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "agent.log"))
+	return string(text)
+}
+
+func (s *site) status() report.Gateway {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	g, _ := s.client.Status(ctx)
+	return g
+}
+
+// until waits until the report is as it should be, and returns it.
+func (s *site) until(what string, ok func(report.Gateway) bool) report.Gateway {
+	s.t.Helper()
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if g := s.status(); g.Name != "" && ok(g) {
+			return g
+		}
+		if time.Now().After(end) {
+			text, _ := json.MarshalIndent(s.status(), "", " ")
+			s.t.Fatalf("%s: waited a minute for this: %s\n%s", s.ns.Name(), what, text)
+		}
+	}
+}
+
+func up(g report.Gateway) bool {
+	for _, c := range g.Connections {
+		for _, t := range c.Tunnels {
+			if t.State != report.IPsecEstablished {
+				return false
+			}
+		}
+		if len(c.Active) == 0 {
+			return false
+		}
+	}
+	return len(g.Connections) > 0
+}
+
+// ping sends echoes from one host to the other and returns how many came back.
+func (f *field) ping(count int, interval string) (answered int) {
+	cmd := exec.Command("ping", "-n", "-q", "-c", fmt.Sprint(count), "-i", interval, "-W", "1", "10.2.0.10")
+	var out strings.Builder
+	cmd.Stdout = &out
+	_ = f.a.lan.Run(cmd)
+	for _, part := range strings.Split(out.String(), ",") {
+		fmt.Sscanf(strings.TrimSpace(part), "%d received", &answered)
+	}
+	return answered
+}
+
+// untilPing waits until a ping is answered.
+func (f *field) untilPing(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(60 * time.Second); f.ping(1, "0.2") == 0; {
+		if time.Now().After(end) {
+			t.Fatal("no ping is answered for a minute")
+		}
+	}
+}
+
+// cut makes the router drop silently what goes over a way, or not any more.
+func (f *field) cut(way int, cut bool) {
+	verb := "add"
+	if !cut {
+		verb = "del"
+	}
+	for side := 18; side <= 19; side++ {
+		out, err := exec.Command("ip", "netns", "exec", f.middle.Name(), "ip", "route", verb, "blackhole", fmt.Sprintf("198.%d.%d.2/32", side, way)).CombinedOutput()
+		if err != nil {
+			f.a.t.Fatalf("%v: %s", err, out)
+		}
+	}
+}
+
+func TestATunnelComesUpAndCarries(t *testing.T) {
+	f := newField(t)
+	f.a.write(f.snapshot(1, 1, nil))
+	f.b.write(f.snapshot(2, 1, nil))
+	f.b.start()
+	f.a.start()
+	g := f.a.until("the tunnel is up", up)
+	f.untilPing(t)
+	if n := f.ping(20, "0.02"); n != 20 {
+		t.Errorf("%d of 20 pings answered", n)
+	}
+	tunnel := g.Connections[0].Tunnels[0]
+	if tunnel.IKEVersion != 2 || !tunnel.NATHere || len(tunnel.Children) != 1 || !tunnel.Children[0].Encap || tunnel.RemoteID != "s2.test" || tunnel.Ups != 1 {
+		t.Errorf("the tunnel is told as %+v", tunnel)
+	}
+	f.a.until("packets are counted in both directions", func(g report.Gateway) bool {
+		c := g.Connections[0].Tunnels[0].Children
+		return len(c) == 1 && c[0].FromPeer.Packets >= 20 && c[0].ToPeer.Packets >= 20 && !c[0].LastFrom.IsZero()
+	})
+	f.noCanary(t)
+}
+
+// noCanary looks for the pre-shared key where it must not be.
+func (f *field) noCanary(t *testing.T) {
+	t.Helper()
+	for _, s := range []*site{f.a, f.b} {
+		text, _ := json.Marshal(s.status())
+		if strings.Contains(string(text), canary) || strings.Contains(s.log(), canary) {
+			t.Errorf("%s tells the pre-shared key", s.ns.Name())
+		}
+	}
+}
