@@ -17,7 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK = .cache/staticcheck-$(STATICCHECK_VERSION)-$(shell $(GO) env GOVERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build setup setup-go test bench bench-repair lint generate fuzz ci clean
+.PHONY: help demo build setup setup-go test test-aliyun bench bench-repair lint generate fuzz ci clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ setup-go: ## Check Go and fetch modules only
 
 test: setup ## All tests under the race detector (as root, also those that need namespaces)
 	$(GO) test -race ./...
+	@$(MAKE) --no-print-directory test-aliyun
+
+test-aliyun: setup-go ## A controller and PoPs driven by Alibaba Cloud's own clients (as root)
+	cd test/aliyun && $(GO) test -count=1 ./...
 
 bench: setup build ## Benchmarks of the packet path, then CPU time per packet beside kernel NAT
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(COUNT) ./internal/...
