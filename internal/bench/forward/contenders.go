@@ -46,6 +46,7 @@ var contenders = []contender{
 	{name: "go-sockets", hops: 1, begin: beginMirror},
 	// nginx cannot force a buffer beyond net.core.rmem_max, 208 KiB by default.
 	{name: "nginx", hops: 1, total: 128, begin: beginNginx},
+	{name: "wireguard-go", hops: 2, begin: beginWireGuard},
 	{name: "one-box", hops: 1, begin: beginOneBox, ours: true},
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
 	{name: "xdp", hops: 2, begin: beginXDP, ours: true},

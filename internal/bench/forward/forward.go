@@ -40,8 +40,10 @@ type Options struct {
 	Exe    string        // the causeway program that runs as PoP and as mirror; this one
 	// Against is another build of it to run beside: rows with "/against" are its.
 	Against string
-	Cables  netbench.CableOptions
-	Window  netbench.Window // netbench.DefaultWindow
+	// WireGuard is the wireguard-go program; .cache/wireguard-go.
+	WireGuard string
+	Cables    netbench.CableOptions
+	Window    netbench.Window // netbench.DefaultWindow
 
 	// Say, when not nil, is told how it goes.
 	Say func(format string, args ...any)
@@ -190,7 +192,7 @@ func (b *bench) setUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe)}
+		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe), wireguard: b.WireGuard}
 		b.running = append(b.running, r)
 		if err := os.MkdirAll(r.dir, 0o700); err != nil {
 			return err

@@ -21,6 +21,7 @@ type line struct {
 	left, right []*netbench.Port
 	sink        *netbench.Sink
 	generator   *netbench.Generator
+	mark        string // that its devices' names begin with
 	core        netbench.Core
 }
 
@@ -61,7 +62,7 @@ func clients(n int) []netip.AddrPort {
 // build makes a line with that many hops. Its namespaces are prefix and name, its
 // devices begin with mark, which no other line on this machine has.
 func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbench.Window, c netbench.Core) (*line, error) {
-	l := &line{core: c}
+	l := &line{core: c, mark: mark}
 	fail := func(err error) (*line, error) { return nil, errors.Join(err, l.close()) }
 	for i := range hops + 1 {
 		ns, err := netns.Create(fmt.Sprintf("%s%s-%d", prefix, name, i))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,9 @@ type running struct {
 	line *line
 	dir  string // for its files
 	exe  string
+	to   netip.AddrPort // where clients send to; zero: the accelerated address
+
+	wireguard string // the program
 
 	accounts []account
 	started  []*process
@@ -43,13 +47,17 @@ type process struct {
 
 // start runs a program on a hop of the line.
 func (r *running) start(hop int, args ...string) (*process, error) {
+	return r.startCommand(hop, exec.Command(args[0], args[1:]...))
+}
+
+func (r *running) startCommand(hop int, cmd *exec.Cmd) (*process, error) {
 	p := &process{log: filepath.Join(r.dir, fmt.Sprintf("%d.log", hop)), done: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	p.cmd = exec.Command(args[0], args[1:]...)
+	p.cmd = cmd
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := r.line.hop(hop).Start(p.cmd); err != nil {
 		return nil, err
@@ -89,13 +97,21 @@ func (r *running) begin(ctx context.Context, flows int) error {
 	return nil
 }
 
+// target is what clients send to.
+func (r *running) target() netip.AddrPort {
+	if r.to.IsValid() {
+		return r.to
+	}
+	return r.line.accelerated()
+}
+
 // greetSize is the payload of greetings. Half of it is more than an ICMP error has,
 // so that none passes for an answer.
 const greetSize = 1200
 
 // greet sends from every client until all are answered and nothing is to come.
 func (r *running) greet(ctx context.Context, flows int) error {
-	s := &netbench.Stream{Clients: clients(flows), To: r.line.accelerated(), Size: greetSize}
+	s := &netbench.Stream{Clients: clients(flows), To: r.target(), Size: greetSize}
 	for end := time.Now().Add(20 * time.Second); ; {
 		answers, err := r.greetOnce(s)
 		if err != nil {
@@ -160,7 +176,7 @@ func (r *running) measure(ctx context.Context, size, flows int, length time.Dura
 	sending := make(chan error, 1)
 	go func() {
 		var err error
-		sent, lost, err = r.line.generator.Run(&netbench.Stream{Clients: clients(flows), To: r.line.accelerated(), Size: size}, &stop)
+		sent, lost, err = r.line.generator.Run(&netbench.Stream{Clients: clients(flows), To: r.target(), Size: size}, &stop)
 		sending <- err
 	}()
 	time.Sleep(warmUp)
