@@ -179,7 +179,7 @@ func (r *running) enrol(token, dir string) (*agentlink.Credentials, error) {
 }
 
 // follow runs an agent until the test ends or the returned function is called.
-func (r *running) follow(c *agentlink.Credentials, a *agent) (stop func()) {
+func (r *running) follow(c *agentlink.Credentials, a agentlink.Agent) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() {
