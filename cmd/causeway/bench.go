@@ -24,7 +24,7 @@ func newBenchCommand() *command {
 		Args:    subcommands,
 		RunE:    func(c *command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newBenchForwardCommand(), newBenchRepairCommand())
+	c.AddCommand(newBenchForwardCommand(), newBenchLatencyCommand(), newBenchSessionsCommand(), newBenchFloodCommand(), newBenchScaleCommand(), newBenchRepairCommand())
 	return c
 }
 

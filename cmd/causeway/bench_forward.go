@@ -49,6 +49,7 @@ Contenders: ` + strings.Join(forward.Names(), ", ") + `.`,
 	f.IntVar(&o.Rounds, "rounds", 9, "rounds; medians are told")
 	f.DurationVar(&o.Length, "length", 0, "how long one measurement takes (default 250ms)")
 	f.StringVar(&o.Against, "against", "", "another build of this program, to compare with in the same rounds")
+	f.StringVar(&o.WireGuard, "wireguard", "", "the wireguard-go program (default .cache/wireguard-go)")
 	f.IntVar(&o.Window.Total, "on-the-way", netbench.DefaultWindow.Total, "packets that may be between generator and sink")
 	f.BoolVar(&o.Cables.NoSegmentation, "software-segmentation", false, "as with network cards that cannot cut joined datagrams")
 	f.StringVar(&o.json, "json", "", "write the result to this file, too")

@@ -50,6 +50,7 @@ var contenders = []contender{
 	{name: "one-box", hops: 1, begin: beginOneBox, ours: true},
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
 	{name: "xdp", hops: 2, begin: beginXDP, ours: true},
+	{name: "workers", hops: 2, begin: beginWorkers, ours: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},
 }
 

@@ -19,15 +19,25 @@ func (r *Result) Document(file string) error {
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	return os.WriteFile(file, []byte(replaceSection(string(old), r.markdown())), 0o644)
+	return os.WriteFile(file, []byte(replaceSection(string(old), docBegin, docEnd, r.markdown())), 0o644)
 }
 
-// replaceSection puts text between the markers of page.
-func replaceSection(page, text string) string {
-	section := docBegin + "\n" + text + docEnd
-	before, rest, ok := strings.Cut(page, docBegin)
+// Renew puts a section of that name into a Markdown file, in the place of the old one.
+func Renew(file, name, text string) error {
+	old, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	begin, end := "<!-- "+name+":begin -->", "<!-- "+name+":end -->"
+	return os.WriteFile(file, []byte(replaceSection(string(old), begin, end, text)), 0o644)
+}
+
+// replaceSection puts text between markers of page.
+func replaceSection(page, begin, end, text string) string {
+	section := begin + "\n" + text + end
+	before, rest, ok := strings.Cut(page, begin)
 	if ok {
-		if _, after, ok := strings.Cut(rest, docEnd); ok {
+		if _, after, ok := strings.Cut(rest, end); ok {
 			return before + section + after
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -42,8 +43,11 @@ type Options struct {
 	Against string
 	// WireGuard is the wireguard-go program; .cache/wireguard-go.
 	WireGuard string
-	Cables    netbench.CableOptions
-	Window    netbench.Window // netbench.DefaultWindow
+
+	allow      netip.Prefix // of clients, where ours have listeners; the zero Prefix is all
+	everywhere bool         // lines are bound to no core
+	Cables     netbench.CableOptions
+	Window     netbench.Window // netbench.DefaultWindow
 
 	// Say, when not nil, is told how it goes.
 	Say func(format string, args ...any)
@@ -192,7 +196,7 @@ func (b *bench) setUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe), wireguard: b.WireGuard}
+		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe), wireguard: b.WireGuard, allow: b.allow}
 		b.running = append(b.running, r)
 		if err := os.MkdirAll(r.dir, 0o700); err != nil {
 			return err

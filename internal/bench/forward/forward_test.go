@@ -63,7 +63,7 @@ func TestOnlyTheOwnSectionOfThePageIsRenewed(t *testing.T) {
 		{"a section without an end", "a\n" + docBegin + "\nold\n", "a\n" + docBegin + "\nold\n\n" + docBegin + "\nnew\n" + docEnd + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := replaceSection(c.page, "new\n"); got != c.want {
+			if got := replaceSection(c.page, docBegin, docEnd, "new\n"); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

@@ -130,6 +130,9 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 			Name: "vpn", Addresses: []snapshot.Address{{Bind: r.line.accelerated().Addr()}}, Ports: []uint16{port},
 			EndpointGroup: "endpoints",
 		}}
+		if r.allow.IsValid() {
+			s.Listeners[0].Allow = []netip.Prefix{r.allow}
+		}
 	}
 	overlay := func(cable, side int) netip.AddrPort { return netip.AddrPortFrom(addr(cable, side), overlayPort) }
 	wires := map[int]snapshot.Wire{} // by hop
@@ -140,6 +143,9 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 	if hop < n {
 		s.PoP.Overlay = append(s.PoP.Overlay, snapshot.Overlay{Name: "right", Bind: overlay(hop, 1)})
 		wires[hop+1] = snapshot.Wire{Local: "right", Remote: overlay(hop, 2)}
+	}
+	if hop == 1 { // where strangers find it, too
+		s.PoP.Overlay = append(s.PoP.Overlay, snapshot.Overlay{Name: "left", Bind: overlay(0, 2)})
 	}
 	if n == 1 { // it has nobody to talk to, and needs an overlay address all the same
 		s.PoP.Overlay = []snapshot.Overlay{{Name: "right", Bind: overlay(1, 1)}}

@@ -25,6 +25,7 @@ type running struct {
 	to   netip.AddrPort // where clients send to; zero: the accelerated address
 
 	wireguard string // the program
+	allow     netip.Prefix
 
 	accounts []account
 	started  []*process

@@ -115,6 +115,9 @@ func Busy() (time.Duration, error) {
 // machine's other programs have the other cores.
 type Core int
 
+// Anywhere is every core.
+const Anywhere Core = -1
+
 // LastCore is the highest core that this process may use.
 func LastCore() (Core, error) {
 	var set unix.CPUSet
@@ -150,7 +153,13 @@ func (c Core) Take(pid int) error {
 // who runs.
 func (c Core) takeThread(tid int) error {
 	var set unix.CPUSet
-	set.Set(int(c))
+	if c == Anywhere {
+		if err := unix.SchedGetaffinity(0, &set); err != nil {
+			return err
+		}
+	} else {
+		set.Set(int(c))
+	}
 	if err := unix.SchedSetaffinity(tid, &set); err != nil {
 		return err
 	}

@@ -213,6 +213,7 @@ type end struct {
 	engine *dataplane.Engine
 	tokens map[netip.AddrPort]uint64
 	out    []datagram
+	mute   bool // what is sent goes nowhere
 }
 
 type datagram struct {
@@ -254,6 +255,9 @@ type socket struct {
 
 // Queue implements dataplane.Socket.
 func (s *socket) Queue(data []byte, to netip.AddrPort, _ uint8) {
+	if s.end.mute {
+		return
+	}
 	s.end.out = append(s.end.out, datagram{s.addr, to, append([]byte(nil), data...)})
 }
 

@@ -1,0 +1,321 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"causeway/internal/bench/netbench"
+	"causeway/internal/lab/netns"
+)
+
+// DelayRow is a forwarder's one-way delay at a rate: from the generator, which stands
+// on a core of its own, through the boxes, which share the other, to the sink.
+type DelayRow struct {
+	Name     string  `json:"name"`
+	Hops     int     `json:"hops"`
+	Size     int     `json:"size"`
+	Flows    int     `json:"flows"`
+	Rate     float64 `json:"packets_per_second"`
+	P50      float64 `json:"p50_us"`
+	P99      float64 `json:"p99_us"`
+	AddedP50 float64 `json:"added_per_hop_p50_us"` // over nft, in the same round, for each box
+	AddedP99 float64 `json:"added_per_hop_p99_us"`
+	Lost     float64 `json:"loss"`
+}
+
+// Delays is the result of RunLatency.
+type Delays struct {
+	Measured string     `json:"measured"`
+	Machine  Machine    `json:"machine"`
+	Rounds   int        `json:"rounds"`
+	Rows     []DelayRow `json:"rows"`
+}
+
+// latencySize is the payload, latencyFlows how many clients take turns.
+const (
+	latencySize  = 256
+	latencyFlows = 64
+)
+
+// RunLatency measures delays at rates: medians over o.Rounds, in which the contenders
+// take turns.
+func RunLatency(ctx context.Context, o Options, rates []float64) (*Delays, error) {
+	if len(o.Only) == 0 {
+		o.Only = []string{"nft", "nginx", "one-box", "sealed", "xdp"}
+	}
+	o.Flows, o.Sizes = []int{latencyFlows}, []int{latencySize}
+	d := &Delays{}
+	type key struct {
+		name string
+		rate float64
+	}
+	found := map[key][][4]float64{} // p50, p99, and what is added to nft's
+	lost := map[key]float64{}
+	hops := map[string]int{}
+	var order []key
+	err := withLines(ctx, o, func(b *bench) error {
+		d.Rounds = b.Rounds
+		for round := range b.Rounds {
+			for _, rate := range rates {
+				var base [2]float64
+				for _, r := range b.running {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					got, err := r.paced([]netbench.Paced{{Stream: netbench.Stream{Clients: clients(latencyFlows), To: r.target(), Size: latencySize}, Rate: rate}}, b.Length)
+					if err != nil {
+						return fmt.Errorf("%s: %w", r.name, err)
+					}
+					k := key{r.name, rate}
+					if round == 0 {
+						order = append(order, k)
+						hops[r.name] = r.hops
+					}
+					now := [2]float64{micro(got[0].At(0.5)), micro(got[0].At(0.99))}
+					if r.name == Baseline {
+						base = now
+					}
+					found[k] = append(found[k], [4]float64{now[0], now[1], (now[0] - base[0]) / float64(r.hops), (now[1] - base[1]) / float64(r.hops)})
+					lost[k] = max(lost[k], got[0].Lost())
+				}
+			}
+			b.Say("latency: round %d of %d is done", round+1, b.Rounds)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range order {
+		column := func(i int) float64 {
+			var list []float64
+			for _, v := range found[k] {
+				list = append(list, v[i])
+			}
+			return round(signed(median(list)), 1)
+		}
+		d.Rows = append(d.Rows, DelayRow{
+			Name: k.name, Hops: hops[k.name], Size: latencySize, Flows: latencyFlows, Rate: k.rate,
+			P50: column(0), P99: column(1), AddedP50: column(2), AddedP99: column(3), Lost: lost[k],
+		})
+	}
+	d.Measured, d.Machine = time.Now().Format(time.DateOnly), newResult(o).Machine
+	return d, nil
+}
+
+// signed keeps round's rounding right below zero.
+func signed(v float64) float64 {
+	if v < 0 {
+		return v - 0.1
+	}
+	return v
+}
+
+func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// FloodRow is what a flood does to honest tunnels beside it.
+type FloodRow struct {
+	Name      string  `json:"name"`  // of the contender
+	Flood     string  `json:"flood"` // who floods
+	Rate      float64 `json:"packets_per_second"`
+	Honest    float64 `json:"honest_loss"` // share, with the flood
+	Alone     float64 `json:"honest_loss_without"`
+	Added     float64 `json:"added_loss_pp"`
+	P99       float64 `json:"honest_p99_us"`
+	Strangers float64 `json:"strangers_let_through"` // share
+}
+
+// Floods is the result of RunFlood.
+type Floods struct {
+	Measured string     `json:"measured"`
+	Machine  Machine    `json:"machine"`
+	Rows     []FloodRow `json:"rows"`
+}
+
+const (
+	honestTunnels = 20
+	honestRate    = 4000 // packets a second, all tunnels together
+)
+
+// RunFlood measures what tunnels lose while strangers flood: the listener from
+// addresses that it does not allow, the overlay port with what no PoP has sent, and the
+// listener, where it allows everybody, from addresses that nobody answers at.
+func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
+	if len(o.Only) == 0 {
+		o.Only = []string{"sealed", "xdp"}
+	}
+	o.Flows, o.Sizes = []int{honestTunnels}, []int{256}
+	o.allow = netip.MustParsePrefix("10.0.0.0/9")
+	f := &Floods{}
+	err := withLines(ctx, o, func(b *bench) error {
+		for _, r := range b.running {
+			if !r.ours {
+				continue
+			}
+			honest := netbench.Paced{Stream: netbench.Stream{Clients: clients(honestTunnels), To: r.target(), Size: 256}, Rate: honestRate}
+			strangers := func(base byte, to netip.AddrPort) netbench.Paced {
+				list := make([]netip.AddrPort, 8192)
+				for i := range list {
+					list[i] = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, base | byte(i>>12), byte(i >> 4), byte(1 + i&15)}), port)
+				}
+				return netbench.Paced{Stream: netbench.Stream{Clients: list, To: to, Size: 64}, Rate: rate, Scattered: true}
+			}
+			overlay := netip.AddrPortFrom(addr(0, 2), overlayPort)
+			for _, c := range []struct {
+				name  string
+				flood netbench.Paced
+			}{
+				{"strangers at a listener that allows others", strangers(0x80, r.line.accelerated())},
+				{"strangers at the overlay port", strangers(0x80, overlay)},
+				{"spoofed clients that the listener allows", strangers(0x40, r.line.accelerated())},
+			} {
+				var alone, beside, through, p99 []float64
+				for range b.Rounds {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					quiet, err := r.paced([]netbench.Paced{honest}, b.Length)
+					if err != nil {
+						return err
+					}
+					loud, err := r.paced([]netbench.Paced{honest, c.flood}, b.Length)
+					if err != nil {
+						return err
+					}
+					alone, beside = append(alone, quiet[0].Lost()), append(beside, loud[0].Lost())
+					through, p99 = append(through, 1-loud[1].Lost()), append(p99, micro(loud[0].At(0.99)))
+				}
+				row := FloodRow{Name: r.name, Flood: c.name, Rate: rate, Honest: median(beside), Alone: median(alone), P99: round(median(p99), 1), Strangers: median(through)}
+				row.Added = round(max(0, 100*(row.Honest-row.Alone)), 3)
+				f.Rows = append(f.Rows, row)
+				b.Say("flood: %s, %s: %.3f pp", r.name, c.name, row.Added)
+			}
+		}
+		return nil
+	})
+	f.Measured, f.Machine = time.Now().Format(time.DateOnly), newResult(o).Machine
+	return f, err
+}
+
+// ScaleRow is how fast a whole line is with so many cores.
+type ScaleRow struct {
+	Cores   int     `json:"cores"`
+	Workers int     `json:"workers"`
+	Rate    float64 `json:"packets_per_second"`
+	CPU     float64 `json:"cpu_ns_per_packet"` // of the crossing
+	Times   float64 `json:"times_one_core"`
+}
+
+// Scales is the result of RunScale.
+type Scales struct {
+	Measured string     `json:"measured"`
+	Machine  Machine    `json:"machine"`
+	Rows     []ScaleRow `json:"rows"`
+}
+
+// RunScale measures a sealed crossing, generator and sink included, on one core with
+// one worker in each PoP, and on two with two.
+func RunScale(ctx context.Context, o Options) (*Scales, error) {
+	s := &Scales{}
+	o.Flows, o.Sizes = []int{64}, []int{256}
+	var rates, costs [2][]float64
+	for i := range 2 {
+		run := o
+		run.Only = []string{"sealed"}
+		if i == 1 {
+			run.Only, run.everywhere = []string{"workers"}, true
+		}
+		err := withLines(ctx, run, func(b *bench) error {
+			for range b.Rounds {
+				for _, r := range b.running {
+					if !r.ours {
+						continue
+					}
+					samples, err := r.measure(ctx, 256, 64, b.Length)
+					if err != nil {
+						return err
+					}
+					all := samples[len(samples)-1]
+					rates[i] = append(rates[i], float64(all.datagrams)/all.took.Seconds())
+					costs[i] = append(costs[i], float64(all.usage.Sum())/float64(all.datagrams))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range 2 {
+		s.Rows = append(s.Rows, ScaleRow{
+			Cores: i + 1, Workers: i + 1, Rate: round(median(rates[i]), 0), CPU: round(median(costs[i]), 0),
+			Times: round(median(rates[i])/median(rates[0]), 2),
+		})
+	}
+	s.Measured, s.Machine = time.Now().Format(time.DateOnly), newResult(o).Machine
+	return s, nil
+}
+
+// withLines brings up contenders' lines, calls f, and takes all away again.
+func withLines(ctx context.Context, o Options, f func(b *bench) error) (err error) {
+	if o.Rounds == 0 {
+		o.Rounds = 5
+	}
+	if o.Length == 0 {
+		o.Length = time.Second
+	}
+	if o, err = o.withDefaults(); err != nil {
+		return err
+	}
+	if err := netns.Check(); err != nil {
+		return err
+	}
+	sweepLeftovers()
+	b := &bench{Options: o, prefix: netns.Prefix(labName(os.Getpid()))}
+	if b.core, err = netbench.LastCore(); err != nil {
+		return err
+	}
+	if o.everywhere {
+		b.core = netbench.Anywhere
+	}
+	if b.dir, err = os.MkdirTemp("", "causeway-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := b.setUp(ctx); err != nil {
+		return err
+	}
+	return f(b)
+}
+
+// paced sends streams at their rates, from a core on which nothing of the line runs.
+func (r *running) paced(list []netbench.Paced, length time.Duration) (got []netbench.PacedResult, err error) {
+	core := netbench.Core(0)
+	if r.line.core == core {
+		return nil, errors.New("delays need two cores: one for the boxes, one for generator and sink")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		got, err = r.line.generator.RunPaced(core, list, length)
+	}()
+	<-done
+	return got, err
+}
+
+// beginWorkers is beginSealed with two workers in each PoP.
+func beginWorkers(r *running) error {
+	p, err := r.startPoPs(func(int) []string { return []string{"--workers", strconv.Itoa(2)} })
+	if err != nil {
+		return err
+	}
+	r.pay("workers-ingress", 1, p[0])
+	r.pay("workers-egress", 2, p[1])
+	r.payAll("workers-crossing", r.payer(1, p[0]), r.payer(2, p[1]))
+	return nil
+}

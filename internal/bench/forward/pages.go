@@ -1,0 +1,59 @@
+package forward
+
+import (
+	"fmt"
+	"strings"
+)
+
+// machine is a line about what something was measured on.
+func machineLine(day string, m Machine) string {
+	return fmt.Sprintf("Measured %s: %s, %d cores, Linux %s, %s.\n", day, m.CPU, m.Cores, m.Kernel, m.Go)
+}
+
+// Markdown is the section of docs/benchmarks.md.
+func (d *Delays) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## Delay\n\nOne-way delay of packets of %d bytes over %d flows, in microseconds: the generator sends at a rate from a core of its\n"+
+		"own, all boxes share the other; generator, cables and sink are in it. *Added*: over kernel NAT in the same round, for each box on\n"+
+		"the way. Medians of %d rounds. Renew it with `make bench-latency`.\n\n%s\n", latencySize, latencyFlows, d.Rounds, machineLine(d.Measured, d.Machine))
+	rate := 0.0
+	for _, r := range d.Rows {
+		if r.Rate != rate {
+			rate = r.Rate
+			fmt.Fprintf(&b, "%s| %.0f packets/s | boxes | p50 | p99 | added per box, p50 | added per box, p99 | lost |\n|---|--:|--:|--:|--:|--:|--:|\n", gap(b.Len() > 600 && rate != d.Rows[0].Rate), r.Rate)
+		}
+		fmt.Fprintf(&b, "| %s | %d | %.1f | %.1f | %.1f | %.1f | %.2g %% |\n", r.Name, r.Hops, r.P50, r.P99, r.AddedP50, r.AddedP99, 100*r.Lost)
+	}
+	return b.String()
+}
+
+func gap(yes bool) string {
+	if yes {
+		return "\n"
+	}
+	return ""
+}
+
+// Markdown is the section of docs/benchmarks.md.
+func (f *Floods) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## Flood\n\n%d honest tunnels send %d packets of 256 bytes a second over two PoPs, which share a core; strangers send packets of 64\n"+
+		"bytes at the ingress from 8,192 addresses. *Added loss*: the tunnels' with the flood less theirs without. Renew it with `make bench-flood`.\n\n%s\n", honestTunnels, honestRate, machineLine(f.Measured, f.Machine))
+	fmt.Fprintf(&b, "| ingress | flood | packets/s | honest loss without | with | added, pp | honest delay p99, µs | strangers let through |\n|---|---|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range f.Rows {
+		fmt.Fprintf(&b, "| %s | %s | %.0f | %.2g %% | %.2g %% | **%.3f** | %.0f | %.2g %% |\n", r.Name, r.Flood, r.Rate, 100*r.Alone, 100*r.Honest, r.Added, r.P99, 100*r.Strangers)
+	}
+	return b.String()
+}
+
+// Markdown is the section of docs/benchmarks.md.
+func (s *Scales) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## Cores\n\nA sealed crossing of 256-byte packets over 64 flows, as fast as it goes, generator and sink included: on one core with one\n"+
+		"worker in each PoP, and on two with two. The generator is one thread and every cable has one receive queue, so two cores cannot be twice one here; what\n"+
+		"a packet costs shows what workers cost. Renew it with `make bench-scale`.\n\n%s\n| cores | workers per PoP | packets/s | times one core | CPU ns per packet, both PoPs |\n|--:|--:|--:|--:|--:|\n", machineLine(s.Measured, s.Machine))
+	for _, r := range s.Rows {
+		fmt.Fprintf(&b, "| %d | %d | %.0f | %.2f | %.0f |\n", r.Cores, r.Workers, r.Rate, r.Times, r.CPU)
+	}
+	return b.String()
+}
