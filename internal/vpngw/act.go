@@ -143,27 +143,40 @@ func (e *engine) clear(ctx context.Context, t *tunnel) {
 	}
 }
 
-// putFirst makes charon send through the tunnel that was chosen, by renewing the
-// keys of its child: the youngest child is the one that sends. Until then the other one
-// does, which has just come up and so is known to work. The peer's child becomes the
-// youngest too, so both ends change over together.
+// putFirst makes charon send through the tunnel that was chosen. The one that
+// sends is the one whose child is the oldest, so those that are older are renewed,
+// which both ends see and which loses nothing; one whose peer is dead cannot be,
+// and is ended without asking, to be negotiated anew.
 func (e *engine) putFirst(ctx context.Context, c *connection, now mono.Time) {
 	chosen, sender := c.chosen(), c.sender()
-	if sender == chosen {
+	if sender == chosen || sender == nil {
 		if now.Sub(c.topAt) > longestTop {
 			c.tops = 0
 		}
 		return
 	}
-	if chosen.state != report.IPsecEstablished || c.Redundancy == vpn.ActiveActive && !sender.life.Since().IsZero() || now.Before(c.topAt) {
+	dead := sender.life.Since().IsZero()
+	if chosen.state != report.IPsecEstablished || c.Redundancy == vpn.ActiveActive && !dead || now.Before(c.topAt) {
 		return
 	}
 	c.tops++
 	c.topAt = now.Add(min(longestTop, time.Second<<min(c.tops-1, 6)))
-	e.log.Info("tunnel is put first", "connection", c.Name, "tunnel", chosen.Name)
-	if err := e.swan.Rekey(ctx, chosen.Name, false); err != nil {
+	var err error
+	if dead {
+		err = e.abandon(ctx, sender)
+	} else {
+		err = e.swan.Rekey(ctx, sender.Name, false)
+	}
+	e.log.Info("tunnel is put first", "connection", c.Name, "tunnel", chosen.Name, "before", sender.Name, "which_is_dead", dead)
+	if err != nil {
 		e.log.Warn("tunnel could not be put first", "tunnel", chosen.Name, "reason", e.hide.text(err.Error()))
 	}
+}
+
+// abandon ends a tunnel whose peer does not answer. It is begun again at once.
+func (e *engine) abandon(ctx context.Context, t *tunnel) error {
+	t.tryAt, t.tries = 0, 0
+	return e.swan.Abandon(ctx, t.Name)
 }
 
 func (c *connection) chosen() *tunnel { return c.tunnels[c.choice.Active()] }

@@ -118,6 +118,11 @@ func (e *engine) greet(ctx context.Context, now mono.Time) {
 		return
 	}
 	e.daemon.GrowReceiveBuffers()
+	if e.net != nil && !e.kernel {
+		if err := e.net.TuneTUN(tunDevice); err != nil {
+			e.log.Warn("charon's device could not be given a longer queue", "device", tunDevice, "reason", err)
+		}
+	}
 	e.listen(ctx)
 	c.up, c.starting, c.since, c.version, c.failures, c.problem, c.quiet = true, false, time.Now(), version, 0, "", 0
 	e.unloaded = true

@@ -9,7 +9,7 @@ import (
 //
 // With the kernel's ESP each tunnel has an interface, and routes decide. charon's
 // own ESP has one device for all: of tunnels with the same selectors it sends
-// through the one whose child is the youngest, so that there is only ever one,
+// through the one whose child is the oldest, so that there is only ever one,
 // also in active-active; packets from the peer are taken on both.
 func (e *engine) carriers(c *connection, chosen int) []string {
 	if !e.kernel {
@@ -35,13 +35,14 @@ func (e *engine) carriers(c *connection, chosen int) []string {
 	return nil
 }
 
-// sender is the tunnel that a charon which does ESP itself sends through.
+// sender is the tunnel that a charon which does ESP itself sends through: of
+// policies alike it takes the one that was installed first (libipsec,
+// ipsec_policy_mgr). A child that is renewed is installed anew, behind the others.
 func (c *connection) sender() *tunnel {
 	var sender *tunnel
-	var newest uint64
 	for _, t := range c.tunnels {
-		if id := t.newest(); id > newest {
-			sender, newest = t, id
+		if id := t.newest(); id != 0 && (sender == nil || id < sender.newest()) {
+			sender = t
 		}
 	}
 	return sender

@@ -5,15 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
 
 	"causeway/internal/lab/netns"
 	"causeway/internal/report"
@@ -110,8 +115,12 @@ func newField(t *testing.T) *field {
 	return f
 }
 
-func prefix(format string, args ...any) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf(format, args...)) }
-func addr(format string, args ...any) netip.Addr     { return netip.MustParseAddr(fmt.Sprintf(format, args...)) }
+func prefix(format string, args ...any) netip.Prefix {
+	return netip.MustParsePrefix(fmt.Sprintf(format, args...))
+}
+func addr(format string, args ...any) netip.Addr {
+	return netip.MustParseAddr(fmt.Sprintf(format, args...))
+}
 
 func must(t *testing.T, errs ...error) {
 	t.Helper()
@@ -225,26 +234,95 @@ func up(g report.Gateway) bool {
 	return len(g.Connections) > 0
 }
 
-// ping sends echoes from one host to the other and returns how many came back.
-func (f *field) ping(count int, interval string) (answered int) {
-	cmd := exec.Command("ping", "-n", "-q", "-c", fmt.Sprint(count), "-i", interval, "-W", "1", "10.2.0.10")
-	var out strings.Builder
-	cmd.Stdout = &out
-	_ = f.a.lan.Run(cmd)
-	for _, part := range strings.Split(out.String(), ",") {
-		fmt.Sscanf(strings.TrimSpace(part), "%d received", &answered)
-	}
-	return answered
+// stream is echoes from one host to the other, one every ten milliseconds.
+type stream struct {
+	conn net.PacketConn
+	stop chan struct{}
+	done sync.WaitGroup
+	sent int
+	mu   sync.Mutex
+	got  map[uint16]bool
+	gap  time.Duration // the longest between two answers
 }
 
-// untilPing waits until a ping is answered.
-func (f *field) untilPing(t *testing.T) {
+func (f *field) stream(t *testing.T) *stream {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); f.ping(1, "0.2") == 0; {
-		if time.Now().After(end) {
-			t.Fatal("no ping is answered for a minute")
+	s := &stream{stop: make(chan struct{}), got: map[uint16]bool{}}
+	must(t, f.a.lan.Do(func() (err error) { s.conn, err = net.ListenPacket("ip4:icmp", "10.1.0.10"); return err }))
+	t.Cleanup(func() { s.conn.Close() })
+	s.done.Go(s.receive)
+	s.done.Go(s.send)
+	return s
+}
+
+func (s *stream) send() {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-ticker.C:
+		}
+		m := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 4711, Seq: s.sent, Data: []byte("vpngw")}}
+		b, _ := m.Marshal(nil)
+		if _, err := s.conn.WriteTo(b, &net.IPAddr{IP: net.IPv4(10, 2, 0, 10)}); err == nil {
+			s.sent++
 		}
 	}
+}
+
+func (s *stream) receive() {
+	buf := make([]byte, 1500)
+	var last time.Time
+	for {
+		n, _, err := s.conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		m, err := icmp.ParseMessage(1, buf[:n])
+		if err != nil || m.Type != ipv4.ICMPTypeEchoReply {
+			continue
+		}
+		s.mu.Lock()
+		s.got[uint16(m.Body.(*icmp.Echo).Seq)] = true
+		if now := time.Now(); last.IsZero() {
+			last = now
+		} else {
+			s.gap, last = max(s.gap, now.Sub(last)), now
+		}
+		s.mu.Unlock()
+	}
+}
+
+// answered is how many echoes were answered so far.
+func (s *stream) answered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.got)
+}
+
+// more waits until so many more are answered.
+func (s *stream) more(t *testing.T, n int) {
+	t.Helper()
+	want := s.answered() + n
+	for end := time.Now().Add(60 * time.Second); s.answered() < want; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited a minute for %d more answers", n)
+		}
+	}
+}
+
+// end stops sending, gives answers a moment, and returns how many were sent and
+// lost, and the longest time without an answer.
+func (s *stream) end(t *testing.T) (sent, lost int, gap time.Duration) {
+	t.Helper()
+	s.stop <- struct{}{}
+	for wait := time.Now().Add(2 * time.Second); s.answered() < s.sent && time.Now().Before(wait); time.Sleep(10 * time.Millisecond) {
+	}
+	s.conn.Close()
+	s.done.Wait()
+	return s.sent, s.sent - len(s.got), s.gap
 }
 
 // cut makes the router drop silently what goes over a way, or not any more.
@@ -268,12 +346,13 @@ func TestATunnelComesUpAndCarries(t *testing.T) {
 	f.b.start()
 	f.a.start()
 	g := f.a.until("the tunnel is up", up)
-	f.untilPing(t)
-	if n := f.ping(20, "0.02"); n != 20 {
-		t.Errorf("%d of 20 pings answered", n)
+	flow := f.stream(t)
+	flow.more(t, 50)
+	if sent, lost, _ := flow.end(t); lost > 5 { // the first may be faster than the far side's routes
+		t.Errorf("%d of %d pings lost", lost, sent)
 	}
 	tunnel := g.Connections[0].Tunnels[0]
-	if tunnel.IKEVersion != 2 || !tunnel.NATHere || len(tunnel.Children) != 1 || !tunnel.Children[0].Encap || tunnel.RemoteID != "s2.test" || tunnel.Ups != 1 {
+	if tunnel.IKEVersion != 2 || !tunnel.NATThere || len(tunnel.Children) != 1 || !tunnel.Children[0].Encap || tunnel.RemoteID != "s2.test" || tunnel.Ups != 1 {
 		t.Errorf("the tunnel is told as %+v", tunnel)
 	}
 	f.a.until("packets are counted in both directions", func(g report.Gateway) bool {
@@ -292,4 +371,66 @@ func (f *field) noCanary(t *testing.T) {
 			t.Errorf("%s tells the pre-shared key", s.ns.Name())
 		}
 	}
+}
+
+func TestACharonThatIsKilledIsBack(t *testing.T) {
+	f := newField(t)
+	f.a.write(f.snapshot(1, 1, nil))
+	f.b.write(f.snapshot(2, 1, nil))
+	f.b.start()
+	f.a.start()
+	g := f.a.until("the tunnel is up", up)
+	flow := f.stream(t)
+	flow.more(t, 20)
+
+	for _, how := range []struct {
+		name   string
+		signal syscall.Signal
+	}{{"killed", syscall.SIGKILL}, {"stopped, so that it hangs", syscall.SIGSTOP}} {
+		pid := g.Daemon.PID
+		must(t, syscall.Kill(pid, how.signal))
+		hit := time.Now()
+		g = f.a.until("another charon is up", func(g report.Gateway) bool { return up(g) && g.Daemon.PID != pid && g.Daemon.Up })
+		back := time.Since(hit)
+		flow.more(t, 20)
+		t.Logf("charon %s: tunnel up after %v, packets after %v", how.name, back.Round(time.Millisecond), time.Since(hit).Round(time.Millisecond))
+	}
+	if g.Daemon.Restarts != 2 {
+		t.Errorf("restarts are told as %d, want 2", g.Daemon.Restarts)
+	}
+	flow.end(t)
+	f.noCanary(t)
+}
+
+func TestTwoTunnelsFailOverAndBack(t *testing.T) {
+	f := newField(t)
+	f.a.write(f.snapshot(1, 2, nil))
+	f.b.write(f.snapshot(2, 2, nil))
+	f.b.start()
+	f.a.start()
+	uses := func(name string) func(report.Gateway) bool {
+		return func(g report.Gateway) bool {
+			return len(g.Connections) == 1 && len(g.Connections[0].Active) == 1 && g.Connections[0].Active[0] == name
+		}
+	}
+	f.a.until("both are up", up)
+	f.a.until("the first is used", uses("far-1"))
+	flow := f.stream(t)
+	flow.more(t, 50)
+	f.cut(1, true)
+	cut := time.Now()
+	f.a.until("the second is used", uses("far-2"))
+	took := time.Since(cut)
+	flow.more(t, 50)
+	f.cut(1, false)
+	mended := time.Now()
+	f.a.until("the first is used again", uses("far-1"))
+	back := time.Since(mended)
+	flow.more(t, 50)
+	sent, lost, gap := flow.end(t)
+	if lost == 0 {
+		t.Error("no echo was lost: the way that was cut did not carry the traffic")
+	}
+	t.Logf("failed over after %v, back %v after the way was mended; %d of %d echoes lost, longest gap %v", took.Round(time.Millisecond), back.Round(time.Millisecond), lost, sent, gap.Round(time.Millisecond))
+	f.noCanary(t)
 }

@@ -24,6 +24,7 @@ type Life struct {
 	heard mono.Time
 	asked int // questions that were repeated since
 	since mono.Time
+	died  bool // it was alive before, and then was not
 }
 
 // Hear records a sign of life: a packet that could be authenticated.
@@ -38,6 +39,7 @@ func (l *Life) Alive(now mono.Time, up bool) bool {
 	alive := up && (l.asked == 0 || now.Sub(l.heard) < Silence)
 	switch {
 	case !alive:
+		l.died = l.died || !l.since.IsZero()
 		l.since = 0
 	case l.since.IsZero():
 		l.since = now
@@ -53,8 +55,9 @@ type Choice struct{ active int }
 
 // Next returns the tunnel to use now, of those in life, the first of which is
 // preferred. It leaves one that is dead at once for one that is not, and goes
-// back to the first when that has been well for Stable. While the one in use has
-// just come up itself, nothing is waited for. With all of them dead it stays.
+// back to the first when that has been well for Stable. At the beginning, while
+// the one in use has just come up itself, the first is not waited for that long,
+// unless it has died since. With all of them dead it stays.
 func (c *Choice) Next(now mono.Time, life []*Life) int {
 	if c.active >= len(life) {
 		c.active = 0
@@ -64,7 +67,7 @@ func (c *Choice) Next(now mono.Time, life []*Life) int {
 		if l.since.IsZero() || i == c.active {
 			continue
 		}
-		better := i < c.active && (now.Sub(l.since) >= Stable || now.Sub(current) < Settle)
+		better := i < c.active && (now.Sub(l.since) >= Stable || !l.died && now.Sub(current) < Settle)
 		if current.IsZero() || better {
 			c.active = i
 			break

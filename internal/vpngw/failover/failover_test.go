@@ -58,7 +58,7 @@ func TestASilentTunnelIsLeftWhenQuestionsGoUnanswered(t *testing.T) {
 
 func TestTrafficGoesBackOnlyWhenStable(t *testing.T) {
 	p := pair{up: [2]bool{true, true}}
-	p.at(-20)
+	p.at(0)
 	p.up[0] = false
 	if p.at(1) != 1 {
 		t.Fatal("a tunnel that is down is used")

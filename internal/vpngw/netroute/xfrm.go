@@ -79,18 +79,15 @@ func (n *Net) SyncInterfaces(mtu map[uint32]int) error {
 	return errors.Join(errs...)
 }
 
-// TuneTUN prepares the device of a charon that does ESP itself: more packets may
-// wait for it, since 500 are full when it waits 200 ms for a processor at 30
-// Mbit/s, and none may be longer than mtu. It is no error when there is none.
-func (n *Net) TuneTUN(name string, mtu int) error {
+// TuneTUN lets more packets wait for a charon that does ESP itself: the usual 500
+// are full when it waits 200 ms for a processor at 30 Mbit/s. It is no error when
+// there is no such device.
+func (n *Net) TuneTUN(name string) error {
 	l, err := n.handle.LinkByName(name)
 	if err != nil {
 		return nil
 	}
-	if mtu < l.Attrs().MTU { // charon reads with the size that it had at first
-		err = n.handle.LinkSetMTU(l, mtu)
-	}
-	return errors.Join(err, n.handle.LinkSetTxQLen(l, 4000))
+	return n.handle.LinkSetTxQLen(l, 4000)
 }
 
 func (n *Net) removeLink(name string) error {

@@ -50,6 +50,15 @@ func (c Client) Terminate(ctx context.Context, tunnel string, wait time.Duration
 	return c.control(ctx, "terminate", wait, "ike", tunnel, "force", true)
 }
 
+// abandonWithin is how long charon has to take a tunnel's IKE SAs down.
+const abandonWithin = 10 * time.Millisecond
+
+// Abandon ends all of a tunnel's IKE SAs as they are: the peer is told, but its
+// answer is not waited for.
+func (c Client) Abandon(ctx context.Context, tunnel string) error {
+	return c.control(ctx, "terminate", abandonWithin, "ike", tunnel, "force", true)
+}
+
 // TerminateSA ends one IKE SA by its ID, without waiting.
 func (c Client) TerminateSA(ctx context.Context, id uint64) error {
 	return c.control(ctx, "terminate", 0, "ike-id", fmt.Sprint(id))
