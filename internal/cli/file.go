@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -123,6 +125,9 @@ func readFile(name string, stdin io.Reader) (f file, err error) {
 	}
 	var w world
 	if err := strictyaml.Decode(f.name, f.data, &w); err != nil {
+		if hidden := strictyaml.Decode(f.name, hideSecrets(f.data), &world{}); hidden != nil {
+			err = hidden // the same, and its excerpt shows no secret
+		}
 		return f, err
 	}
 	f.objects = w.objects()
@@ -151,7 +156,19 @@ func (f file) judge() problem.List {
 }
 
 func (f file) located(found problem.List) error {
-	return strictyaml.Locate(f.name, f.data, found)
+	return strictyaml.Locate(f.name, hideSecrets(f.data), found)
+}
+
+// secretValue is a secret's field in a file, and its value on the same line.
+var secretValue = regexp.MustCompile(`(\b(?:psk|private_key|auth_key)["']?\s*:\s*)("[^"\n]*"|'[^'\n]*'|[^\s,}\]|>]+)`)
+
+// hideSecrets is data with letters in the place of secrets, as many as there
+// were characters, so that everything stands where it stood.
+func hideSecrets(data []byte) []byte {
+	return secretValue.ReplaceAllFunc(data, func(field []byte) []byte {
+		value := len(secretValue.FindSubmatch(field)[1])
+		return append(append([]byte(nil), field[:value]...), bytes.Repeat([]byte("x"), utf8.RuneCount(field[value:]))...)
+	})
 }
 
 // refused is a controller's refusal of what the file says, put where it stands
