@@ -34,7 +34,7 @@ export function App() {
   useEffect(() => {
     void resume().finally(() => setAsking(false))
   }, [])
-  if (!world.who) return world.link === 'signed-out' && !asking ? <SignIn why={world.why} /> : <p className="loading" role="status">{t('link.connecting')}</p>
+  if (!world.who) return asking ? <p className="loading" role="status">{t('link.connecting')}</p> : <SignIn why={world.why} />
   return <Signed world={world} />
 }
 

@@ -53,6 +53,7 @@ function refusal(e: WireError): Refused {
   for (const d of e.details ?? []) {
     if (d.debug) problems.push(d.debug, ...(d.debug.more ?? []))
   }
+  for (const p of problems) p.field = p.field?.replace(/^objects\[\d+\]\./, '') // where it stood in an Apply
   return new Refused(e.code ?? 'unknown', problems[0]?.message ?? e.message ?? 'the controller refused', problems)
 }
 

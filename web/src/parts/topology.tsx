@@ -63,7 +63,7 @@ export function Topology({ pops, overview }: { pops: PoP[]; overview?: Overview 
   const crowded = pops.length > 12
   return (
     <figure className="topology">
-      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={t('overview.topology')}>
+      <svg viewBox={`0 0 ${width} ${height}`} role="group" aria-label={t('overview.topology')}>
         {drawn.map((l) => {
           const [p, q] = [at.get(l.a) as Place, at.get(l.b) as Place]
           const loss = Math.max(l.there?.rawLoss ?? 0, l.back?.rawLoss ?? 0)
@@ -86,7 +86,7 @@ export function Topology({ pops, overview }: { pops: PoP[]; overview?: Overview 
           const place = at.get(p.name) as Place
           const ok = p.status?.state === 'connected'
           return (
-            <a key={p.name} href={to('pops', p.name)} aria-label={p.name}>
+            <a key={p.name} href={to('pops', p.name)} aria-label={crowded ? p.name : undefined}>
               <g className={`pop ${ok ? 'good' : 'bad'}`} transform={`translate(${place.x} ${place.y})`}>
                 <circle r={crowded ? 6 : 10} />
                 {!ok && <path d="M-4-4 4 4M4-4-4 4" />}
