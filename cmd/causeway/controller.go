@@ -22,6 +22,7 @@ import (
 // controllerOptions are the flags of `causeway controller`.
 type controllerOptions struct {
 	dataDir, listen, advertise string
+	sealKey                    string
 	storeOptions
 	logOptions
 	metrics metricsOptions
@@ -54,11 +55,13 @@ func (o *controllerOptions) flags(c *command, listen string) {
 	f := c.Flags()
 	f.StringVar(&o.dataDir, "data-dir", filepath.Dir(cli.LocalProfile), "folder for the store and the controller's keys")
 	f.StringVar(&o.listen, "listen", listen, "address and TCP port for the API and for PoPs")
+	f.StringVar(&o.sealKey, "seal-key", "", "file of the key that secrets in the store are encrypted with, made if it is not there (default: seal.key in the data folder)")
 	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says; default: this machine itself")
 	o.storeOptions.flags(c)
 	o.logOptions.flags(c)
 	o.metrics.flags(c, "127.0.0.1:9465")
 	_ = c.MarkFlagDirname("data-dir")
+	_ = c.MarkFlagFilename("seal-key")
 }
 
 func (o controllerOptions) run(ctx context.Context) error {
@@ -94,7 +97,7 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 	}
 	defer watch.close()
 	s, err := server.New(server.Options{
-		Store: store, Dir: o.dataDir, Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
+		Store: store, Dir: o.dataDir, SealKey: o.sealKey, Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
 		History: watch.history, Interceptors: watch.interceptors,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -36,6 +37,7 @@ import (
 type Options struct {
 	Store    store.Store
 	Dir      string           // holds the authority and the seal key; those of several controllers on one store must be the same
+	SealKey  string           // file of the key that secrets are sealed with; default: seal.key in Dir
 	Listener net.Listener     // TCP; taken over
 	Resolver service.Resolver // of endpoints' domains; nil: groups with domains are refused
 	Version  string           // of this program
@@ -62,7 +64,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
-	sealer, err := auth.LoadSealer(filepath.Join(o.Dir, "seal.key"))
+	sealer, err := auth.LoadSealer(cmp.Or(o.SealKey, filepath.Join(o.Dir, "seal.key")))
 	if err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
