@@ -8,7 +8,7 @@ import (
 func TestSecretsInFilesAreHiddenWhereTheyStand(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"psk: abc123", "psk: xxxxxx"},
-		{"    auth: {method: psk, psk: \"a, b}\"}\n", "    auth: {method: psk, psk: xxxxxxxx}\n"},
+		{"    auth: {method: psk, psk: \"a, b}\"}\n", "    auth: {method: psk, psk: xxxxxxx}\n"},
 		{"auth_key: 'ü'", "auth_key: xxx"},
 		{"private_key: |\n  -----BEGIN", "private_key: |\n  -----BEGIN"},
 		{"{\"psk\": \"s\", \"mtu\": 9}", "{\"psk\": xxx, \"mtu\": 9}"},
