@@ -74,7 +74,9 @@ var errorTable = map[string]func(b *bench, s stack, refused func(action string, 
 		refused("UpdateIpSets", "IpSets.1.IpSetId", "ips-nothing", "IpSets.1.Bandwidth", "5")
 		refused("DeleteIpSet", "IpSetId", "ips-nothing")
 	},
-	"NotExist.IpSets": func(_ *bench, _ stack, refused func(string, ...string)) { refused("DeleteIpSets", "IpSetIds.1", "ips-nothing") },
+	"NotExist.IpSets": func(_ *bench, _ stack, refused func(string, ...string)) {
+		refused("DeleteIpSets", "IpSetIds.1", "ips-nothing")
+	},
 	"NotExist.BandwidthPackage": func(_ *bench, s stack, refused func(string, ...string)) {
 		refused("DescribeBandwidthPackage", "BandwidthPackageId", "gbwp-nothing")
 		refused("UpdateBandwidthPackage", "BandwidthPackageId", "gbwp-nothing", "Bandwidth", "5")
@@ -93,7 +95,9 @@ var errorTable = map[string]func(b *bench, s stack, refused func(action string, 
 		refused("CreateEndpointGroup", group(s, "atlantis", "192.0.2.8")...)
 		refused("ListEndpointGroupIpAddressCidrBlocks", "EndpointGroupRegion", "atlantis")
 	},
-	"NotExist.EgressIp": func(_ *bench, _ stack, refused func(string, ...string)) { refused("ReleaseEgressIp", "EgressIpId", "eip-nothing") },
+	"NotExist.EgressIp": func(_ *bench, _ stack, refused func(string, ...string)) {
+		refused("ReleaseEgressIp", "EgressIpId", "eip-nothing")
+	},
 	"NotExist.BasicBandwidthPackage": func(b *bench, _ stack, refused func(string, ...string)) {
 		bare := stack{accelerator: text(b.do("CreateAccelerator", "Spec", "1"), "AcceleratorId")}
 		refused("CreateListener", listenerWith(bare, "udp", "500", "500")...)

@@ -37,7 +37,7 @@ func (s *Service) ListACLs(ctx context.Context, call Call, q Query) (Page[resour
 func checkACL(*tx, *resource.ACL) error { return nil }
 
 func checkACLChange(t *tx, old, new *resource.ACL) error {
-	if err := unchanged("ipv6", old.IPv6, new.IPv6); err != nil {
+	if err := unchanged("ipv6", old.IPv6, new.IPv6); err != nil || same(old, new) {
 		return err
 	}
 	if err := t.write(new); err != nil { // so that the filters below are the new ones
