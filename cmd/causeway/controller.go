@@ -26,6 +26,7 @@ type controllerOptions struct {
 	storeOptions
 	logOptions
 	metrics metricsOptions
+	aliyun  aliyunOptions
 }
 
 func newControllerCommand() *command {
@@ -60,6 +61,7 @@ func (o *controllerOptions) flags(c *command, listen string) {
 	o.storeOptions.flags(c)
 	o.logOptions.flags(c)
 	o.metrics.flags(c, "127.0.0.1:9465")
+	o.aliyun.flags(c)
 	_ = c.MarkFlagDirname("data-dir")
 	_ = c.MarkFlagFilename("seal-key")
 }
@@ -86,6 +88,13 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 		return fmt.Errorf("start controller: %w", err)
 	}
 	defer listener.Close()
+	aliyun, err := o.aliyun.open()
+	if err != nil {
+		return err
+	}
+	if aliyun != nil {
+		defer aliyun.Listener.Close()
+	}
 	store, err := o.open(ctx, o.dataDir, log)
 	if err != nil {
 		return fmt.Errorf("start controller: %w", err)
@@ -98,7 +107,7 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 	defer watch.close()
 	s, err := server.New(server.Options{
 		Store: store, Dir: o.dataDir, SealKey: o.sealKey, Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
-		History: watch.history, Interceptors: watch.interceptors,
+		Aliyun: aliyun, History: watch.history, Interceptors: watch.interceptors,
 	})
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ var endpointGroupNoun = noun{
 		listFlag(s, "endpoint", "a VPN device: ADDRESS-OR-DOMAIN[,weight=0…255]; once for each", func(o *resource.EndpointGroup) *[]resource.Endpoint { return &o.Endpoints }, parseEndpoint)
 		textFlag(s, "egress-ip", "a reserved egress IP of the region (default: one is given out)", func(o *resource.EndpointGroup) *string { return &o.EgressIP })
 		optionalIntFlag(s, "traffic-percentage", "share of the new clients that stay here, 0 to 100 (default 100)", func(o *resource.EndpointGroup) **int { return &o.TrafficPercentage })
+		boolFlag(s, "flow-log", "have the ingress PoPs write a line for each session of the listener", func(o *resource.EndpointGroup) *bool { return &o.FlowLog })
 		intFlag(s, "priority", "a listener's groups are tried from the smallest, 0 to 255", func(o *resource.EndpointGroup) *int { return &o.Priority })
 		value := s.command.Flags().String("health-check", "", "PROBE[,port=N][,path=P][,interval=T][,timeout=T][,up=N][,down=N], PROBE being icmp, tcp, http, https or ike; none: not at all")
 		add(s, "health-check", func(o *resource.EndpointGroup) error {

@@ -27,6 +27,7 @@ type EndpointGroupSpec struct {
 	Priority          int          `json:"priority,omitempty" yaml:"priority,omitempty"`                     // 0–255: a listener's groups are tried from the smallest; equal ones by name
 	HealthCheck       *HealthCheck `json:"health_check,omitempty" yaml:"health_check,omitempty"`             // default: none, every endpoint counts as healthy
 	Initiate          []Initiate   `json:"initiate,omitempty" yaml:"initiate,omitempty"`                     // whom endpoints reach that send before any client did
+	FlowLog           bool         `json:"flow_log,omitempty" yaml:"flow_log,omitempty"`                     // the ingress PoPs write a line for each session of the listener
 
 	// EgressIP names a reserved egress IP of the region. Left out, one is given
 	// out that lives as long as the group does. Changing it changes what the

@@ -29,6 +29,8 @@ type ListenerSpec struct {
 	Order            string         `json:"order,omitempty" yaml:"order,omitempty"`                         // ordered, windowed, off; default ordered
 	ReplayWindow     int            `json:"replay_window,omitempty" yaml:"replay_window,omitempty"`         // of the VPN devices, packets; 32–65,536; default 32
 	Allow            []netip.Prefix `json:"allow,omitempty" yaml:"allow,omitempty"`                         // client prefixes; default everyone
+	ACLs             []string       `json:"acls,omitempty" yaml:"acls,omitempty"`                           // names of ACLs, at most 2; a client must pass them and allow
+	ACLMode          ACLMode        `json:"acl_mode,omitempty" yaml:"acl_mode,omitempty"`                   // allow or deny: what becomes of clients that the ACLs list; default allow where there are ACLs
 }
 
 // PortRange is ports From to To, both included. To 0 means From.
@@ -76,7 +78,13 @@ const (
 var ReservedUDP = []uint16{250, 4789, 4790}
 
 func (*Listener) Kind() Kind          { return KindListener }
-func (l *Listener) Parents() []Parent { return parent(KindAccelerator, l.Accelerator, "") }
+func (l *Listener) Parents() []Parent {
+	list := parent(KindAccelerator, l.Accelerator, "")
+	for _, name := range l.ACLs {
+		list = append(list, parent(KindACL, name, string(l.ACLMode))...)
+	}
+	return list
+}
 
 // EachPort returns l's ports, in order.
 func (l *Listener) EachPort() []uint16 {
@@ -97,6 +105,10 @@ func (l *Listener) FillDefaults() {
 	setDefault(&l.Repair, string(snapshot.Balanced))
 	setDefault(&l.Order, string(snapshot.Ordered))
 	setDefault(&l.ReplayWindow, snapshot.ReplayWin)
+	if len(l.ACLs) > 0 {
+		setDefault(&l.ACLMode, ACLAllow)
+	}
+	l.ACLs = slices.Clone(l.ACLs)
 	l.Ports = slices.Clone(l.Ports)
 	for i := range l.Ports {
 		setDefault(&l.Ports[i].To, l.Ports[i].From)
@@ -121,6 +133,7 @@ func (l *Listener) Validate() problem.List {
 	j.choice("order", l.Order, string(snapshot.Ordered), string(snapshot.Windowed), string(snapshot.Unordered))
 	j.between("replay_window", l.ReplayWindow, snapshot.ReplayWin, snapshot.MaxReplayWindow)
 	j.prefixes("allow", l.Allow)
+	j.acls(l)
 	return j.found
 }
 

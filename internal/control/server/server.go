@@ -42,6 +42,7 @@ type Options struct {
 	Resolver service.Resolver // of endpoints' domains; nil: groups with domains are refused
 	Version  string           // of this program
 	Log      *slog.Logger
+	Aliyun   *Aliyun // where the compatible API is served; nil: nowhere
 
 	History      *history.Store        // where PoPs' reports are kept and told from; nil: nowhere
 	Interceptors []connect.Interceptor // of API calls
@@ -122,12 +123,16 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { served <- http1.Serve(tls.NewListener(s.options.Listener, s.authority.ServerConfig())) }()
 	followed := make(chan error, 1)
 	go func() { followed <- s.controller.Run(ctx) }()
+	compatible := make(chan error, 1)
+	go func() { compatible <- s.serveAliyun(ctx) }()
 	s.options.Log.Info("controller is running", "address", s.options.Listener.Addr(), "fingerprint", s.Fingerprint())
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-served:
 		served <- nil
+	case err = <-compatible:
+		compatible <- nil
 	}
 	s.options.Log.Info("controller is stopping")
 	cancel() // ends streams, so that Shutdown need not wait for them
@@ -137,6 +142,9 @@ func (s *Server) Run(ctx context.Context) error {
 		http1.Close()
 	}
 	if later := <-served; err == nil && !errors.Is(later, http.ErrServerClosed) {
+		err = later
+	}
+	if later := <-compatible; err == nil {
 		err = later
 	}
 	<-followed
