@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"causeway/internal/dataplane/admission"
 	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/resequence"
 	"causeway/internal/dataplane/segment"
@@ -145,7 +146,7 @@ func listenerOf(l snapshot.Listener) *listener {
 	return &listener{
 		Listener: l, text: l.Name, name: session.NameOf(l.Name),
 		idle: l.IdleTimeout, mode: uint8(mode), order: uint8(order), window: uint16(min(l.ReplayWindow, 1<<16-1)),
-		clients: clientsOf(&l),
+		clients: clientsOf(&l), known: new(admission.Known), gates: map[netip.Addr]*admission.Gate{},
 	}
 }
 
@@ -219,7 +220,7 @@ func (b *builder) groups() {
 	for _, sg := range b.plan.snap.EndpointGroups {
 		g := &group{
 			EndpointGroup: sg, text: sg.Name, name: session.NameOf(sg.Name),
-			pop: b.labelOf(sg.PoP), egress: sg.EgressIP.Bind, last: map[netip.Addr]callee{}, health: map[netip.Addr]endpointHealth{}, wasLost: map[netip.Addr]bool{},
+			pop: b.labelOf(sg.PoP), egress: sg.EgressIP.Bind, last: map[netip.Addr]callee{}, health: map[netip.Addr]endpointHealth{}, bears: map[netip.Addr]bool{}, wasLost: map[netip.Addr]bool{},
 		}
 		for _, c := range sg.Initiate {
 			g.calls = append(g.calls, call{c.Endpoint, callee{
@@ -230,7 +231,7 @@ func (b *builder) groups() {
 		}
 		if b.e.plan != nil {
 			if old := b.e.plan.groups[g.name]; old != nil {
-				g.last = old.last
+				g.last, g.bears = old.last, old.bears
 				g.keepHealth(old, b.plan.self)
 			}
 		}
@@ -261,6 +262,7 @@ func (b *builder) listeners() {
 		if b.e.plan != nil {
 			if old := b.e.plan.listeners[l.name]; old != nil {
 				l.moved, l.openedBlind, l.lostSince = old.moved, old.openedBlind, old.lostSince
+				l.known, l.gates = old.known, old.gates
 			}
 		}
 	}
@@ -347,6 +349,7 @@ func (b *builder) sessions() {
 			e.cfg.Log.Info("sessions restored", "sessions", restored, "damaged_records", damaged)
 		}
 		b.rememberCallees()
+		b.rememberClients()
 		return
 	}
 	e.table.SetLimits(limits)
@@ -414,4 +417,14 @@ func (b *builder) rememberCallees() {
 	for _, s := range all {
 		b.plan.groups[s.Group].remember(s)
 	}
+}
+
+// rememberClients learns from restored sessions who is no stranger to endpoints.
+func (b *builder) rememberClients() {
+	b.e.table.All(func(s *session.Session) bool {
+		if l := b.plan.listeners[s.Listener]; l != nil && s.Role&session.Ingress != 0 && s.Seen&session.SeenOwnESP != 0 {
+			l.known.Good(admission.Source(s.Client.Addr()))
+		}
+		return true
+	})
 }

@@ -17,6 +17,9 @@ const (
 	DropNoListener                      // a frame to a client over a listener that is gone
 	DropBandwidth                       // beyond the bandwidth of an allowance of the listener
 	DropAllowanceSessions               // a session beyond those that an allowance of the listener has
+	DropHalfOpen                        // the first message of a negotiation beyond those that may be half-open
+	DropCookieAsked                     // one that was answered with a request for a cookie
+	DropCookieWrong                     // one that came with another cookie, and was asked for the right one
 	// between PoPs
 	DropNotOverlay      // neither a handshake nor data
 	DropUnknownIndex    // data for keys that we do not have
@@ -44,6 +47,7 @@ const (
 
 var reasonNames = [reasons]string{
 	"client_not_allowed", "client_denied", "prefix_full", "no_endpoint", "no_route", "too_large", "amplification", "no_listener", "bandwidth", "allowance_sessions",
+	"ike_half_open", "ike_cookie_asked", "ike_cookie_wrong",
 	"not_overlay", "unknown_index", "handshake", "unauthentic", "malformed", "hop_limit", "not_neighbour",
 	"unknown_session", "refused_session", "ports_taken", "sessions_limited",
 	"stranger",

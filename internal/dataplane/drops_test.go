@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
@@ -75,6 +76,22 @@ var provocations = map[string]struct {
 			r.sh.snap.Listeners[0].Allowances = []string{"small"}
 		},
 		func(r *rig) *rigPoP { r.tunnel(port(clientIP, 500)); r.knock(clientIP.Next()); return r.sh }},
+	"ike_half_open": {nil,
+		func(r *rig) *rigPoP {
+			for spi := range uint64(3) {
+				r.send(port(clientIP, 500), port(r.sh.addr, 500), ikeMessage(spi+1, 0, 34, 8))
+			}
+			return r.sh
+		}},
+	"ike_cookie_asked": {
+		func(r *rig) { r.sh.snap.Listeners[0].Admission = snapshot.AdmitChallenge },
+		func(r *rig) *rigPoP { r.knock(clientIP); return r.sh }},
+	"ike_cookie_wrong": {
+		func(r *rig) { r.sh.snap.Listeners[0].Admission = snapshot.AdmitChallenge },
+		func(r *rig) *rigPoP {
+			r.send(port(clientIP, 500), port(r.sh.addr, 500), withCookie(ikeMessage(1, 0, 34, 8), make([]byte, 17)))
+			return r.sh
+		}},
 	"not_overlay": {nil,
 		func(r *rig) *rigPoP {
 			r.send(stranger, port(r.sh.addr, 4600), bytes.Repeat([]byte{9}, 40))
@@ -223,4 +240,15 @@ func TestEveryDropReasonIsCountedByItsName(t *testing.T) {
 	if Reason(200).String() != "unknown" {
 		t.Error("a reason that there is not has a name")
 	}
+}
+
+// withCookie is an IKE_SA_INIT request with a COOKIE in front of its payloads, as an
+// initiator repeats it (RFC 7296 section 2.6).
+func withCookie(request, cookie []byte) []byte {
+	n := append([]byte{request[16], 0, 0, byte(8 + len(cookie)), 0, 0, 0x40, 0x06}, cookie...)
+	b := append(bytes.Clone(request[:28]), n...)
+	b = append(b, request[28:]...)
+	b[16] = 41
+	binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
+	return b
 }

@@ -21,6 +21,7 @@ import (
 	"net/netip"
 	"time"
 
+	"causeway/internal/dataplane/admission"
 	"causeway/internal/dataplane/packet"
 	"causeway/internal/dataplane/resequence"
 	"causeway/internal/dataplane/segment"
@@ -74,6 +75,8 @@ type EngineConfig struct {
 type Engine struct {
 	cfg         EngineConfig
 	incarnation uint64
+	cookies     admission.Cookies
+	watches     watches
 	claimSeed   uint64 // of what clients are found by whose address has changed
 
 	arena packet.Arena
@@ -108,6 +111,7 @@ type Engine struct {
 	healthBuf                  []byte
 	replanned                  bool // failover has not looked at the plan yet
 	linksBuf                   []byte
+	challengeBudget            budget
 	predictor                  *route.Predictor
 	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first
 	unknownBudget              budget
@@ -147,7 +151,7 @@ func NewEngine(cfg EngineConfig) *Engine {
 
 		predictor: new(route.Predictor),
 		joints:    map[[2]snapshot.Label]*route.Joint{},
-		claimSeed: cfg.Random(),
+		claimSeed: cfg.Random(), cookies: admission.Cookies{Random: cfg.Random},
 	}
 	e.emit = e.emitHeld
 	return e

@@ -37,6 +37,7 @@ type endpointHealth struct {
 	since mono.Time     // when this PoP learnt that it is up, or down
 	at    mono.Time     // when it was last said
 	seq   uint64        // of the frame that said it; 0 for an endpoint of our own
+	bears bool          // it accepts cookies that it did not ask for, as its egress PoP says
 	told  bool          // the other PoPs were told since it changed; of an endpoint of our own
 }
 
@@ -132,7 +133,7 @@ func (e *Engine) tellHealth(now mono.Time, all bool) {
 			}
 			h.told = true
 			g.health[ep.Address] = h
-			one := frame.EndpointHealth{Group: uint64(g.name), Address: ep.Address, Up: h.up, RTT: h.rtt}
+			one := frame.EndpointHealth{Group: uint64(g.name), Address: ep.Address, Up: h.up, RTT: h.rtt, Bears: g.bears[ep.Address]}
 			buf = one.Append(buf)
 			if n++; n == healthPerFrame {
 				e.sendHealth(now, buf)
@@ -184,7 +185,7 @@ func (e *Engine) hearHealth(now mono.Time, h *frame.Header, b []byte) {
 		if old, known := g.health[one.Address]; known && h.Session <= old.seq && now.Sub(old.at) <= healthAge {
 			continue // overtaken by a newer one
 		}
-		if g.learn(now, one.Address, endpointHealth{up: one.Up, rtt: one.RTT, seq: h.Session}) {
+		if g.learn(now, one.Address, endpointHealth{up: one.Up, rtt: one.RTT, bears: one.Bears, seq: h.Session}) {
 			e.healthAt = mono.Earliest(e.healthAt, now.Add(healthSoon))
 		}
 	}

@@ -27,8 +27,8 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 	} else if s.Moving != nil {
 		stays(now, s, &what)
 	}
-	if s == nil {
-		if s = e.openFromClient(now, sock, m.From); s == nil {
+	if s == nil || what.Begins() {
+		if s = e.begin(now, sock, m, &what, s); s == nil {
 			return
 		}
 	}
@@ -44,18 +44,41 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 	e.send(now, s, 0, what, m.TOS, m.Data)
 }
 
-// openFromClient makes a session for a client's first packet.
-func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPort) *session.Session {
-	l := sock.listener
-	if reason, ok := l.clients.judge(client.Addr()); !ok {
+// welcome reports whether a listener is for a client, and counts why not.
+func (e *Engine) welcome(sock *socket, client netip.Addr) bool {
+	reason, ok := sock.listener.clients.judge(client)
+	if !ok {
 		e.drops.add(reason)
+	}
+	return ok
+}
+
+// begin judges a packet that has no session yet, or that begins a negotiation in
+// the one it has, and returns the session that it goes on in.
+func (e *Engine) begin(now mono.Time, sock *socket, m *udpio.Message, what *ipsec.Packet, s *session.Session) *session.Session {
+	if s != nil {
+		if g := e.plan.groups[s.Group]; g == nil || !e.mayBegin(now, sock, m, what, g, s.Endpoint.Addr()) {
+			return nil
+		}
+		return s
+	}
+	if !e.welcome(sock, m.From.Addr()) {
 		return nil
 	}
-	g, endpoint, ok := e.endpointFor(now, l, client.Addr())
-	if !ok {
+	g, endpoint, ok := e.endpointFor(now, sock.listener, m.From.Addr())
+	switch {
+	case !ok:
 		e.drops.add(DropNoEndpoint)
 		return nil
+	case what.Begins() && !e.mayBegin(now, sock, m, what, g, endpoint):
+		return nil
 	}
+	return e.openFromClient(now, sock, m.From, g, endpoint)
+}
+
+// openFromClient makes a session for a client's first packet.
+func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPort, g *group, endpoint netip.Addr) *session.Session {
+	l := sock.listener
 	// A session that can never be confirmed would only cost the endpoint its half of it.
 	if !e.room(l.heldTo(g.name)) {
 		return nil
@@ -98,6 +121,12 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 	}
 	if s.Moving != nil {
 		e.answered(now, s, &what)
+	}
+	switch {
+	case what.Kind == ipsec.IKE:
+		e.negotiated(now, sock.listener, s, &what)
+	case what.Kind == ipsec.ESP && s.Seen&session.SeenOwnESP == 0 && s.Assoc.Proven:
+		becomesKnown(sock.listener, s)
 	}
 	a := s.Assoc
 	if !a.Proven {

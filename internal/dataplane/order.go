@@ -29,9 +29,7 @@ func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip
 		b := resequence.New(e.orderFor(s), e.pool, true)
 		s.InOrder = &b
 	}
-	if s.Assoc.Watch == nil {
-		s.Assoc.Watch = new(ipsec.Watch)
-	}
+	e.watchOf(now, s)
 	dup, late := e.pool.Count.Duplicates, e.pool.Count.LateReplay
 	e.emitTo(s, sock, to, payload, stable)
 	s.InOrder.Push(now, payload, e.holdUntil(now, s), e.emit)
@@ -61,7 +59,7 @@ type emission struct {
 	tos    uint8
 	direct []byte
 
-	watch     *ipsec.Watch // of the association; nil: nobody watches
+	watch     *session.Watched // of the association; nil: nobody watches
 	direction ipsec.Direction
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"causeway/internal/dataplane/admission"
 	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/segment"
 	"causeway/internal/dataplane/session"
@@ -83,7 +84,9 @@ type listener struct {
 	openedBlind uint64    // sessions made while every endpoint was lost
 	lostSince   mono.Time // since when every endpoint is lost; zero: one is not
 
-	clients clients // who may use it
+	clients clients                        // who may use it
+	known   *admission.Known               // clients that are no strangers to its endpoints
+	gates   map[netip.Addr]*admission.Gate // the negotiations that its clients have begun, by endpoint
 }
 
 // goesTo reports whether the listener's clients may be sent to g.
@@ -99,6 +102,7 @@ type group struct {
 	last   map[netip.Addr]callee // by endpoint: the client that last belonged to it
 
 	health  map[netip.Addr]endpointHealth // what is known of the endpoints; health.go
+	bears   map[netip.Addr]bool           // endpoints that accept cookies that they did not ask for, as seen or probed here
 	reach   reach
 	wasLost map[netip.Addr]bool // when failover was last thought of
 }

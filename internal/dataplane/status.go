@@ -152,6 +152,7 @@ func (e *Engine) reportListener(now mono.Time, at func(mono.Time) time.Time, l *
 		Repair: repair.Mode(l.mode).String(), Order: resequence.Mode(l.order).String(),
 		Allowances: append([]string(nil), l.Allowances...), Moved: l.moved,
 	}
+	r.Admission = l.reportAdmission(now)
 	for _, g := range l.groups {
 		r.Groups = append(r.Groups, e.reportTarget(now, at, g))
 	}

@@ -46,6 +46,13 @@ func reportAllowance(now mono.Time, s snapshot.Allowance, a *limit.Allowance) re
 func (e *Engine) alarms(now mono.Time, at func(mono.Time) time.Time) (list []report.Alarm) {
 	for _, s := range e.plan.snap.Listeners {
 		l := e.plan.listeners[session.NameOf(s.Name)]
+		if since := l.pressed(now); since != 0 {
+			a := l.reportAdmission(now)
+			list = append(list, report.Alarm{
+				Kind: "half_open_pressure", Object: l.text, Since: at(since),
+				Text: fmt.Sprintf("strangers begin IKE negotiations through listener %s and do not finish them (%d were refused, %d asked for a cookie so far)", l.text, a.Refused, a.Challenged),
+			})
+		}
 		if l.lostSince == 0 {
 			continue
 		}

@@ -5,14 +5,19 @@ import (
 	"fmt"
 	"slices"
 
+	"causeway/internal/dataplane/session"
 	"causeway/internal/ipsec"
 	"causeway/internal/mono"
 	"causeway/internal/report"
 )
 
 // reportIPsec tells what was seen of an association's IPsec; nil: nothing.
-func reportIPsec(now mono.Time, w *ipsec.Watch) *report.IPsec {
-	if w == nil || w.Last == [2]mono.Time{} {
+func reportIPsec(now mono.Time, watched *session.Watched) *report.IPsec {
+	if watched == nil {
+		return nil
+	}
+	w := &watched.Watch
+	if w.Last == [2]mono.Time{} {
 		return nil
 	}
 	c := &w.IKE

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"encoding/binary"
+	"time"
 
 	"causeway/internal/dataplane/session"
 	"causeway/internal/ipsec"
@@ -19,10 +20,9 @@ func (e *Engine) watch(now mono.Time, s *session.Session, d ipsec.Direction, wha
 	if what.Kind != ipsec.ESP && what.Kind != ipsec.IKE {
 		return
 	}
-	w := s.Assoc.Watch
+	w := e.watchOf(now, s)
 	if w == nil {
-		w = new(ipsec.Watch)
-		s.Assoc.Watch = w
+		return
 	}
 	fresh := w.Note(now, d, ipsec.NATT(s.Accelerated.Port()), what, size)
 	if d == ipsec.ToEndpoint && s.Role&session.Ingress != 0 && (fresh || what.Kind == ipsec.IKE || !s.Claimed()) {
@@ -30,6 +30,75 @@ func (e *Engine) watch(now mono.Time, s *session.Session, d ipsec.Direction, wha
 			e.table.Claim(s, claim)
 		}
 	}
+}
+
+const (
+	// watchMost is how many associations an engine watches at once. A Watch is larger than all else
+	// that is kept of an association, and there may be a million of those; most are idle.
+	watchMost = 4096
+	// watchSilent is after what silence its Watch may go to another association.
+	watchSilent = time.Minute
+	// watchLooks is at how many an association that wants one looks, in turn.
+	watchLooks = 16
+	// watchPause is how long nobody looks after one has looked in vain.
+	watchPause = 10 * time.Millisecond
+)
+
+// watches are the Watches of an engine, in use or not.
+type watches struct {
+	all  []*session.Watched
+	hand int
+	full mono.Time // until when there is no use in looking
+}
+
+// watchOf is the Watch of an association; nil while there is none for it.
+func (e *Engine) watchOf(now mono.Time, s *session.Session) *session.Watched {
+	if w := s.Assoc.Watch; w != nil {
+		return w
+	}
+	w := e.watches.find(now)
+	if w == nil {
+		return nil
+	}
+	w.Owner, s.Assoc.Watch = s.Assoc, w
+	return w
+}
+
+// find returns a Watch as new: one whose association has ended, else one more
+// while there may be more, else one that has seen nothing for watchSilent.
+func (p *watches) find(now mono.Time) *session.Watched {
+	if now < p.full {
+		return nil
+	}
+	var silent *session.Watched
+	for range min(watchLooks, len(p.all)) {
+		p.hand = (p.hand + 1) % len(p.all)
+		w := p.all[p.hand]
+		if w.Owner == nil || w.Owner.Ended() {
+			return p.take(w)
+		}
+		if last := max(w.Last[0], w.Last[1]); silent == nil && now.Sub(last) >= watchSilent {
+			silent = w
+		}
+	}
+	if len(p.all) < watchMost {
+		w := new(session.Watched)
+		p.all = append(p.all, w)
+		return w
+	}
+	if silent == nil {
+		p.full = now.Add(watchPause)
+		return nil
+	}
+	return p.take(silent)
+}
+
+func (p *watches) take(w *session.Watched) *session.Watched {
+	if w.Owner != nil {
+		w.Owner.Watch = nil
+	}
+	w.Reset()
+	return w
 }
 
 // refuse notes that a packet of s ends here for want of bandwidth.

@@ -32,6 +32,15 @@ type Watch struct {
 	Last [2]mono.Time // when a packet of IKE or ESP last went each way; zero: never
 }
 
+// Reset makes w as new, with the memory it has.
+func (w *Watch) Reset() {
+	flows := [2][]espFlow{w.esp[0].flows[:0], w.esp[1].flows[:0]}
+	*w = Watch{}
+	for d := range flows {
+		w.esp[d].flows = flows[d]
+	}
+}
+
 // ESP is what the numbers of ESP packets show of one direction.
 func (w *Watch) ESP(d Direction) *ESPCount { return &w.esp[d].ESPCount }
 

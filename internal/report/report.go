@@ -227,9 +227,21 @@ type Listener struct {
 	Traffic       Traffic           `json:"traffic"` // the peer is the client
 	Drops         map[string]uint64 `json:"drops,omitempty"`
 
-	Groups     []Target `json:"groups"`               // where its clients may be sent, in order
-	Allowances []string `json:"allowances,omitempty"` // names; see PoP.Allowances
-	Moved      uint64   `json:"moved"`                // sessions closed because their endpoint was lost, for a better place
+	Groups     []Target  `json:"groups"`               // where its clients may be sent, in order
+	Allowances []string  `json:"allowances,omitempty"` // names; see PoP.Allowances
+	Admission  Admission `json:"ike_admission"`
+	Moved      uint64    `json:"moved"` // sessions closed because their endpoint was lost, for a better place
+}
+
+// Admission is which IKE negotiations of a listener's clients cross to its endpoints.
+type Admission struct {
+	Mode       string `json:"mode"`          // "auto", "challenge", "open"
+	Bears      bool   `json:"bears_cookies"` // its endpoints are known to accept a cookie that they did not ask for; auto needs that
+	HalfOpen   int    `json:"half_open"`     // now
+	Known      int    `json:"known"`         // client addresses that have finished one, and are no strangers
+	Admitted   uint64 `json:"admitted"`      // first messages that crossed
+	Challenged uint64 `json:"challenged"`    // that were answered with a request for a cookie
+	Refused    uint64 `json:"refused"`       // beyond what may be half-open
 }
 
 // Target is an endpoint group as a listener's PoP sees it.
@@ -273,7 +285,7 @@ type AllowanceLane struct {
 
 // Alarm is something that goes on not well until somebody acts.
 type Alarm struct {
-	Kind   string    `json:"kind"`   // "endpoints_lost": a listener has nowhere to send clients; "endpoints_down": a group's endpoints all are
+	Kind   string    `json:"kind"`   // "endpoints_lost": a listener has nowhere to send clients; "endpoints_down": a group's endpoints all are; "half_open_pressure": strangers begin negotiations through a listener and do not finish them
 	Object string    `json:"object"` // the listener's or the group's name
 	Since  time.Time `json:"since"`
 	Text   string    `json:"text"` // for people

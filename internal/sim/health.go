@@ -12,3 +12,8 @@ func (p *PoP) SetEndpointHealth(group string, endpoint netip.Addr, up bool, rtt 
 	p.engine.Flush(p.world.Now)
 	return err
 }
+
+// SetEndpointBears tells the running PoP what its probes would.
+func (p *PoP) SetEndpointBears(group string, endpoint netip.Addr, bears bool) {
+	p.engine.SetEndpointBears(group, endpoint, bears)
+}

@@ -62,7 +62,7 @@ func TestAnAllowanceHoldsBothDirectionsToItsRate(t *testing.T) {
 	hello := 0
 	for range 10 {
 		hello++
-		w.client.Send(client500, accelerated500, ike(false, uint64(hello), 0, 34, 8, 400))
+		w.client.Send(client500, accelerated500, ike(false, uint64(hello), 1, 37, 8, 400))
 		w.flood(2*rate, &seq, time.Second)
 		w.limited(snapshot.Allowance{Name: "basic", Rate: rate}) // a reload fills no bucket
 	}

@@ -10,7 +10,7 @@ import (
 // frame's payload is a run of them:
 //
 //	 0..7   endpoint group: the 64-bit hash of its name that sessions have too
-//	 8      flags: 1 = it is up
+//	 8      flags: 1 = it is up, 2 = it accepts cookies of IKE that it did not ask for
 //	 9..12  round-trip time of the newest answer, µs
 //	13      family of the address, 4 or 6
 //	14..    the address
@@ -21,13 +21,17 @@ type EndpointHealth struct {
 	Group   uint64 // session.NameOf its name
 	Address netip.Addr
 	Up      bool
+	Bears   bool          // accepts an IKE_SA_INIT request with a cookie that it did not ask for
 	RTT     time.Duration // 0–71 minutes, in whole µs on the wire
 }
 
 // MaxEndpointHealth is the longest an EndpointHealth can be on the wire.
 const MaxEndpointHealth = 14 + 16
 
-const healthUp = 1
+const (
+	healthUp    = 1
+	healthBears = 2
+)
 
 // Append appends h's bytes to dst.
 func (h *EndpointHealth) Append(dst []byte) []byte {
@@ -35,6 +39,9 @@ func (h *EndpointHealth) Append(dst []byte) []byte {
 	flags := byte(0)
 	if h.Up {
 		flags = healthUp
+	}
+	if h.Bears {
+		flags |= healthBears
 	}
 	dst = append(dst, flags)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(min(max(h.RTT.Microseconds(), 0), 1<<32-1)))
@@ -53,7 +60,7 @@ func ParseEndpointHealth(b []byte) (h EndpointHealth, rest []byte, ok bool) {
 		return h, nil, false
 	}
 	h.Group = binary.BigEndian.Uint64(b)
-	h.Up = b[8]&healthUp != 0
+	h.Up, h.Bears = b[8]&healthUp != 0, b[8]&healthBears != 0
 	h.RTT = time.Duration(binary.BigEndian.Uint32(b[9:])) * time.Microsecond
 	switch {
 	case b[13] == 4:

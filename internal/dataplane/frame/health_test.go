@@ -14,7 +14,7 @@ func TestEndpointHealthSurvivesTheWire(t *testing.T) {
 		var b []byte
 		for range rapid.IntRange(0, 5).Draw(t, "n") {
 			h := EndpointHealth{
-				Group: rapid.Uint64().Draw(t, "group"), Up: rapid.Bool().Draw(t, "up"),
+				Group: rapid.Uint64().Draw(t, "group"), Up: rapid.Bool().Draw(t, "up"), Bears: rapid.Bool().Draw(t, "bears"),
 				RTT: time.Duration(rapid.Uint32().Draw(t, "rtt")) * time.Microsecond,
 			}
 			h.Address = netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "v4")))

@@ -21,8 +21,11 @@ func (t *Table) Claim(s *Session, claim uint64) {
 	if other := t.find(place); other != nil && other.Assoc.Proven && !s.Assoc.Proven {
 		return
 	}
-	at := &s.claims[s.claimN]
-	s.claimN = (s.claimN + 1) % claimsHeld
+	if s.claims == nil {
+		s.claims = new(claims)
+	}
+	at := &s.claims.held[s.claims.next]
+	s.claims.next = (s.claims.next + 1) % claimsHeld
 	t.disclaim(s, *at)
 	*at = claim
 	t.claims[claim] = s.slot + 1
@@ -54,6 +57,9 @@ func (t *Table) Move(now mono.Time, s *Session, client netip.AddrPort) {
 		a.Proven, a.IKE = a.Proven || old.Proven, a.IKE || old.IKE
 		if a.Watch == nil {
 			a.Watch = old.Watch
+		}
+		if a.Watch != nil && a.Watch == old.Watch { // one association's at a time
+			a.Watch.Owner, old.Watch = a, nil
 		}
 		a.LastActive = now
 	}

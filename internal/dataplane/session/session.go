@@ -75,18 +75,17 @@ type Session struct {
 
 	TOS        uint8 // of the newest packet that left here
 	Seen       Seen
-	ToEndpoint Count // packets of this session that this PoP carried, each way
+	End        End    // why it ends; set just before it does
+	Moves      uint16 // times that the client's address has changed
+	ToEndpoint Count  // packets of this session that this PoP carried, each way
 	ToClient   Count
 
 	InOrder *resequence.Buffer // puts packets in order where they leave here; nil until needed
 	Waiting bool               // InOrder holds packets and is on the engine's list
 
-	End    End     // why it ends; set just before it does
 	Moving *Moving // where the client may be now, or was before; nil: it has stayed
-	Moves  uint16  // times that its address has changed
 
-	claims [claimsHeld]uint64 // by which it is found where its address is not known; 0: none
-	claimN uint8              // where the next goes
+	claims *claims // by which it is found where its address is not known; nil: none
 
 	slot uint32
 	ring int32 // place in the ring of unconfirmed sessions; -1: confirmed
@@ -117,10 +116,16 @@ func (e End) String() string {
 }
 
 // Claimed reports whether s can be found by a claim at all.
-func (s *Session) Claimed() bool { return s.claims[0] != 0 }
+func (s *Session) Claimed() bool { return s.claims != nil }
+
+// claims are a session's newest ones; 0: none.
+type claims struct {
+	held [claimsHeld]uint64
+	next uint8
+}
 
 // claimsHeld is how many claims a session has at most: its newest SAs.
-const claimsHeld = 6
+const claimsHeld = 4
 
 // Moving is what is known of a client at an address that is not its own: see
 // dataplane/rebind.go.
@@ -154,6 +159,7 @@ const (
 	SeenIKE Seen = 1 << iota
 	SeenESP
 	SeenPeerESP // ESP from the endpoint: it has keys with the client
+	SeenOwnESP  // the same, seen at the ingress
 )
 
 // Guess finds out whether packets that have the shape of ESP are numbered like
@@ -184,9 +190,9 @@ func (g *Guess) ESP(spi, seq uint32) bool {
 type Association struct {
 	Endpoint netip.Addr
 	Proof    ipsec.Proof
-	Proven   bool         // the client receives at its address; kept on disk
-	IKE      bool         // one of the sessions has carried IKE
-	Watch    *ipsec.Watch // what is seen of its IPsec; nil until there is some
+	Proven   bool     // the client receives at its address; kept on disk
+	IKE      bool     // one of the sessions has carried IKE
+	Watch    *Watched // what is seen of its IPsec; nil: it is not watched
 
 	// Until it is proven: exchanges seen (a client's packet after one to it),
 	// since when, and whether one has gone to the client since its last.
@@ -199,6 +205,15 @@ type Association struct {
 	key      assocKey
 	sessions int
 }
+
+// Watched is a Watch and whose it is.
+type Watched struct {
+	ipsec.Watch
+	Owner *Association
+}
+
+// Ended reports whether none of a's sessions is left.
+func (a *Association) Ended() bool { return a.sessions == 0 }
 
 // Client is the association's client address.
 func (a *Association) Client() netip.Addr { return netip.AddrFrom16(a.key.client).Unmap() }

@@ -243,8 +243,10 @@ func (t *Table) Remove(s *Session) {
 	delete(t.byFlow, flowOf(s.IngressPoP, s.Client, s.Accelerated))
 	t.unlistEgress(s)
 	t.leavePrefix(s)
-	for _, c := range s.claims {
-		t.disclaim(s, c)
+	if s.claims != nil {
+		for _, c := range s.claims.held {
+			t.disclaim(s, c)
+		}
 	}
 	if s.Confirmed {
 		t.confirmed--
