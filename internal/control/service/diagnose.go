@@ -1,21 +1,20 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"causeway/internal/control/auth"
 	"causeway/internal/resource"
 	"causeway/internal/vpn"
+	"causeway/internal/vpn/diagnose"
 )
 
 // VPNDiagnosis is what is wrong with an IPsec connection.
 type VPNDiagnosis struct {
 	Connection string
 	State      resource.State
-	Findings   []vpn.Finding // the most severe first, then the newest
+	Findings   []vpn.Finding // the worst first, then what names a cause
 	Sources    []string      // what was looked at, in sentences
 }
 
@@ -52,13 +51,6 @@ func (s *Service) DiagnoseVPN(ctx context.Context, call Call, ref string, live f
 		d.Sources = append(d.Sources, fmt.Sprintf("VPN gateway %q: its strongSwan's log and states", c.VPNGateway))
 	}
 	seen, sources := v.seenByPoPs(c, live)
-	d.Findings, d.Sources = append(d.Findings, seen...), append(d.Sources, sources...)
-	slices.SortStableFunc(d.Findings, func(a, b vpn.Finding) int {
-		return cmp.Or(severityRank(a.Severity)-severityRank(b.Severity), b.At.Compare(a.At))
-	})
+	d.Findings, d.Sources = diagnose.Merge(d.Findings, seen), append(d.Sources, sources...)
 	return d, nil
-}
-
-func severityRank(s vpn.Severity) int {
-	return slices.Index([]vpn.Severity{vpn.Critical, vpn.Warn, vpn.Normal}, s)
 }

@@ -9,48 +9,29 @@ import (
 	"causeway/internal/report"
 	"causeway/internal/resource"
 	"causeway/internal/vpn"
+	"causeway/internal/vpn/diagnose"
 )
 
 // seenByPoPs is what PoPs see of a connection that goes through an accelerator:
-// the sessions between its two ends, wherever they are reported.
+// the sessions between the ends of each tunnel, wherever they are reported. Live
+// returns a PoP's report, nil where it is not known.
 func (v *view) seenByPoPs(c *resource.IPsecConnection, live func(pop string) []byte) (list []vpn.Finding, sources []string) {
 	if c.Accelerator == "" || live == nil {
 		return nil, nil
 	}
-	clients, endpoints := v.endsOf(c)
-	var ingress, egress *report.IPsec
+	told := map[string]report.PoP{}
 	for i := range v.World.PoPs {
-		pop := v.World.PoPs[i].Name
-		var told report.PoP
-		text := live(pop)
-		if text == nil || json.Unmarshal(text, &told) != nil {
-			continue
-		}
-		for k := range told.Sessions.List {
-			s := &told.Sessions.List[k]
-			l := lookup[resource.Listener](v.Compiled, s.Listener)
-			of := s.Part == "egress" || l != nil && l.Accelerator == c.Accelerator
-			if !of || s.IPsec == nil || !slices.Contains(clients, s.Client.Addr()) || s.Endpoint.IsValid() && len(endpoints) > 0 && !slices.Contains(endpoints, s.Endpoint.Addr()) {
-				continue
-			}
-			sources = append(sources, fmt.Sprintf("PoP %q: what passes between %v and %v", pop, s.Client.Addr(), s.Endpoint.Addr()))
-			if s.Part != "egress" {
-				ingress = s.IPsec
-			}
-			if s.Part != "ingress" {
-				egress = s.IPsec
-			}
-			for _, f := range onTheWire(s.IPsec) {
-				f.Connection, f.At = c.Name, told.At
-				f.Source = fmt.Sprintf("PoP %s, association %s: %s", pop, s.Association, f.Source)
-				list = append(list, f)
-			}
-			break // the sessions of an association all tell the same
+		var p report.PoP
+		if text := live(v.World.PoPs[i].Name); text != nil && json.Unmarshal(text, &p) == nil {
+			told[v.World.PoPs[i].Name] = p
 		}
 	}
-	for _, f := range lossOn(ingress, egress) {
-		f.Connection = c.Name
-		list = append(list, f)
+	for i := range c.Tunnels {
+		if !c.Accelerated(&c.Tunnels[i]) {
+			continue
+		}
+		found, from := v.tunnelSeen(c, i, told)
+		list, sources = append(list, found...), append(sources, from...)
 	}
 	if sources == nil {
 		sources = []string{"no PoP has told of packets between its ends"}
@@ -58,26 +39,66 @@ func (v *view) seenByPoPs(c *resource.IPsecConnection, live func(pop string) []b
 	return list, sources
 }
 
-// endsOf are the addresses of a connection's ends as an accelerator sees them.
-func (v *view) endsOf(c *resource.IPsecConnection) (clients, endpoints []netip.Addr) {
-	var here, there []netip.Addr
-	if g := lookup[resource.VPNGateway](v.Compiled, c.VPNGateway); g != nil {
-		for _, a := range g.Addresses {
-			here = append(here, a.Bind, a.Public)
-		}
-	}
-	around := v.World.Around()
-	for i := range c.Tunnels {
-		g := around.Gateway(c.VPNGateway)
-		if g == nil {
+// tunnelSeen is what PoPs see of the i-th tunnel.
+func (v *view) tunnelSeen(c *resource.IPsecConnection, i int, told map[string]report.PoP) ([]vpn.Finding, []string) {
+	client, endpoint := v.endsOf(c, &c.Tunnels[i])
+	var ingress, egress *report.IPsec
+	var sources []string
+	o := diagnose.Observation{}
+	for k := range v.World.PoPs {
+		pop := v.World.PoPs[k].Name
+		p := told[pop]
+		at := slices.IndexFunc(p.Sessions.List, func(s report.Session) bool { return v.isBetween(&s, c.Accelerator, client, endpoint) })
+		if at < 0 {
 			continue
 		}
-		if p, _, _ := around.Peer(c, &c.Tunnels[i], g); p.Own.IsValid() {
-			there = append(there, p.Own)
+		s := p.Sessions.List[at] // all sessions of an association tell the same
+		if s.Part != "egress" {
+			ingress = s.IPsec
 		}
+		if s.Part != "ingress" {
+			egress = s.IPsec
+		}
+		if p.At.After(o.At) {
+			o.At = p.At
+		}
+		sources = append(sources, fmt.Sprintf("PoP %q: what passes between %v and %v", pop, s.Client.Addr(), endpoint))
 	}
+	switch {
+	case ingress == nil && egress == nil:
+		return nil, nil
+	case ingress == nil:
+		ingress = egress
+	case egress == nil:
+		egress = ingress
+	}
+	at := o.At
+	o = diagnose.Seen(*ingress, *egress)
+	o.At, o.Connection, o.Tunnel, o.Window = at, c.Name, c.TunnelName(i), c.Tunnels[i].Window
+	return diagnose.Wire(o), sources
+}
+
+// isBetween reports whether a session is one of the ends of a tunnel.
+func (v *view) isBetween(s *report.Session, accelerator string, client, endpoint netip.Addr) bool {
+	if s.IPsec == nil || s.Client.Addr() != client || s.Endpoint.IsValid() && endpoint.IsValid() && s.Endpoint.Addr() != endpoint {
+		return false
+	}
+	l := lookup[resource.Listener](v.Compiled, s.Listener)
+	return l != nil && l.Accelerator == accelerator || l == nil && s.Part == "egress"
+}
+
+// endsOf are the addresses of a tunnel's ends as an accelerator sees them;
+// invalid where that is not known.
+func (v *view) endsOf(c *resource.IPsecConnection, t *resource.IPsecTunnel) (client, endpoint netip.Addr) {
+	around := v.World.Around()
+	g := around.Gateway(c.VPNGateway)
+	if g == nil {
+		return client, endpoint
+	}
+	_, here := g.PublicOf(t.Address)
+	p, _, _ := around.Peer(c, t, g)
 	if c.Side == resource.EndpointSide {
-		return there, here
+		return p.Own, here
 	}
-	return here, there
+	return here, p.Own
 }
