@@ -305,6 +305,9 @@ func connections(s *scenario.Scenario, site string) []gateway.Connection {
 // raiseTunnels brings all tunnels up, each from the end that is to begin.
 func (l *Lab) raiseTunnels(ctx context.Context) error {
 	for _, t := range l.Scenario.Tunnels {
+		if t.Later {
+			continue
+		}
 		took, err := l.initiator(t).Initiate(ctx, t.Name, tunnelTimeout)
 		if err != nil {
 			return fmt.Errorf("tunnel %s does not come up: %w", t.Name, err)

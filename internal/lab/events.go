@@ -23,10 +23,12 @@ type Done struct {
 	Where string
 	Err   error
 
-	Took       time.Duration // to do it
-	Control    bool          // it was about the controller
-	Started    string        // the PoP that was started, if it was one
-	Controller bool          // and whether a controller ran then
+	Took        time.Duration // to do it
+	Control     bool          // it was about the controller
+	Reconnected string        // the tunnel that was called anew, if one was
+	Up          time.Duration // and how long that took
+	Started     string        // the PoP that was started, if it was one
+	Controller  bool          // and whether a controller ran then
 }
 
 // follow does the script's events at their times, counted from start, and
@@ -35,6 +37,8 @@ func (l *Lab) follow(ctx context.Context, start time.Time) []Done {
 	events := slices.SortedStableFunc(slices.Values(l.Scenario.Script), func(a, b scenario.Event) int { return cmp.Compare(a.At, b.At) })
 	var done []Done
 	var ends []pendingEnd
+	var attacks attacks
+	defer attacks.stop()
 	for _, e := range events {
 		ends = l.endOutages(ctx, ends, start.Add(e.At), false)
 		sleep(ctx, time.Until(start.Add(e.At)))
@@ -47,6 +51,13 @@ func (l *Lab) follow(ctx context.Context, start time.Time) []Done {
 			d.Started, d.Controller = e.Start, l.managed() && l.controllerRuns()
 		}
 		d.What, d.Where, end, d.Err = l.do(ctx, e)
+		if e.Reconnect != "" {
+			d.Reconnected, d.Up = e.Reconnect, l.up
+		}
+		if e.Attack != nil {
+			d.Until = e.At + e.Attack.For
+			d.Err = attacks.begin(ctx, l, e.Attack, len(done))
+		}
 		if end != nil {
 			end.at = start.Add(e.At + e.Outage.For)
 			d.Until = e.At + e.Outage.For
@@ -57,6 +68,7 @@ func (l *Lab) follow(ctx context.Context, start time.Time) []Done {
 		done = append(done, d)
 	}
 	l.endOutages(ctx, ends, time.Time{}, true)
+	attacks.report(l.say, done)
 	return done
 }
 
@@ -86,6 +98,12 @@ func (l *Lab) do(ctx context.Context, e scenario.Event) (what, where string, end
 		return "started the", e.Start, nil, l.startController()
 	case e.Start != "":
 		return "started PoP", e.Start, nil, l.startPoP(e.Start)
+	case e.Reconnect != "":
+		var err error
+		l.up, err = l.reconnect(ctx, e.Reconnect)
+		return "called anew", e.Reconnect, nil, err
+	case e.Attack != nil:
+		return "half-open IKE from " + e.Attack.From + " to", e.Attack.To.String(), nil, nil
 	case e.Rebind != nil:
 		return "NAT forgot its flows at", e.Rebind.Router, nil, l.rebind(e.Rebind)
 	case e.Causeway != "":

@@ -35,6 +35,7 @@ func (l *Lab) Judge(m *Measurement) []report.Check {
 		j.fragments(e, m.Whole[e.Tunnel])
 		j.iperf(e, m.Iperf)
 		j.back(e, m)
+		j.reconnects(e, m)
 		j.unnoticed(e, m)
 		all = append(all, j.found...)
 	}
@@ -90,6 +91,26 @@ func (j *judge) fragments(e scenario.Expect, t gateway.Tally) {
 	if e.IKELargest > 0 {
 		j.say(t.Largest >= e.IKELargest, fmt.Sprintf("IKE packets of %d bytes or more", e.IKELargest), "%d", t.Largest)
 	}
+}
+
+// reconnects judges how long each call of a tunnel anew took.
+func (j *judge) reconnects(e scenario.Expect, m *Measurement) {
+	if e.ReconnectWithin == 0 {
+		return
+	}
+	var slowest time.Duration
+	n, good := 0, 0
+	for _, d := range m.Done {
+		if d.Reconnected != e.Tunnel {
+			continue
+		}
+		n++
+		if d.Err == nil && d.Up <= e.ReconnectWithin {
+			good++
+		}
+		slowest = max(slowest, d.Up)
+	}
+	j.say(n > 0 && good == n, fmt.Sprintf("up within %v each time it is called anew", e.ReconnectWithin), "%d of %d, the slowest after %v", good, n, slowest.Round(time.Millisecond))
 }
 
 // back judges how soon a PoP that was started again carried traffic.

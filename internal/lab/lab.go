@@ -52,6 +52,7 @@ type Lab struct {
 	// segmentsUp is set once all segments were seen up.
 	segmentsUp bool
 	authority  *gateway.Authority // of the gateways' certificates; nil when none has any
+	up         time.Duration      // how long the last reconnect took
 	rebound    int                // how often a router forgot its flows
 }
 
@@ -112,6 +113,7 @@ func nodesOf(s *scenario.Scenario) []string {
 	}
 	names = append(names, slices.Collect(maps.Keys(s.PoPs))...)
 	names = append(names, slices.Collect(maps.Keys(s.Routers))...)
+	names = append(names, slices.Collect(maps.Keys(s.Strangers))...)
 	if s.Control != nil {
 		names = append(names, scenario.ControllerNode)
 	}
@@ -135,6 +137,9 @@ func wanAddrs(s *scenario.Scenario) map[string][]netip.Addr {
 	for name, r := range s.Routers {
 		add(name, r.WAN)
 		add(name, r.Spare)
+	}
+	for name, a := range s.Strangers {
+		add(name, a)
 	}
 	for name, p := range s.PoPs {
 		for _, carrier := range slices.Sorted(maps.Keys(p.Overlay)) {

@@ -192,6 +192,16 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// Those that need a minute or more are for whoever asks for them.
+func TestLongScenarios(t *testing.T) {
+	if os.Getenv("CAUSEWAY_LONG_LABS") == "" {
+		t.Skip("these take minutes; CAUSEWAY_LONG_LABS=1 runs them")
+	}
+	for _, name := range []string{"rekeys", "half-open-attack"} {
+		t.Run(name, func(t *testing.T) { run(t, name) })
+	}
+}
+
 func TestTheComparisonGivesBothSides(t *testing.T) {
 	// So short a run may miss the band of 45–55 % by chance; with this seed the
 	// weather itself loses 50.0 % of the pings.

@@ -29,7 +29,6 @@ func strongswanConf(dir string, b Backend) string {
   retransmit_jitter = 10
   keep_alive = 20s
   delete_rekeyed_delay = 5
-  half_open_timeout = 60
   filelog {
     log {
       path = %[1]s/charon.log

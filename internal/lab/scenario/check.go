@@ -72,6 +72,10 @@ func (c *checker) sites() {
 			c.address(path+".spare", spare, taken)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.s.Strangers)) {
+		c.name("strangers."+name, name)
+		c.address("strangers."+name, c.s.Strangers[name], taken)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.s.Sites)) {
 		site, path := c.s.Sites[name], "sites."+name
 		c.name(path, name)
@@ -210,7 +214,7 @@ func (c *checker) place(path, place string) {
 
 // WANNodes are the nodes with an address on the Internet, sorted.
 func (s *Scenario) WANNodes() []string {
-	nodes := append(keys(s.PoPs), keys(s.Routers)...)
+	nodes := slices.Concat(keys(s.PoPs), keys(s.Routers), keys(s.Strangers))
 	for name, site := range s.Sites {
 		if site.Behind == "" {
 			nodes = append(nodes, GatewayNode(name))
@@ -324,7 +328,7 @@ func (c *checker) script() {
 			names       []string
 		}{
 			{"kill", e.Kill, c.processes()}, {"stop", e.Stop, c.processes()}, {"start", e.Start, c.processes()},
-			{"rekey_ike", e.RekeyIKE, c.tunnelNames()}, {"rekey_child", e.RekeyChild, c.tunnelNames()},
+			{"reconnect", e.Reconnect, c.tunnelNames()}, {"rekey_ike", e.RekeyIKE, c.tunnelNames()}, {"rekey_child", e.RekeyChild, c.tunnelNames()},
 		} {
 			if field.value != "" {
 				what++
@@ -341,6 +345,17 @@ func (c *checker) script() {
 			what++
 			c.places(path+".outage", o.Between, o.From, o.To)
 			c.span(path+".outage.for", o.For, time.Millisecond, time.Hour)
+		}
+		if a := e.Attack; a != nil {
+			what++
+			c.known(path+".attack.from", a.From, keys(c.s.Strangers))
+			c.span(path+".attack.for", a.For, 100*time.Millisecond, time.Hour)
+			if !a.To.Is4() {
+				c.wrong(path+".attack.to", a.To, "an IPv4 address")
+			}
+			if a.Rate < 0.1 || a.Rate > 10_000 {
+				c.wrong(path+".attack.rate", a.Rate, "0.1 to 10000 first messages a second")
+			}
 		}
 		if r := e.Rebind; r != nil {
 			what++
@@ -360,7 +375,7 @@ func (c *checker) script() {
 			}
 		}
 		if what != 1 {
-			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, causeway, outage, rekey_ike, rekey_child, rebind, reload")
+			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, causeway, outage, rekey_ike, rekey_child, reconnect, attack, rebind, reload")
 		}
 	}
 }

@@ -27,11 +27,14 @@ type Scenario struct {
 	About string `yaml:"about"` // what it shows, a sentence or two
 	Seed  uint64 `yaml:"seed"`  // of all chance in the weather; default 20260101
 
-	Sites   map[string]Site    `yaml:"sites"`
-	Routers map[string]Router  `yaml:"routers"`
-	PoPs    map[string]PoP     `yaml:"pops"`
-	Weather map[string]Weather `yaml:"weather"`
-	Links   []Link             `yaml:"links"` // pairs not listed see perfect wires
+	Sites   map[string]Site   `yaml:"sites"`
+	Routers map[string]Router `yaml:"routers"`
+	// Strangers are hosts on the Internet with nothing but an address, for a script
+	// to attack from.
+	Strangers map[string]netip.Addr `yaml:"strangers"`
+	PoPs      map[string]PoP        `yaml:"pops"`
+	Weather   map[string]Weather    `yaml:"weather"`
+	Links     []Link                `yaml:"links"` // pairs not listed see perfect wires
 
 	EndpointGroups []snapshot.EndpointGroup `yaml:"endpoint_groups"` // told to every PoP
 	// Control has a controller tell the PoPs; without it they are told by
@@ -98,6 +101,7 @@ type Tunnel struct {
 	// Initiator is the end that begins: "from" (default) or "to".
 	Initiator string         `yaml:"initiator"`
 	Auth      string         `yaml:"auth"`      // psk (default) or cert
+	Later     bool           `yaml:"later"`     // it is not brought up before a reconnect of the script
 	Fragments string         `yaml:"fragments"` // large IKE messages in fragments of: ike (default) or ip
 	Timers    gateway.Timers `yaml:"timers"`
 }
@@ -148,6 +152,8 @@ type Event struct {
 	Outage     *Outage `yaml:"outage"`      // a link that carries nothing
 	RekeyIKE   string  `yaml:"rekey_ike"`   // a tunnel
 	RekeyChild string  `yaml:"rekey_child"` // a tunnel
+	Reconnect  string  `yaml:"reconnect"`   // a tunnel, taken down and called anew
+	Attack     *Attack `yaml:"attack"`      // somebody begins IKE negotiations and finishes none
 	Rebind     *Rebind `yaml:"rebind"`      // a router's NAT forgets its flows
 	Reload     *Reload `yaml:"reload"`      // a PoP's snapshot, changed under load
 }
@@ -158,6 +164,17 @@ type Outage struct {
 	From    string        `yaml:"from"`
 	To      string        `yaml:"to"`
 	For     time.Duration `yaml:"for"`
+}
+
+// Attack is a stranger who begins IKE negotiations with an accelerated IP, or
+// whoever answers at an address, and finishes none.
+type Attack struct {
+	From string        `yaml:"from"` // a stranger
+	To   netip.Addr    `yaml:"to"`
+	Rate float64       `yaml:"rate"` // first messages a second; default 10
+	For  time.Duration `yaml:"for"`
+	// Cookies has it bring the cookie when it is asked for one.
+	Cookies bool `yaml:"cookies"`
 }
 
 // Rebind has a router forget its flows: those that go on get other ports, and
@@ -193,6 +210,8 @@ type Expect struct {
 	// those at the beginning.
 	SameSAs bool `yaml:"same_sas"`
 	NewSAs  bool `yaml:"new_sas"`
+	// ReconnectWithin is how long each reconnect may take from the first packet on.
+	ReconnectWithin time.Duration `yaml:"reconnect_within"`
 	// Rekeys is how often IKE and CHILD SAs must have been replaced during the
 	// probes, together and at least; Negotiations how often an end may have begun
 	// to build the tunnel anew, at most.
@@ -279,6 +298,11 @@ func (s *Scenario) withDefaults() {
 	def(&m.Warmup, time.Second)
 	for i := range m.Iperf {
 		m.Iperf[i].withDefaults()
+	}
+	for i := range s.Script {
+		if a := s.Script[i].Attack; a != nil {
+			def(&a.Rate, 10)
+		}
 	}
 	for i := range s.Tunnels {
 		def(&s.Tunnels[i].Initiator, "from")
