@@ -52,7 +52,7 @@ export function Accelerator({ name }: { name: string }) {
         <Tile title={t('acc.rtt')} value={ms(live?.rttMs)} />
         <Tile title={t('overview.throughput')} value={quantity(throughput(w, name), 'bit/s')} />
         <Tile title={t('overview.limits')} value={percent(live?.limitUsed ?? 0)} help={`${t('pops.dropped')}: ${count(num(live?.limitDropped))}`} />
-        <Tile title={t('acc.spec')} value={a.spec ?? 'custom'} />
+        <Tile title={t('acc.spec')} value={a.spec ?? 'custom'} help={a.sourceConsistent === false ? undefined : t('acc.consistent')} />
       </dl>
       <section className="card">
         <h2>{t('acc.now')}</h2>

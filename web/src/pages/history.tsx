@@ -40,6 +40,7 @@ export function History() {
   const [chosen, choose] = useState('')
   const [seconds, setSeconds] = useState('3600')
   const [answer, setAnswer] = useState<Answer>()
+  const [range, setRange] = useState<[number, number]>()
   const [error, setError] = useState<unknown>()
   const minute = Math.floor(w.heard / 10_000) // asked again every ten seconds while live
 
@@ -62,6 +63,7 @@ export function History() {
     const now = Math.floor(Date.now() / 1000)
     call<Answer>('HistoryService', 'GetHistory', { series: key, fromSeconds: String(now - Number(seconds)), toSeconds: String(now), points: 600 }, stop.signal)
       .then((a) => {
+        setRange([now - Number(seconds), now])
         setAnswer(a)
         setError(undefined)
       })
@@ -80,7 +82,7 @@ export function History() {
           <Field label={t('history.from')} value={seconds} set={setSeconds} options={spans.map((s) => ({ value: String(s.seconds), label: t(s.word) }))} />
         </div>
       )}
-      {answer && key && <Drawn answer={answer} name={label(key)} />}
+      {answer && key && <Drawn answer={answer} name={label(key)} range={range} />}
     </>
   )
 }
@@ -90,7 +92,7 @@ const number = (v: number | string | undefined): number | null => {
   return n === undefined || Number.isNaN(n) ? null : n
 }
 
-function Drawn({ answer, name }: { answer: Answer; name: string }) {
+function Drawn({ answer, name, range }: { answer: Answer; name: string; range?: [number, number] }) {
   const { times, charts } = useMemo(() => charted(answer), [answer])
   if (times.length === 0) return <p className="empty">{t('history.none')}</p>
   const columns = answer.columns ?? []
@@ -99,7 +101,7 @@ function Drawn({ answer, name }: { answer: Answer; name: string }) {
       {charts.map((c) => (
         <section className="card" key={c.title}>
           <h2>{c.title}</h2>
-          <Chart label={`${name}: ${c.title}`} times={times} series={c.series} bands={c.bands} digits={c.digits} />
+          <Chart label={`${name}: ${c.title}`} times={times} series={c.series} bands={c.bands} digits={c.digits} range={range} />
         </section>
       ))}
       <details>
@@ -140,8 +142,8 @@ export function charted(answer: Answer): { times: number[]; charts: Charted[] } 
   const rtt = use('rtt_ms')
   if (rtt) {
     const [low, high] = [use('rtt_min_ms'), use('rtt_max_ms')]
-    const series: Series[] = [{ label: t('history.median'), values: rtt, color: '--accent', width: 2 }]
-    if (high) series.push({ label: t('history.band'), values: high, color: '--smoke', width: 1 }, { label: '', values: low ?? rtt, color: '--smoke', width: 1 })
+    const series: Series[] = [{ label: t('history.mean'), values: rtt, color: '--accent', width: 2 }]
+    if (high) series.push({ label: t('history.high'), values: high, color: '--smoke', width: 1 }, { label: t('history.low'), values: low ?? rtt, color: '--smoke', width: 1 })
     charts.push({ title: t('history.delay'), series, bands: high ? [[2, 3]] : undefined })
   }
   const [sent, lost] = [column('sent'), column('lost')]

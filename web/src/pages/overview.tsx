@@ -1,4 +1,4 @@
-import { all, useWorld, type World } from '../api/world'
+import { all, one, useWorld, type World } from '../api/world'
 import type { Accelerator, Meta, PoP } from '../api/types'
 import { count, ms, num, percent, quantile, quantity, span } from '../format'
 import { t } from '../i18n'
@@ -20,6 +20,9 @@ function troubles(w: World): Trouble[] {
     const href = to('pops', p.name)
     if (p.status?.state === 'away') list.push({ id: `away ${p.name}`, state: 'away', text: t('overview.away', p.name), href })
     if (p.status?.refusal) list.push({ id: `refused ${p.name}`, state: 'refused', text: t('overview.refused', p.name, p.status.refusal), href })
+  }
+  for (const name of w.overview?.silent ?? []) {
+    if (one<PoP>(w, 'pop', name)?.status?.state === 'connected') list.push({ id: `silent ${name}`, state: 'configuring', text: t('overview.silent', name), href: to('pops', name) })
   }
   for (const a of w.overview?.alarms ?? []) list.push({ id: `${a.pop} ${a.kind} ${a.object}`, state: 'blocked', text: `${a.pop}: ${a.text}`, href: to('pops', a.pop) })
   for (const a of all<Accelerator>(w, 'accelerator')) {

@@ -30,6 +30,7 @@ export function Routes() {
           { title: t('common.state'), text: (r) => (r.up ? 'up' : 'down'), cell: (r) => <State of={r.up ? 'up' : 'down'} /> },
           { title: t('routes.way'), text: (r) => way(r.via), cell: (r) => <>{way(r.via)}{r.pinned && ' 📌'}</> },
           { title: t('routes.why'), text: (r) => r.reason ?? '', cell: (r) => r.reason ?? '' },
+          { title: t('routes.switches'), number: (r) => Number(r.switches ?? 0), cell: (r) => r.switches ?? '0' },
           { title: t('common.since'), text: (r) => r.since ?? '', cell: (r) => instant(r.since) },
           { title: t('routes.candidates'), cell: (r) => <button type="button" className="small" onClick={() => setOpen(id(r))}>{t('routes.candidates')} ({r.candidates?.length ?? 0})</button> },
         ]}

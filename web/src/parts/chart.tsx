@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { locale } from '../i18n'
+import { useDark } from '../theme'
 
 export interface Series {
   label: string
@@ -20,7 +21,8 @@ function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 }
 
-export function Chart(props: { times: number[]; series: Series[]; bands?: [number, number][]; height?: number; label: string; digits?: number }) {
+export function Chart(props: { times: number[]; series: Series[]; bands?: [number, number][]; height?: number; label: string; digits?: number; range?: [number, number] }) {
+  const dark = useDark() // drawn anew with other colours
   const box = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const element = box.current
@@ -44,7 +46,7 @@ export function Chart(props: { times: number[]; series: Series[]; bands?: [numbe
         ],
         bands: props.bands?.map((b) => ({ series: b, fill: color('--smoke') })),
         axes: [axis, { ...axis, size: 56 }],
-        scales: { y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 1) * 1.08 || 1] } },
+        scales: { x: props.range ? { range: props.range } : {}, y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 1) * 1.08 || 1] } },
         legend: { live: true },
         cursor: { sync: { key: 'causeway' } },
       },
@@ -57,6 +59,6 @@ export function Chart(props: { times: number[]; series: Series[]; bands?: [numbe
       fit.disconnect()
       plot.destroy()
     }
-  }, [props.times, props.series, props.bands, props.height, props.digits])
+  }, [props.times, props.series, props.bands, props.height, props.digits, props.range, dark])
   return <div className="chart" ref={box} role="img" aria-label={props.label} />
 }

@@ -7,7 +7,9 @@ import type { Overview, PoP, SegmentOverview } from '../api/types'
 import { to } from '../router'
 
 const width = 720
-const height = 400
+
+/** A few PoPs need little room. */
+const heightFor = (pops: number) => (pops <= 2 ? 130 : pops <= 5 ? 280 : 400)
 
 interface Place {
   x: number
@@ -18,6 +20,7 @@ interface Place {
 export function places(pops: { name: string; region: string }[]): Map<string, Place> {
   const sorted = [...pops].sort((a, b) => a.region.localeCompare(b.region) || a.name.localeCompare(b.name))
   const placed = new Map<string, Place>()
+  const height = heightFor(pops.length)
   sorted.forEach((p, i) => {
     if (sorted.length === 1) {
       placed.set(p.name, { x: width / 2, y: height / 2 })
@@ -58,6 +61,7 @@ function inUse(o: Overview): Set<string> {
 
 export function Topology({ pops, overview }: { pops: PoP[]; overview?: Overview }) {
   const at = places(pops)
+  const height = heightFor(pops.length)
   const used = overview ? inUse(overview) : new Set<string>()
   const drawn = lines(overview?.segments ?? []).filter((l) => at.has(l.a) && at.has(l.b))
   const crowded = pops.length > 12
