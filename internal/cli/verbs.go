@@ -407,9 +407,6 @@ func (n *noun) settled(ctx context.Context, client *apiclient.Client, name strin
 			return nil, err
 		}
 		s, reason := stateOf(o)
-		if s == resource.Active && carriedByNobody(o) {
-			s, reason = resource.Configuring, "no PoP carries it yet"
-		}
 		switch s {
 		case resource.Configuring, resource.NotEnrolled, resource.Blocked, resource.IKENotEstablished, resource.IKEEstablished, resource.IPsecNotEstablished:
 		case resource.Refused:
@@ -427,20 +424,6 @@ func (n *noun) settled(ctx context.Context, client *apiclient.Client, name strin
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// carriedByNobody reports whether no PoP has been told of something that PoPs
-// carry, as when the PoP on the other side has not been enrolled.
-func carriedByNobody(o resource.Object) bool {
-	switch o := o.(type) {
-	case *resource.IPSet:
-		return len(o.Status.PoPs) == 0
-	case *resource.Listener:
-		return len(o.Status.PoPs) == 0
-	case *resource.EndpointGroup:
-		return len(o.Status.PoPs) == 0
-	}
-	return false
 }
 
 // stateOf is a resource's state, and the reason for it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"causeway/internal/control/compile"
@@ -122,6 +123,9 @@ func (v *view) carried(ref resource.Ref, accelerator string) resource.Status {
 	if p, bad := v.problem(ref); bad {
 		return resource.Status{State: p.State, Reason: sentence(p), PoPs: pops}
 	}
+	if len(pops) == 0 {
+		return v.uncarried(accelerator)
+	}
 	s := resource.Status{State: resource.Active, PoPs: pops}
 	for _, pop := range pops {
 		r := v.reports[pop]
@@ -137,6 +141,23 @@ func (v *view) carried(ref resource.Ref, accelerator string) resource.Status {
 		}
 	}
 	return s
+}
+
+// uncarried is the state of something under an accelerator that no PoP has been
+// told of, although no rule is against it.
+func (v *view) uncarried(accelerator string) resource.Status {
+	of := func(name string) bool { return name == accelerator }
+	if !slices.ContainsFunc(v.World.Listeners, func(l resource.Listener) bool { return of(l.Accelerator) }) {
+		return resource.Status{State: resource.Incomplete, Reason: fmt.Sprintf("accelerator %q has no listener; create one: causeway listener create <name> --accelerator %s --ports 500,4500", accelerator, accelerator)}
+	}
+	for i := range v.World.Listeners {
+		if l := &v.World.Listeners[i]; of(l.Accelerator) {
+			if p, bad := v.problem(resource.RefOf(l)); bad {
+				return resource.Status{State: p.State, Reason: fmt.Sprintf("%s: %s", resource.RefOf(l), sentence(p))}
+			}
+		}
+	}
+	return resource.Status{State: resource.Configuring, Reason: "no PoP carries it yet"}
 }
 
 func (v *view) listener(l *resource.Listener) resource.ListenerStatus {
