@@ -53,6 +53,7 @@ var Table = map[string]resource.Role{
 
 	"GetIPSet": resource.Reader, "ListIPSets": resource.Reader,
 	"CreateIPSet": resource.Operator, "UpdateIPSet": resource.Operator, "DeleteIPSet": resource.Operator,
+	"CreateIPSets": resource.Operator, "UpdateIPSets": resource.Operator, "DeleteIPSets": resource.Operator,
 
 	"GetListener": resource.Reader, "ListListeners": resource.Reader,
 	"CreateListener": resource.Operator, "UpdateListener": resource.Operator, "DeleteListener": resource.Operator,
