@@ -144,9 +144,11 @@ func (e *engine) clear(ctx context.Context, t *tunnel) {
 }
 
 // putFirst makes charon send through the tunnel that was chosen. The one that
-// sends is the one whose child is the oldest, so those that are older are renewed,
-// which both ends see and which loses nothing; one whose peer is dead cannot be,
-// and is ended without asking, to be negotiated anew.
+// sends is the one that was established last, so the child of the chosen one,
+// which carries nothing yet, is ended and made anew; begin does the second half.
+// Both ends see the same order, so they change over together, and one of them is
+// enough to do it. A tunnel that sends and whose peer is dead is ended without
+// asking, to be negotiated anew.
 func (e *engine) putFirst(ctx context.Context, c *connection, now mono.Time) {
 	chosen, sender := c.chosen(), c.sender()
 	if sender == chosen || sender == nil {
@@ -156,27 +158,28 @@ func (e *engine) putFirst(ctx context.Context, c *connection, now mono.Time) {
 		return
 	}
 	dead := sender.life.Since().IsZero()
-	if chosen.state != report.IPsecEstablished || c.Redundancy == vpn.ActiveActive && !dead || now.Before(c.topAt) {
+	if chosen.state != report.IPsecEstablished || c.Redundancy == vpn.ActiveActive && !dead || !dead && !chosen.leads() || now.Before(c.topAt) {
 		return
 	}
 	c.tops++
-	c.topAt = now.Add(min(longestTop, time.Second<<min(c.tops-1, 6)))
-	var err error
-	if dead {
-		err = e.abandon(ctx, sender)
-	} else {
-		err = e.swan.Rekey(ctx, sender.Name, false)
-	}
+	c.topAt = now.Add(min(longestTop, 2*time.Second<<min(c.tops-1, 6)))
 	e.log.Info("tunnel is put first", "connection", c.Name, "tunnel", chosen.Name, "before", sender.Name, "which_is_dead", dead)
-	if err != nil {
+	if dead {
+		sender.tryAt, sender.tries, c.topAt, c.tops = 0, 0, 0, 0
+		e.swan.Abandon(ctx, sender.Name)
+		return
+	}
+	chosen.tryAt, chosen.tries, chosen.remade = 0, 0, now.Add(doubtAfter)
+	if err := e.swan.TerminateChild(ctx, chosen.Name); err != nil {
 		e.log.Warn("tunnel could not be put first", "tunnel", chosen.Name, "reason", e.hide.text(err.Error()))
 	}
 }
 
-// abandon ends a tunnel whose peer does not answer. It is begun again at once.
-func (e *engine) abandon(ctx context.Context, t *tunnel) error {
-	t.tryAt, t.tries = 0, 0
-	return e.swan.Abandon(ctx, t.Name)
+// leads reports whether this end is the one to change the order of tunnels: the
+// one that began it.
+func (t *tunnel) leads() bool {
+	s := t.best()
+	return s != nil && s.Initiator && t.Start != vpn.StartPeer
 }
 
 func (c *connection) chosen() *tunnel { return c.tunnels[c.choice.Active()] }

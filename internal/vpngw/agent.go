@@ -24,21 +24,22 @@ import (
 
 // Options say what a gateway's agent works on. It writes in StateDir and RunDir alone.
 type Options struct {
-	SnapshotFile string       // read at the start and whenever it changes
-	StateDir     string       // what must outlive the machine; one gateway each
-	RunDir       string       // charon's configuration and sockets; one gateway each
-	Socket       string       // where status is told; default: gateway.sock in RunDir
-	Charon       string       // charon's program, which the agent runs; default: where it is installed
-	Unit         string       // of systemd that runs charon instead
-	Vici         string       // charon's control socket, of a Unit; default /run/charon.vici
-	ESP          string       // "kernel", "kernel-libipsec", or "" for the first that works
-	Build        report.Build // what to say about this program
-	Log          *slog.Logger // default: nowhere
+	SnapshotFile string        // read at the start and whenever it changes
+	StateDir     string        // what must outlive the machine; one gateway each
+	RunDir       string        // charon's configuration and sockets; one gateway each
+	Socket       string        // where status is told; default: gateway.sock in RunDir
+	Charon       string        // charon's program, which the agent runs; default: where it is installed
+	Unit         string        // of systemd that runs charon instead
+	Vici         string        // charon's control socket, of a Unit; default /run/charon.vici
+	ESP          string        // "kernel", "kernel-libipsec", or "" for the first that works
+	Stable       time.Duration // that a first tunnel which was dead must be well before it is used again; default 30 s
+	Build        report.Build  // what to say about this program
+	Log          *slog.Logger  `json:"-"` // default: nowhere
 
 	// Diagnose draws conclusions from lines of charon's log; nil: nobody does.
-	Diagnose func(lines []report.LogLine) []vpn.Finding
+	Diagnose func(lines []report.LogLine) []vpn.Finding `json:"-"`
 	// Reload, when not nil, asks for a reload each time something can be received: SIGHUP.
-	Reload <-chan os.Signal
+	Reload <-chan os.Signal `json:"-"`
 }
 
 func (o Options) withDefaults() Options {
@@ -134,7 +135,7 @@ func open(o Options) (a *agent, err error) {
 		a.daemon.Path = ""
 	}
 	a.engine = &engine{
-		log: o.Log, clock: mono.NewClock(), daemon: a.daemon, swan: swan.Client{Socket: a.daemon.ControlSocket()}, net: n, kernel: kernel, find: o.Diagnose,
+		log: o.Log, clock: mono.NewClock(), daemon: a.daemon, swan: swan.Client{Socket: a.daemon.ControlSocket()}, net: n, kernel: kernel, stable: o.Stable, find: o.Diagnose,
 		events: make(chan swan.Event), requests: make(chan func(context.Context)), changed: make(chan struct{}, 1),
 	}
 	return a, nil

@@ -9,7 +9,7 @@ import (
 //
 // With the kernel's ESP each tunnel has an interface, and routes decide. charon's
 // own ESP has one device for all: of tunnels with the same selectors it sends
-// through the one whose child is the oldest, so that there is only ever one,
+// through the one that was established last, so that there is only ever one,
 // also in active-active; packets from the peer are taken on both.
 func (e *engine) carriers(c *connection, chosen int) []string {
 	if !e.kernel {
@@ -36,14 +36,28 @@ func (e *engine) carriers(c *connection, chosen int) []string {
 }
 
 // sender is the tunnel that a charon which does ESP itself sends through: of
-// policies alike it takes the one that was installed first (libipsec,
-// ipsec_policy_mgr). A child that is renewed is installed anew, behind the others.
+// policies alike it takes the one that was installed last. A child that is
+// renewed keeps the place of the one before it.
 func (c *connection) sender() *tunnel {
 	var sender *tunnel
 	for _, t := range c.tunnels {
-		if id := t.newest(); id != 0 && (sender == nil || id < sender.newest()) {
+		if t.newest() != 0 && (sender == nil || t.place > sender.place) {
 			sender = t
 		}
 	}
 	return sender
+}
+
+// seen corrects what is known about places by what was seen: when packets went
+// out through one tunnel alone, it is that one that sends.
+func (e *engine) seen(c *connection, out *tunnel) {
+	if out != nil && c.sender() != out {
+		out.place = e.nextPlace()
+	}
+}
+
+// nextPlace is before all others.
+func (e *engine) nextPlace() uint64 {
+	e.places++
+	return e.places
 }

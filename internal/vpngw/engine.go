@@ -22,6 +22,7 @@ import (
 // Times of the engine.
 const (
 	every        = 500 * time.Millisecond  // between turns
+	watchful     = 250 * time.Millisecond  // between turns while there are two tunnels to choose from
 	hurry        = 50 * time.Millisecond   // between turns while charon is not up
 	gather       = 20 * time.Millisecond   // that events are gathered before a turn
 	answerWithin = 1200 * time.Millisecond // that charon has for one answer
@@ -37,6 +38,7 @@ type engine struct {
 	swan   swan.Client
 	net    *netroute.Net // nil: routes are not ours (tests)
 	kernel bool          // the kernel does ESP
+	stable time.Duration // see failover.Choice
 	find   func([]report.LogLine) []vpn.Finding
 
 	snapshot     snapshot.Gateway
@@ -45,7 +47,8 @@ type engine struct {
 	unloaded     bool             // charon does not have all of the snapshot yet
 	hide         hider
 	book         logbook
-	care         care // of the daemon
+	care         care   // of the daemon
+	places       uint64 // given out to tunnels
 	routes       []report.VPNRoute
 	routeTrouble string
 
@@ -82,8 +85,8 @@ type connection struct {
 	since   time.Time
 	check   *checker  // nil: it is not checked
 	health  string    // "", "up", "down"
-	topAt   mono.Time // when the tunnel in use may next be put first
-	tops    int       // times that this was tried in vain
+	topAt   mono.Time // when the tunnel to be used may next be put first
+	tops    int       // times that this was done lately
 }
 
 // tunnel is a tunnel at work.
@@ -96,7 +99,10 @@ type tunnel struct {
 	state      string
 	since      time.Time
 	packetsIn  map[uint64]uint64    // by child
+	packetsOut uint64               // of all children
+	place      uint64               // the larger, the later it was established; see sender
 	lastFrom   map[string]time.Time // by SPI of a child
+	remade     mono.Time            // until when its child is expected back, that was ended to be made anew
 	failed     mono.Time            // until when a health check's failure counts
 	held       bool                 // somebody took it down and wants it so
 	tryAt      mono.Time            // when it may next be initiated
@@ -143,6 +149,11 @@ func (e *engine) run(ctx context.Context) {
 func (e *engine) pause() time.Duration {
 	if !e.care.up {
 		return hurry
+	}
+	for _, c := range e.connections {
+		if len(c.tunnels) > 1 {
+			return watchful
+		}
 	}
 	return every
 }
@@ -192,7 +203,7 @@ func (e *engine) take(g snapshot.Gateway) {
 	e.snapshot, e.hide, e.unloaded = g, newHider(g), true
 	e.connections = nil
 	for _, p := range plan(g, e.kernel) {
-		c := &connection{state: report.IKENotEstablished, since: time.Now()}
+		c := &connection{choice: failover.Choice{Stable: e.stable}, state: report.IKENotEstablished, since: time.Now()}
 		if before := old[p.Name]; before != nil {
 			c = before
 			delete(old, p.Name)
@@ -223,7 +234,7 @@ func (e *engine) take(g snapshot.Gateway) {
 
 // hear takes an event, and reports whether a turn should come soon.
 func (e *engine) hear(v swan.Event) bool {
-	now := e.clock.Now()
+	now, soon := e.clock.Now(), false
 	for _, name := range v.Tunnels {
 		t := e.tunnel(name)
 		if t == nil {
@@ -234,6 +245,7 @@ func (e *engine) hear(v swan.Event) bool {
 			if v.Up {
 				t.ups++
 				t.life.Hear(now)
+				t.place = e.nextPlace()
 			}
 		case "ike-rekey":
 			t.ikeRekeys++
@@ -244,28 +256,32 @@ func (e *engine) hear(v swan.Event) bool {
 		case "child-updown":
 			if v.Up {
 				t.life.Hear(now)
+				t.place = e.nextPlace()
 			}
 		case "log":
-			t.read(v.Text, now)
+			soon = t.read(v.Text, now)
 		}
 	}
 	if v.Kind == "log" {
 		e.book.add(v, e.hide)
-		return false
+		return soon
 	}
 	return true
 }
 
-// read draws from a line of the log whether the peer is alive.
-func (t *tunnel) read(line string, now mono.Time) {
+// read draws from a line of the log whether the peer is alive. It reports whether
+// there may be something to do.
+func (t *tunnel) read(line string, now mono.Time) bool {
 	switch {
 	case repeated.MatchString(line):
 		t.life.Ask()
+		return true
 	case gaveUp.MatchString(line) && t.state == report.IPsecEstablished:
 		t.dpdTimeouts++
 	case heard.MatchString(line):
 		t.life.Hear(now)
 	}
+	return false
 }
 
 func (e *engine) tunnel(name string) *tunnel {

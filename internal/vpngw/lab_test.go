@@ -164,8 +164,8 @@ func (s *site) write(g snapshot.Gateway) {
 // start starts the agent and waits until it answers.
 func (s *site) start() {
 	s.t.Helper()
-	options, err := json.Marshal(struct{ SnapshotFile, StateDir, RunDir, Socket string }{
-		filepath.Join(s.dir, "gateway.yaml"), filepath.Join(s.dir, "state"), filepath.Join(s.dir, "run"), s.client.Socket})
+	options, err := json.Marshal(Options{Stable: 3 * time.Second,
+		SnapshotFile: filepath.Join(s.dir, "gateway.yaml"), StateDir: filepath.Join(s.dir, "state"), RunDir: filepath.Join(s.dir, "run"), Socket: s.client.Socket})
 	must(s.t, err)
 	out, err := os.OpenFile(filepath.Join(s.dir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(s.t, err)
@@ -430,6 +430,12 @@ func TestTwoTunnelsFailOverAndBack(t *testing.T) {
 	sent, lost, gap := flow.end(t)
 	if lost == 0 {
 		t.Error("no echo was lost: the way that was cut did not carry the traffic")
+	}
+	if testing.Verbose() {
+		t.Log("\n" + f.a.log() + f.b.log())
+		for _, l := range f.a.status().Log {
+			t.Log(l.At.Format("05.000"), l.Group, l.Tunnel, l.Text)
+		}
 	}
 	t.Logf("failed over after %v, back %v after the way was mended; %d of %d echoes lost, longest gap %v", took.Round(time.Millisecond), back.Round(time.Millisecond), lost, sent, gap.Round(time.Millisecond))
 	f.noCanary(t)

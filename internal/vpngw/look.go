@@ -38,30 +38,44 @@ func (e *engine) look(ctx context.Context, now mono.Time) {
 // that the peer is alive.
 func (e *engine) assign(sas []swan.SA, now mono.Time) {
 	for _, c := range e.connections {
+		var sending []*tunnel
 		for _, t := range c.tunnels {
-			t.sas = nil
-			in := map[uint64]uint64{}
-			for _, s := range sas {
-				if s.Tunnel != t.Name {
-					continue
-				}
-				t.sas = append(t.sas, s)
-				for _, child := range s.Children {
-					in[child.ID] = child.PacketsIn
-					if child.PacketsIn > t.packetsIn[child.ID] {
-						t.life.Hear(now)
-						t.lastFrom[child.SPIIn] = time.Now()
-					}
-				}
+			if t.assign(sas, now) {
+				sending = append(sending, t)
 			}
-			t.packetsIn = in
-			maps.DeleteFunc(t.lastFrom, func(spi string, _ time.Time) bool {
-				return !slices.ContainsFunc(t.sas, func(s swan.SA) bool {
-					return slices.ContainsFunc(s.Children, func(c swan.Child) bool { return c.SPIIn == spi })
-				})
-			})
+		}
+		if len(sending) == 1 {
+			e.seen(c, sending[0])
 		}
 	}
+}
+
+// assign takes t's associations out of all, and reports whether packets went out.
+func (t *tunnel) assign(sas []swan.SA, now mono.Time) (sending bool) {
+	t.sas = nil
+	in, out := map[uint64]uint64{}, uint64(0)
+	for _, s := range sas {
+		if s.Tunnel != t.Name {
+			continue
+		}
+		t.sas = append(t.sas, s)
+		for _, child := range s.Children {
+			in[child.ID] = child.PacketsIn
+			out += child.PacketsOut
+			if child.PacketsIn > t.packetsIn[child.ID] {
+				t.life.Hear(now)
+				t.lastFrom[child.SPIIn] = time.Now()
+			}
+		}
+	}
+	sending = out > t.packetsOut && t.packetsOut > 0
+	t.packetsIn, t.packetsOut = in, out
+	maps.DeleteFunc(t.lastFrom, func(spi string, _ time.Time) bool {
+		return !slices.ContainsFunc(t.sas, func(s swan.SA) bool {
+			return slices.ContainsFunc(s.Children, func(c swan.Child) bool { return c.SPIIn == spi })
+		})
+	})
+	return sending
 }
 
 // best is the association that counts: one that is up, the youngest of these.
@@ -117,8 +131,12 @@ func (e *engine) judge(now mono.Time) {
 				t.state, t.since = s, time.Now()
 				e.poke()
 			}
+			if t.state == report.IPsecEstablished {
+				t.remade = 0
+			}
+			carries := t.state == report.IPsecEstablished || t.state != report.IKENotEstablished && now.Before(t.remade)
 			was := t.life.Since()
-			alive := t.life.Alive(now, t.state == report.IPsecEstablished && !now.Before(t.failed))
+			alive := t.life.Alive(now, carries && !now.Before(t.failed))
 			if was != 0 && !alive && t.state == report.IPsecEstablished {
 				e.log.Warn("tunnel is taken for dead: nothing comes from the peer", "tunnel", t.Name, "connection", c.Name)
 			}
@@ -132,11 +150,15 @@ func (e *engine) judge(now mono.Time) {
 		}
 		before := c.choice
 		chosen := c.choice.Next(now, lives)
-		if before != c.choice && len(c.tunnels) > 1 {
-			e.log.Warn("connection uses another tunnel now", "connection", c.Name, "tunnel", c.tunnels[chosen].Name)
+		if before != c.choice {
 			c.topAt, c.tops = 0, 0
 			c.check.reset()
 		}
-		c.active = e.carriers(c, chosen)
+		active := e.carriers(c, chosen)
+		if len(c.tunnels) > 1 && !slices.Equal(active, c.active) {
+			e.log.Info("connection uses other tunnels now", "connection", c.Name, "tunnels", active, "before", c.active)
+			e.poke()
+		}
+		c.active = active
 	}
 }

@@ -5,18 +5,20 @@
 package failover
 
 import (
+	"cmp"
 	"time"
 
 	"causeway/internal/mono"
 )
 
-// Times of failing over. charon asks a silent peer after a second and again half
-// a second later; two questions without an answer are enough where another
-// tunnel stands ready.
+// What a tunnel is judged by. charon asks a silent peer after a second, again
+// half a second later, and once more after that: two questions without an answer
+// are enough where another tunnel stands ready.
 const (
-	Silence = 2200 * time.Millisecond // without a sign of life, once it was asked for
-	Stable  = 30 * time.Second        // that a tunnel must have been well before traffic goes back to it
-	Settle  = 5 * time.Second         // within which of coming up the first is preferred at once
+	Questions = 2                       // that had to be repeated
+	Silence   = 1500 * time.Millisecond // without a sign of life
+	Stable    = 30 * time.Second        // default of Choice.Stable
+	Settle    = 5 * time.Second         // within which of coming up the first is preferred at once
 )
 
 // Life is what is known of one tunnel's peer. The zero Life has heard nothing.
@@ -36,7 +38,7 @@ func (l *Life) Ask() { l.asked++ }
 // Alive reports whether the tunnel can be relied on; up says that it has its
 // security associations.
 func (l *Life) Alive(now mono.Time, up bool) bool {
-	alive := up && (l.asked == 0 || now.Sub(l.heard) < Silence)
+	alive := up && (l.asked < Questions || now.Sub(l.heard) < Silence)
 	switch {
 	case !alive:
 		l.died = l.died || !l.since.IsZero()
@@ -51,7 +53,10 @@ func (l *Life) Alive(now mono.Time, up bool) bool {
 func (l *Life) Since() mono.Time { return l.since }
 
 // Choice is which of a connection's tunnels is in use; the zero Choice is the first.
-type Choice struct{ active int }
+type Choice struct {
+	Stable time.Duration // that a tunnel must have been well before traffic goes back to it; default 30 s
+	active int
+}
 
 // Next returns the tunnel to use now, of those in life, the first of which is
 // preferred. It leaves one that is dead at once for one that is not, and goes
@@ -62,12 +67,13 @@ func (c *Choice) Next(now mono.Time, life []*Life) int {
 	if c.active >= len(life) {
 		c.active = 0
 	}
+	stable := cmp.Or(c.Stable, Stable)
 	current := life[c.active].since
 	for i, l := range life {
 		if l.since.IsZero() || i == c.active {
 			continue
 		}
-		better := i < c.active && (now.Sub(l.since) >= Stable || !l.died && now.Sub(current) < Settle)
+		better := i < c.active && (now.Sub(l.since) >= stable || !l.died && now.Sub(current) < Settle)
 		if current.IsZero() || better {
 			c.active = i
 			break

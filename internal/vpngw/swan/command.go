@@ -54,9 +54,14 @@ func (c Client) Terminate(ctx context.Context, tunnel string, wait time.Duration
 const abandonWithin = 10 * time.Millisecond
 
 // Abandon ends all of a tunnel's IKE SAs as they are: the peer is told, but its
-// answer is not waited for.
-func (c Client) Abandon(ctx context.Context, tunnel string) error {
-	return c.control(ctx, "terminate", abandonWithin, "ike", tunnel, "force", true)
+// answer is not waited for. charon reports that wait as an error, which is none.
+func (c Client) Abandon(ctx context.Context, tunnel string) {
+	_ = c.control(ctx, "terminate", abandonWithin, "ike", tunnel, "force", true)
+}
+
+// TerminateChild ends a tunnel's child, and leaves its IKE SA. It does not wait.
+func (c Client) TerminateChild(ctx context.Context, tunnel string) error {
+	return c.control(ctx, "terminate", 0, "child", tunnel)
 }
 
 // TerminateSA ends one IKE SA by its ID, without waiting.
