@@ -39,7 +39,7 @@ const (
 func (s Snapshot) Consistent() problem.List {
 	j := judge{
 		Snapshot: WithDefaults(s),
-		peers:    map[string]int{}, overlays: map[string]int{}, groups: map[string]int{}, routes: map[string]bool{}, allowances: map[string]bool{}, listeners: map[string]int{}, own: map[netip.Addr]string{},
+		peers:    map[string]int{}, overlays: map[string]int{}, groups: map[string]int{}, routed: map[string]int{}, routes: map[string]bool{}, allowances: map[string]bool{}, listeners: map[string]int{}, own: map[netip.Addr]string{},
 	}
 	j.index()
 	j.shape()
@@ -69,6 +69,7 @@ type judge struct {
 	found problem.List
 
 	peers, overlays, listeners, groups map[string]int        // index by name, of the first that has it
+	routed                             map[string]int        // by the PoP they go to: the first route, of those judged so far
 	routes, allowances                 map[string]bool       // PoPs that some route goes to; names of allowances
 	own                                map[netip.Addr]string // addresses of PoPs, and the field that says so
 }
@@ -235,11 +236,10 @@ func (j *judge) route(i int) {
 	case !known:
 		j.reference(path+".to", r.To, "the name of a peer", slices.Sorted(maps.Keys(j.peers)))
 	}
-	for k := range i {
-		if j.Routes[k].To == r.To && r.To != "" {
-			j.refuse(path+".to", r.To, "one route to each PoP", "routes[%d] goes there already; put its candidates there", k)
-			break
-		}
+	if first, twice := j.routed[r.To]; !twice {
+		j.routed[r.To] = i
+	} else if r.To != "" {
+		j.refuse(path+".to", r.To, "one route to each PoP", "routes[%d] goes there already; put its candidates there", first)
 	}
 	if r.Policy != Fixed && r.Policy != Measured {
 		j.choice(path+".policy", string(r.Policy), string(Fixed), string(Measured))

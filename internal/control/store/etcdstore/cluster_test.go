@@ -56,7 +56,7 @@ func runMember(settings []string) {
 	if err := errors.Join(err1, err2); err != nil {
 		panic(err)
 	}
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(nil))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(nil, nil))
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	cfg.EnableGRPCGateway = false
@@ -159,7 +159,7 @@ func (c *cluster) leads(i int) bool {
 
 // ask asks a member whom it follows, 0 being nobody, and who it is.
 func (c *cluster) ask(i int) (leader, self uint64) {
-	client, err := clientv3.New(clientv3.Config{Endpoints: c.clients[i : i+1], DialTimeout: time.Second, Logger: quiet(nil)})
+	client, err := clientv3.New(clientv3.Config{Endpoints: c.clients[i : i+1], DialTimeout: time.Second, Logger: quiet(nil, nil)})
 	if err != nil {
 		return 0, 0
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -62,13 +63,15 @@ func OpenEmbedded(ctx context.Context, e Embedded) (_ *Store, err error) {
 		return nil, errors.Join(err, unlock())
 	}
 	cleanUp := func() error { return errors.Join(os.RemoveAll(sockets), unlock()) }
-	server, err := start(ctx, e, sockets)
+	var stopping atomic.Bool
+	server, err := start(ctx, e, sockets, &stopping)
 	if err != nil {
 		return nil, errors.Join(err, cleanUp())
 	}
 	client := v3client.New(server.Server)
 	s := newStore(client, e.Prefix, func() error {
 		err := client.Close()
+		stopping.Store(true)
 		server.Close()
 		return errors.Join(err, cleanUp())
 	})
@@ -111,10 +114,10 @@ func lock(ctx context.Context, file string) (unlock func() error, err error) {
 	}
 }
 
-func start(ctx context.Context, e Embedded, sockets string) (*embed.Etcd, error) {
+func start(ctx context.Context, e Embedded, sockets string, stopping *atomic.Bool) (*embed.Etcd, error) {
 	cfg := embed.NewConfig()
 	cfg.Name, cfg.Dir = memberName, filepath.Join(e.Folder, etcdFolder)
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(e.Log))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(e.Log, stopping))
 	member, err := url.Parse(memberURL)
 	if err != nil {
 		return nil, err
@@ -149,6 +152,7 @@ func start(ctx context.Context, e Embedded, sockets string) (*embed.Etcd, error)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	stopping.Store(true)
 	server.Close()
 	return nil, err
 }

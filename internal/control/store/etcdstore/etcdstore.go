@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -61,7 +62,7 @@ func Dial(ctx context.Context, e External) (*Store, error) {
 	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: e.Endpoints, TLS: e.TLS, DialTimeout: 5 * time.Second, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
-		MaxCallSendMsgSize: maxRequest, Logger: quiet(e.Log),
+		MaxCallSendMsgSize: maxRequest, Logger: quiet(e.Log, nil),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %s: %w", strings.Join(e.Endpoints, ", "), err)
@@ -271,9 +272,10 @@ func reason(ctx context.Context, err error) error {
 }
 
 // quiet is a logger for etcd's code that passes on what operators must know.
-func quiet(log *slog.Logger) *zap.Logger {
+// Stopping, which may be nil, says that etcd was told to stop.
+func quiet(log *slog.Logger, stopping *atomic.Bool) *zap.Logger {
 	if log == nil {
 		return zap.NewNop()
 	}
-	return zap.New(&bridge{log: log})
+	return zap.New(&bridge{log: log, stopping: stopping})
 }

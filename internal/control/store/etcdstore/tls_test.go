@@ -99,7 +99,7 @@ func TestAClusterBehindTLSTakesThoseItKnows(t *testing.T) {
 	}
 	cfg := embed.NewConfig()
 	cfg.Name, cfg.Dir, cfg.InitialCluster = "m", filepath.Join(dir, "m"), "m="+peer.String()
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(nil))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(quiet(nil, nil))
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	cfg.ClientTLSInfo = transport.TLSInfo{CertFile: serverCert, KeyFile: serverKey, TrustedCAFile: caFile, ClientCertAuth: true}
