@@ -36,7 +36,8 @@ address changes.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLabCommand(), newBenchCommand(), newPoPCommand(), newRouteCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
-	root.AddCommand(newControllerCommand(), newDevCommand(), newSnapshotCommand())
+	root.AddCommand(newReportCommand(), newMTRCommand(), newPingCommand())
+	root.AddCommand(newControllerCommand(), newDevCommand(), newSnapshotCommand(), newConsoleCommand())
 	root.AddCommand(nounCommands()...)
 	root.SetFlagErrorFunc(flagError)
 	root.InitDefaultHelpCmd()
