@@ -17,7 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK = .cache/staticcheck-$(STATICCHECK_VERSION)-$(shell $(GO) env GOVERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build setup setup-go test test-aliyun bench bench-repair lint generate fuzz ci clean
+.PHONY: help demo build setup setup-go test test-aliyun bench bench-repair lint generate web test-web fuzz ci clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,12 @@ lint: setup-go ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	@[ -x $(STATICCHECK) ] || scripts/tool.sh honnef.co/go/tools/cmd/staticcheck $(STATICCHECK_VERSION) $(STATICCHECK)
 	$(STATICCHECK) ./...
+
+web: ## Build the web console anew from web/ (needs npm; what it makes is committed)
+	@scripts/web.sh
+
+test-web: build ## Test the web console in headless Chromium
+	@$(SUDO) scripts/web-test.sh
 
 generate: ## Make api/gen and api/openapi anew from api/proto (needs npm; what it makes is committed)
 	@scripts/generate.sh

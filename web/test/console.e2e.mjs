@@ -256,6 +256,25 @@ test('every page can be opened, and none has anything wrong for a screen reader'
   await page.getByText('create accelerator office').waitFor()
 })
 
+test('a VPN connection shows what is wrong with it, and configurations for both ends', async () => {
+  await cli('vpn-gateway', 'create', 'shanghai-gw', '--region', 'cn-shanghai', '--address', '192.0.2.10', '--network', '10.0.0.0/16')
+  await cli('customer-gateway', 'create', 'seoul-office', '--region', 'cn-shanghai', '--address', '192.0.2.8')
+  await cli('ipsec-connection', 'create', 'to-seoul', '--vpn-gateway', 'shanghai-gw', '--customer-gateway', 'seoul-office', '--remote', '172.32.0.0/16', '--accelerator', 'office')
+  await open('VPN connections')
+  await page.getByRole('link', { name: 'to-seoul' }).click()
+  await heading(/to-seoul/).waitFor()
+  await page.getByText('PublicNetwork').first().waitFor() // 172.32.0.0/16 is nobody's private network
+  await accessible('a VPN connection')
+  await picture('vpn-connection')
+  for (const [device, side, text] of [['strongswan', 'local', 'remote_addrs'], ['cisco-ios-xe', 'remote', 'crypto ikev2']]) {
+    await page.getByLabel('Device', { exact: true }).selectOption(device)
+    await page.getByLabel('Which end').selectOption(side)
+    await page.getByRole('button', { name: 'Show' }).click()
+    await page.locator('pre', { hasText: text }).waitFor()
+  }
+  await accessible('a configuration')
+})
+
 test('a key is made, shown once, and deleted', async () => {
   await open('Access')
   await page.getByRole('button', { name: 'New access key' }).click()

@@ -82,7 +82,7 @@ export function VPNConnection({ name }: { name: string }) {
             <li key={`${f.code} ${i}`}>
               <State of={f.severity === 'Critical' ? 'Critical' : f.severity} /> <strong>{f.code}</strong> {f.tunnel} {f.field && <code>{f.field}</code>}
               <div>{f.text}</div>
-              {(f.mismatchLocal || f.mismatchRemote) && <div><code>{f.mismatchLocal}</code> ≠ <code>{f.mismatchRemote}</code></div>}
+              {(f.mismatchLocal || f.mismatchRemote) && <div><code>{[f.mismatchLocal, f.mismatchRemote].filter(Boolean).join(' ≠ ')}</code></div>}
               {f.fix && <div className="fix">{t('vpn.fix')}: {f.fix}</div>}
               {f.source && <div className="help"><code>{f.source}</code> {f.at && instant(f.at)}</div>}
             </li>
@@ -103,8 +103,9 @@ interface Device {
 }
 
 interface Config {
-  file?: string
-  text?: string
+  files?: { name: string; text?: string; secret?: boolean }[]
+  notes?: string[]
+  warnings?: string[]
   findings?: VPNFinding[]
 }
 
@@ -143,8 +144,14 @@ function Configuration({ name }: { name: string }) {
       {config && (
         <div aria-live="polite">
           {(config.findings ?? []).map((f) => <p key={f.code}><strong>{f.code}</strong> {f.text} <span className="fix">{f.fix}</span></p>)}
-          <h3>{config.file} <Copy text={config.text ?? ''} /> <Download name={(config.file ?? 'config.txt').replaceAll('/', '-')} text={config.text ?? ''} /></h3>
-          <pre tabIndex={0}>{config.text}</pre>
+          {config.warnings?.map((n) => <p key={n}><State of="Warn" /> {n}</p>)}
+          {config.files?.map((f) => (
+            <div key={f.name}>
+              <h3><code>{f.name}</code> <Copy text={f.text ?? ''} /> <Download name={f.name.replaceAll('/', '-').replace(/^-/, '')} text={f.text ?? ''} /></h3>
+              <pre tabIndex={0} aria-label={f.name}>{f.text}</pre>
+            </div>
+          ))}
+          {config.notes && <ul>{config.notes.map((n) => <li key={n}>{n}</li>)}</ul>}
         </div>
       )}
     </form>
