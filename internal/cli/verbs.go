@@ -72,6 +72,7 @@ func (n *noun) commands() []*cobra.Command {
 		r := &remote{}
 		c := verb(r)
 		r.flags(c)
+		r.completes(c, n.kind, 1)
 		list = append(list, c)
 	}
 	return list
@@ -90,6 +91,7 @@ func (n *noun) createCommand() *cobra.Command {
 	dryRun, wait, quiet := mutationFlags(c)
 	output := OutputFlag(c, "table", "wide", "json", "yaml")
 	r.flags(c)
+	r.completes(c, n.kind, 0)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o := apiform.New(n.kind)
 		if len(args) > 0 {
@@ -160,6 +162,7 @@ func (n *noun) getCommand() *cobra.Command {
 	output := OutputFlag(c, "table", "wide", "json", "yaml")
 	secrets := n.secretsFlag(c)
 	r.flags(c)
+	r.completes(c, n.kind, 1)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
 			o, err := n.read(ctx, client, args[0], *secrets)
@@ -203,6 +206,7 @@ func (n *noun) listCommand() *cobra.Command {
 	quiet := c.Flags().BoolP("quiet", "q", false, "print names only")
 	output := OutputFlag(c, "table", "wide", "json", "yaml")
 	r.flags(c)
+	r.completes(c, n.kind, 0)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
 			list, _, err := client.List(ctx, n.kind, query)
@@ -239,6 +243,7 @@ func (n *noun) updateCommand() *cobra.Command {
 	dryRun, wait, quiet := mutationFlags(c)
 	output := OutputFlag(c, "table", "wide", "json", "yaml")
 	r.flags(c)
+	r.completes(c, n.kind, 1)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if !flags.changed() && !meta.changed(c) {
 			return Misuse("nothing is to be changed: no flag says what")
@@ -295,6 +300,7 @@ func (n *noun) deleteCommand() *cobra.Command {
 	expect := c.Flags().Int64("revision", 0, "refuse unless it has this revision")
 	dryRun := c.Flags().Bool("dry-run", false, "judge everything and change nothing")
 	r.flags(c)
+	r.completes(c, n.kind, maxNames)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
 			for _, name := range args {
@@ -319,6 +325,7 @@ func (n *noun) describeCommand() *cobra.Command {
 	output := OutputFlag(c, "yaml", "json")
 	secrets := n.secretsFlag(c)
 	r.flags(c)
+	r.completes(c, n.kind, 1)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
 			o, err := n.read(ctx, client, args[0], *secrets)
@@ -337,6 +344,7 @@ func (n *noun) watchCommand() *cobra.Command {
 		Long: "Prints what there is, then every change, until it is interrupted. A connection that\nbreaks is resumed, and no change is left out."}
 	output := OutputFlag(c, "table", "json")
 	r.flags(c)
+	r.completes(c, n.kind, 1)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w, request := c.OutOrStdout(), &v1.WatchRequest{Kinds: []string{string(n.kind)}}
 		if len(args) > 0 {

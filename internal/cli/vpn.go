@@ -53,6 +53,9 @@ same values, so they fit together. It holds the connection's secrets, unless
 	_ = c.MarkFlagDirname("out")
 	output := OutputFlag(c, "text", "json")
 	r.flags(c)
+	r.completes(c, resource.KindIPsecConnection, 1)
+	_ = c.RegisterFlagCompletionFunc("device", r.devices)
+	_ = c.RegisterFlagCompletionFunc("side", cobra.FixedCompletions([]string{"local", "remote"}, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(c *cobra.Command, args []string) error {
 		m.Name, m.ShowSecrets = args[0], !*masked
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
@@ -173,6 +176,26 @@ func vpnDevicesCommand() *cobra.Command {
 	return c
 }
 
+// devices completes --device.
+func (r *remote) devices(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(context.Background(), completionTime)
+	defer cancel()
+	var names []string
+	_ = r.during(ctx, func(ctx context.Context, client *apiclient.Client) error {
+		answer, err := client.Call(ctx, "IPsecConnectionService", "ListVPNDevices", &v1.ListVPNDevicesRequest{})
+		if err != nil {
+			return err
+		}
+		for _, d := range answer.(*v1.ListVPNDevicesResponse).GetDevices() {
+			if strings.HasPrefix(d.GetName(), typed) {
+				names = append(names, d.GetName()+"\t"+d.GetTitle())
+			}
+		}
+		return nil
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 func vpnDiagnoseCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
@@ -185,6 +208,7 @@ what it was drawn from.`,
 	exitCode := c.Flags().Bool("exit-code", false, "end with 1 when something critical was found")
 	output := OutputFlag(c, "table", "json")
 	r.flags(c)
+	r.completes(c, resource.KindIPsecConnection, 1)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return r.with(c, func(ctx context.Context, client *apiclient.Client) error {
 			answer, err := client.Call(ctx, "IPsecConnectionService", "DiagnoseVPN", &v1.GetRequest{Name: args[0]})
