@@ -13,6 +13,7 @@ import (
 
 	"causeway/internal/cli"
 	"causeway/internal/popagent"
+	"causeway/internal/popagent/flowlog"
 	"causeway/internal/strictyaml"
 )
 
@@ -25,6 +26,7 @@ const (
 type popOptions struct {
 	snapshot, key, stateDir, socket string
 	link                            popagent.LinkOptions
+	flowLog                         flowlog.Config
 	logOptions
 	metrics metricsOptions
 	speed   speedOptions
@@ -61,6 +63,9 @@ the controller's PoPs; check, status and reload are about one on this machine.`,
 	f.StringVar(&o.key, "key", "", "the PoP's private key (default: pop.key in the state folder)")
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "folder for what must outlive the process; one PoP each")
 	f.StringVar(&o.socket, "socket", defaultSocket, "where 'pop status' asks")
+	f.StringVar(&o.flowLog.Dir, "flow-log-dir", "", "folder for flow logs of listeners that ask for them (default: flow-logs in the state folder)")
+	f.Int64Var(&o.flowLog.Bytes, "flow-log-bytes", 64<<20, "how large a file of it may grow")
+	f.IntVar(&o.flowLog.Files, "flow-log-files", 8, "how many of its files are kept, at least 2")
 	o.logOptions.flags(c)
 	o.metrics.flags(c, "127.0.0.1:9464")
 	o.metrics.probeFlag(c)
@@ -69,6 +74,7 @@ the controller's PoPs; check, status and reload are about one on this machine.`,
 	_ = c.MarkFlagFilename("token-file")
 	_ = c.MarkFlagFilename("key")
 	_ = c.MarkFlagDirname("state-dir")
+	_ = c.MarkFlagDirname("flow-log-dir")
 	c.AddCommand(newPoPCheckCommand(), newPoPStatusCommand(), newPoPReloadCommand(), newPoPXDPCommand())
 	c.AddCommand(cli.PoPVerbs()...)
 	return c
@@ -98,7 +104,7 @@ func (o popOptions) run(ctx context.Context) error {
 	defer signal.Stop(hangup)
 	options := popagent.Options{
 		SnapshotFile: o.snapshot, KeyFile: o.key, StateDir: o.stateDir, Socket: o.socket,
-		Build: build(), Log: log, Reload: hangup, NewPlane: o.speed.newPlane,
+		Build: build(), Log: log, Reload: hangup, FlowLog: o.flowLog, NewPlane: o.speed.newPlane,
 	}
 	if linked {
 		return o.explain(runPoP(ctx, options, o.metrics, &o.link))

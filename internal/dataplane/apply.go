@@ -344,6 +344,9 @@ func (b *builder) sessions() {
 	if e.table == nil {
 		e.table = session.NewTable(limits, e.cfg.Store)
 		e.table.Gone, e.table.Wall = e.gone, e.cfg.Wall
+		if e.cfg.Flows != nil {
+			e.table.Visit = e.logLong
+		}
 		restored, damaged := e.table.Restore(b.now, func(s *session.Session) bool { return e.allowed(s) && e.reopen(s) })
 		if restored+damaged > 0 {
 			e.cfg.Log.Info("sessions restored", "sessions", restored, "damaged_records", damaged)

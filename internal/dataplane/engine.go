@@ -31,6 +31,7 @@ import (
 	"causeway/internal/dataplane/udpio"
 	"causeway/internal/keys"
 	"causeway/internal/mono"
+	"causeway/internal/report"
 	"causeway/internal/route"
 	"causeway/internal/snapshot"
 )
@@ -67,6 +68,8 @@ type EngineConfig struct {
 	Log     *slog.Logger
 	Random  func() uint64 // must be hard to predict outside tests
 	Wall    func() time.Time
+	// Flows takes records of flows without waiting; nil: nobody wants them.
+	Flows chan<- report.Flow
 	// Siblings are the other engines of a PoP that has several; nil: there are none.
 	Siblings Siblings
 }
@@ -77,6 +80,7 @@ type Engine struct {
 	incarnation uint64
 	cookies     admission.Cookies
 	watches     watches
+	flowsLost   uint64 // records that found no room
 	claimSeed   uint64 // of what clients are found by whose address has changed
 
 	arena packet.Arena
@@ -256,6 +260,7 @@ func (e *Engine) Flush(now mono.Time) {
 
 // Close closes every socket. Sessions stay on disk.
 func (e *Engine) Close() {
+	e.logStop()
 	e.table = nil
 	for _, sock := range e.sockets {
 		sock.Close()

@@ -21,7 +21,12 @@ func mergeReports(all []report.PoP) report.PoP {
 		other := all[1+i]
 		list = append(list, other.Sessions.List...)
 		r.Sessions.Truncated = r.Sessions.Truncated || other.Sessions.Truncated
-		other.Sessions.List, other.Snapshot = nil, report.Snapshot{}
+		for _, a := range other.Alarms { // one lane may see what the first does not
+			if !slices.ContainsFunc(r.Alarms, func(b report.Alarm) bool { return a.Kind == b.Kind && a.Object == b.Object }) {
+				r.Alarms = append(r.Alarms, a)
+			}
+		}
+		other.Sessions.List, other.Snapshot, other.Alarms = nil, report.Snapshot{}, nil
 		addUp(reflect.ValueOf(&r).Elem(), reflect.ValueOf(&other).Elem(), "")
 	}
 	slices.SortStableFunc(list, func(a, b report.Session) int { return cmp.Compare(a.Idle, b.Idle) })
@@ -35,7 +40,7 @@ func mergeReports(all []report.PoP) report.PoP {
 // counted are the fields that count things which a lane has for itself.
 var counted = map[string]bool{
 	"Sessions": true, "Confirmed": true, "Unconfirmed": true, "Associations": true, "PortsInUse": true,
-	"HeldNow": true, "Flows": true, "Used": true, "Rate": false,
+	"HeldNow": true, "Flows": true, "Used": true, "Rate": false, "HalfOpen": true, "Known": true,
 }
 
 func addUp(to, from reflect.Value, field string) {

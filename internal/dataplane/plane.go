@@ -59,6 +59,7 @@ type Plane struct {
 	shared  directory
 	wants   chan uint8 // lanes that peers have and we do not
 	done    chan struct{}
+	flows   chan report.Flow // records that wait to be written
 
 	mu      sync.Mutex // orders changes of what follows
 	lanes   []*lane
@@ -81,7 +82,7 @@ func New(cfg Config) (*Plane, error) {
 	}
 	p := &Plane{
 		cfg: cfg, log: cfg.Log, clock: mono.NewClock(), started: time.Now(),
-		wants: make(chan uint8, 1), done: make(chan struct{}),
+		wants: make(chan uint8, 1), done: make(chan struct{}), flows: make(chan report.Flow, flowRoom),
 	}
 	for i := range cfg.Workers {
 		w, err := newWorker(p, i)

@@ -14,6 +14,7 @@ import (
 	"causeway/internal/dataplane/udpio"
 	"causeway/internal/keys"
 	"causeway/internal/mono"
+	"causeway/internal/report"
 	"causeway/internal/snapshot"
 )
 
@@ -43,6 +44,7 @@ type rigPoP struct {
 	busy   func(netip.AddrPort) bool // addresses that something else has
 	opened int                       // sockets open now
 	stats  udpio.SendStats           // what the next Flush says
+	flows  chan report.Flow          // takes records of flows; nil: nobody wants them
 }
 
 type parcel struct {
@@ -114,7 +116,7 @@ func newRig(t testing.TB, edit func(*rig)) *rig {
 func (p *rigPoP) start() {
 	p.t.Helper()
 	p.engine = NewEngine(EngineConfig{
-		Key: p.key, Network: p, Store: p.store, Log: slog.New(slog.NewTextHandler(&p.log, nil)),
+		Key: p.key, Network: p, Store: p.store, Flows: p.flows, Log: slog.New(slog.NewTextHandler(&p.log, nil)),
 		Random: rand.New(rand.NewPCG(uint64(p.now), uint64(p.label))).Uint64,
 		Wall:   func() time.Time { return time.Unix(1_700_000_000, int64(p.now)) },
 	})

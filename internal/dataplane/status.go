@@ -51,7 +51,7 @@ func (e *Engine) Report(now mono.Time, wall time.Time) report.PoP {
 	for _, s := range p.snap.Allowances {
 		r.Allowances = append(r.Allowances, reportAllowance(now, s, p.allowances[s.Name]))
 	}
-	r.Alarms = e.alarms(now, at)
+	r.Alarms, r.FlowsLost = e.alarms(now, at), e.flowsLost
 	e.reportSessions(&r, now)
 	return r
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"causeway/internal/keys"
+	"causeway/internal/popagent/flowlog"
 	"causeway/internal/popagent/health"
 	"causeway/internal/report"
 	"causeway/internal/snapshot"
@@ -55,6 +56,9 @@ type Options struct {
 	Log          *slog.Logger  // default: nowhere
 	Poll         time.Duration // how often to look whether the file changed; default 250 ms
 	retry        time.Duration // after this machine refused a snapshot; 0 is retryAfter, tests have less patience
+
+	// FlowLog says where records of flows are written; the folder is flow-logs in StateDir by default.
+	FlowLog flowlog.Config
 
 	// NewPlane makes the data plane. It may keep files of its own in stateDir.
 	NewPlane func(key keys.PrivateKey, stateDir string, log *slog.Logger) (Plane, error)
@@ -133,6 +137,7 @@ type agent struct {
 func (a *agent) run(ctx context.Context, first *loaded, control *control) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer a.writeFlows()() // ends behind the plane
 	planeDone := make(chan error, 1)
 	go func() { planeDone <- a.plane.Run(ctx) }()
 	asked := a.askEndpoints(ctx)

@@ -38,6 +38,9 @@ type PoP struct {
 	// occurred are absent. The names are stable.
 	Drops map[string]uint64 `json:"drops"`
 
+	// FlowsLost counts records of flow logs that were made faster than they could be written.
+	FlowsLost uint64 `json:"flow_records_lost,omitempty"`
+
 	// Features says which abilities of the kernel are in use: "udp_gso": true.
 	Features map[string]bool `json:"features"`
 

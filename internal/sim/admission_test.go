@@ -131,8 +131,8 @@ func TestHonestBranchesComeUpUnderAHalfOpenAttack(t *testing.T) {
 		{"from one address, and nothing is known of the endpoint", snapshot.AdmitAuto, false, 10 * time.Millisecond, false},
 		{"from one address, without challenges", snapshot.AdmitOpen, false, 10 * time.Millisecond, false},
 		{"from one address, everybody is asked", snapshot.AdmitChallenge, false, 10 * time.Millisecond, false},
-		{"spoofed, everybody is asked", snapshot.AdmitChallenge, false, time.Millisecond, true},
-		{"spoofed, the endpoint is known to bear cookies", snapshot.AdmitAuto, true, time.Millisecond, true},
+		{"spoofed, everybody is asked", snapshot.AdmitChallenge, false, 5 * time.Millisecond, true},
+		{"spoofed, the endpoint is known to bear cookies", snapshot.AdmitAuto, true, 5 * time.Millisecond, true},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()

@@ -77,6 +77,7 @@ type Session struct {
 	Seen       Seen
 	End        End    // why it ends; set just before it does
 	Moves      uint16 // times that the client's address has changed
+	Logged     uint16 // records of it that were handed out while it lasts
 	ToEndpoint Count  // packets of this session that this PoP carried, each way
 	ToClient   Count
 

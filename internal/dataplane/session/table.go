@@ -50,6 +50,8 @@ type Table struct {
 	// Gone is called for every session that leaves the table, before it does;
 	// the owner releases what the session held (sockets, buffers). Set before use.
 	Gone func(*Session)
+	// Visit is called for sessions that Sweep looks at and that go on; nil: nobody wants to know.
+	Visit func(now mono.Time, s *Session)
 	// Wall is the clock that survives a restart: last activity is kept on disk in
 	// it, because a monotonic clock begins anew. time.Now unless a test sets it.
 	Wall func() time.Time
@@ -285,8 +287,12 @@ func (t *Table) Sweep(now mono.Time, n int) (removed int) {
 			s.End = Idle
 			t.Remove(s)
 			removed++
+			continue
 		case s.Confirmed && s.LastActive >= s.Saved && now.Sub(s.Saved) >= s.saveEvery():
 			t.Save(now, s)
+		}
+		if t.Visit != nil {
+			t.Visit(now, s)
 		}
 	}
 	return removed
