@@ -60,6 +60,11 @@ func RunLatency(ctx context.Context, o Options, rates []float64) (*Delays, error
 	var order []key
 	err := withLines(ctx, o, func(b *bench) error {
 		d.Rounds = b.Rounds
+		for _, r := range b.running {
+			if err := r.hurry(); err != nil {
+				return err
+			}
+		}
 		for round := range b.Rounds {
 			for _, rate := range rates {
 				var base [2]float64
@@ -291,6 +296,23 @@ func withLines(ctx context.Context, o Options, f func(b *bench) error) (err erro
 		return err
 	}
 	return f(b)
+}
+
+// hurry lets the line's boxes run as soon as they are woken.
+func (r *running) hurry() error {
+	for _, p := range append(r.line.left, r.line.right...) {
+		for _, thread := range p.Threads() {
+			if err := r.line.core.TakePrompt(thread); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range r.started {
+		if err := r.line.core.TakePrompt(p.cmd.Process.Pid); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // paced sends streams at their rates, from a core on which nothing of the line runs.

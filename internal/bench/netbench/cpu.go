@@ -134,14 +134,20 @@ func LastCore() (Core, error) {
 }
 
 // Take moves a process, or a kernel thread, to the core for good.
-func (c Core) Take(pid int) error {
+func (c Core) Take(pid int) error { return c.take(pid, batchWork) }
+
+// TakePrompt is Take for who is to run as soon as it is woken, before everything that
+// is not: what waits is then measured, and not what else the machine does.
+func (c Core) TakePrompt(pid int) error { return c.take(pid, promptWork) }
+
+func (c Core) take(pid int, policy unix.SchedAttr) error {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return fmt.Errorf("move %d to core %d: %w", pid, c, err)
 	}
 	for _, e := range tasks {
 		if tid, err := strconv.Atoi(e.Name()); err == nil {
-			if err := c.takeThread(tid); err != nil && err != unix.ESRCH {
+			if err := c.schedule(tid, policy); err != nil && err != unix.ESRCH {
 				return fmt.Errorf("move %d to core %d: %w", pid, c, err)
 			}
 		}
@@ -151,7 +157,14 @@ func (c Core) Take(pid int) error {
 
 // takeThread moves a thread. Its policy is "batch": what is woken does not interrupt
 // who runs.
-func (c Core) takeThread(tid int) error {
+func (c Core) takeThread(tid int) error { return c.schedule(tid, batchWork) }
+
+var (
+	batchWork  = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: priority}
+	promptWork = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+)
+
+func (c Core) schedule(tid int, policy unix.SchedAttr) error {
 	var set unix.CPUSet
 	if c == Anywhere {
 		if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -163,7 +176,7 @@ func (c Core) takeThread(tid int) error {
 	if err := unix.SchedSetaffinity(tid, &set); err != nil {
 		return err
 	}
-	return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: priority}, 0)
+	return unix.SchedSetAttr(tid, &policy, 0)
 }
 
 // priority is setpriority(2)'s, as the lab gives its PoPs: other programs disturb less.

@@ -219,6 +219,7 @@ func (g *Generator) head(b *[headLen]byte, from, to netip.AddrPort, size int) {
 	binary.BigEndian.PutUint16(ip[2:], uint16(ipUDP+size))
 	copy(ip[12:], source[:])
 	copy(ip[16:], target[:])
+	ip[10], ip[11] = 0, 0 // of the packet that was here before
 	binary.BigEndian.PutUint16(ip[10:], ^sum(ip[:20], 0))
 	udp := ip[20:]
 	binary.BigEndian.PutUint16(udp, from.Port())

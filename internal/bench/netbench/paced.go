@@ -59,7 +59,7 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 	runtime.LockOSThread() // and never unlock
 	g.tid.Store(int64(unix.Gettid()))
 	defer g.tid.Store(0)
-	if err := core.takeThread(unix.Gettid()); err != nil {
+	if err := core.schedule(unix.Gettid(), promptWork); err != nil {
 		return nil, fmt.Errorf("generator: %w", err)
 	}
 	p := pacing{g: g, results: make([]PacedResult, len(list))}
