@@ -37,7 +37,8 @@ type Host struct {
 
 var pairs atomic.Int32
 
-// Pair makes two hosts: 198.18.1.2 with 10.1.0.1 behind it, and 198.18.1.3 with 10.2.0.1.
+// Pair makes two hosts: 198.18.1.2 with 10.1.0.1 and 10.1.9.1 behind it, and
+// 198.18.1.3 with 10.2.0.1 and 10.2.9.1.
 func Pair(t *testing.T) (a, b *Host) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -55,7 +56,11 @@ func Pair(t *testing.T) (a, b *Host) {
 		must(t, h.ns.Up("lo"))
 		must(t, h.ns.Up("wan0"))
 		must(t, h.ns.AddAddr("wan0", netip.PrefixFrom(h.Outer, 24)))
-		must(t, h.ns.AddAddr("lo", netip.PrefixFrom(h.Inner, 32)))
+		second := h.Inner.As4()
+		second[2] = 9
+		for _, inner := range []netip.Addr{h.Inner, netip.AddrFrom4(second)} {
+			must(t, h.ns.AddAddr("lo", netip.PrefixFrom(inner, 32)))
+		}
 	}
 	return a, b
 }

@@ -192,7 +192,7 @@ func strongswanProposals(all []vpn.Proposal, ike bool) string {
 }
 
 func libreswanProposals(all []vpn.Proposal, ike bool) string {
-	cipher := map[string]string{"aes256gcm16": "aes_gcm256", "aes128gcm16": "aes_gcm128", "chacha20poly1305": "chacha20_poly1305", "aes256": "aes256", "aes192": "aes192", "aes128": "aes128", "3des": "3des"}
+	cipher := map[string]string{"aes256gcm16": "aes_gcm256", "aes128gcm16": "aes_gcm128", "chacha20poly1305": "chacha20poly1305", "aes256": "aes256", "aes192": "aes192", "aes128": "aes128", "3des": "3des"}
 	hash := map[string]string{"sha512": "sha2_512", "sha384": "sha2_384", "sha256": "sha2_256", "sha1": "sha1", "md5": "md5"}
 	var s []string
 	for _, p := range all {
@@ -202,6 +202,8 @@ func libreswanProposals(all []vpn.Proposal, ike bool) string {
 			words = append(words, hash[p.PRF]) // of an AEAD proposal the hash is the PRF
 		case p.Integrity != "":
 			words = append(words, hash[p.Integrity])
+		case p.DH != 0:
+			words = append(words, "null") // otherwise the group is taken for the hash
 		}
 		if p.DH != 0 {
 			words = append(words, fmt.Sprintf("dh%d", p.DH))

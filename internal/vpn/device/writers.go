@@ -27,7 +27,7 @@ var writers = []writer{
 		quote:  plainDouble,
 		can: abilities{ikeCipher: same(vpn.Ciphers, "des", "chacha20poly1305"), espCipher: same(vpn.Ciphers, "des"), ikeHash: same(vpn.Hashes, "md5"), espHash: same(vpn.Hashes, "md5"), groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5),
 			versions: []int{2, 1}, certificates: true, policy: true, route: true, two: true, ipv6: true, domains: true, anyPeer: true},
-		notes: []string{"Certificates live in the NSS database: import them with `ipsec import file.p12`, under the name that leftcert has."},
+		notes: []string{"Certificates live in the NSS database: import them with `ipsec import file.p12`, under the name that leftcert has.", "IKEv1 is refused by libreswan unless /etc/ipsec.conf says so: config setup, ikev1-policy=accept."},
 		extra: onePRF,
 	},
 	{
