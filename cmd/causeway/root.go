@@ -38,6 +38,7 @@ address changes.`,
 	root.AddCommand(newLabCommand(), newBenchCommand(), newPoPCommand(), newRouteCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
 	root.AddCommand(newReportCommand(), newMTRCommand(), newPingCommand())
 	root.AddCommand(newControllerCommand(), newDevCommand(), newSnapshotCommand(), newConsoleCommand())
+	root.AddCommand(newGatewayCommand())
 	root.AddCommand(nounCommands()...)
 	root.SetFlagErrorFunc(flagError)
 	root.InitDefaultHelpCmd()

@@ -274,7 +274,18 @@ func (a *agent) sentence() string {
 	return text
 }
 
-// Report says how the gateway is.
+// told is report, once there is something to tell.
+func (a *agent) told() (report.Gateway, bool) {
+	a.mu.Lock()
+	runs := a.running != nil
+	a.mu.Unlock()
+	if !runs {
+		return report.Gateway{}, false
+	}
+	return a.report(), true
+}
+
+// report says how the gateway is.
 func (a *agent) report() report.Gateway {
 	g := a.engine.report()
 	a.mu.Lock()

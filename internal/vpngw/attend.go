@@ -12,7 +12,7 @@ import (
 // Times of caring for charon.
 const (
 	answersAfter = 10 * time.Second // that one which was started has, to answer
-	hangsAfter   = 4 * time.Second  // without an answer, it is taken for one that hangs
+	hangsAfter   = 3 * time.Second  // without an answer, it is taken for one that hangs
 	longestWait  = 30 * time.Second // between attempts to start one
 )
 
