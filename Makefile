@@ -42,9 +42,32 @@ test: setup ## All tests under the race detector (as root, also those that need 
 test-aliyun: setup-go ## A controller and PoPs driven by Alibaba Cloud's own clients (as root)
 	cd test/aliyun && $(GO) test -count=1 ./...
 
-bench: setup build ## Benchmarks of the packet path, then CPU time per packet beside kernel NAT
+# wireguard-go is measured beside ours and linked into nothing.
+WIREGUARD_VERSION := v0.0.0-20260522210424-ecfc5a8d5446
+.cache/wireguard-go:
+	scripts/tool.sh golang.zx2c4.com/wireguard $(WIREGUARD_VERSION) $@
+
+BENCH = $(SUDO) bin/causeway bench
+
+bench: bench-forward bench-latency bench-sessions bench-flood bench-scale ## All benches of the packet path beside what else there is; renews docs/benchmarks.md (12 minutes)
+
+bench-go: setup-go ## Go's own benchmarks of every package (COUNT, BENCHTIME)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(COUNT) ./internal/...
-	$(SUDO) bin/causeway bench forward $(BENCHFLAGS)
+
+bench-forward: setup build .cache/wireguard-go ## CPU time per packet beside kernel NAT, nginx, wireguard-go
+	$(BENCH) forward --json docs/benchmarks/forward.json --doc docs/benchmarks.md $(BENCHFLAGS)
+
+bench-latency: setup build ## Delay that PoPs add
+	$(BENCH) latency --json docs/benchmarks/latency.json --doc docs/benchmarks.md $(BENCHFLAGS)
+
+bench-sessions: build ## What many sessions cost a packet, and what each takes
+	bin/causeway bench sessions --json docs/benchmarks/sessions.json --doc docs/benchmarks.md $(BENCHFLAGS)
+
+bench-flood: setup build ## What honest tunnels lose while strangers flood
+	$(BENCH) flood --json docs/benchmarks/flood.json --doc docs/benchmarks.md $(BENCHFLAGS)
+
+bench-scale: setup build ## One core beside two
+	$(BENCH) scale --json docs/benchmarks/scale.json --doc docs/benchmarks.md $(BENCHFLAGS)
 
 bench-repair: build ## The loss repair grid beside the baselines; renews docs/benchmarks.md
 	bin/causeway bench repair --grid --doc docs/benchmarks.md
