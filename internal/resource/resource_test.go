@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"causeway/internal/problem"
+	"causeway/internal/vpn"
 )
 
 func named(name string) Meta { return Meta{Name: name} }
@@ -30,6 +31,15 @@ func good() []Object {
 		&EgressIP{Meta: named("e"), EgressIPSpec: EgressIPSpec{Region: "kr-seoul"}},
 		&EndpointGroup{Meta: named("g"), EndpointGroupSpec: EndpointGroupSpec{Listener: "l", Region: "kr-seoul", TrafficPercentage: &n,
 			Endpoints: []Endpoint{{Address: netip.MustParseAddr("192.0.2.7")}, {Domain: "vpn.example.com"}}, HealthCheck: &HealthCheck{Probe: "ike"}}},
+		&ACL{Meta: named("acl"), ACLSpec: ACLSpec{Entries: []ACLEntry{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}}}},
+		&VPNGateway{Meta: named("gw"), VPNGatewaySpec: VPNGatewaySpec{Region: "kr-seoul", Addresses: []GatewayAddress{{Bind: netip.MustParseAddr("10.0.0.5"), Public: netip.MustParseAddr("192.0.2.5")}},
+			Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, UserCIDRs: []netip.Prefix{netip.MustParsePrefix("172.32.0.0/16")}}},
+		&CustomerGateway{Meta: named("cgw"), CustomerGatewaySpec: CustomerGatewaySpec{Region: "kr-seoul", Address: netip.MustParseAddr("192.0.2.9"), ASN: 65010, AuthKey: "key"}},
+		&IPsecConnection{Meta: named("vco"), IPsecConnectionSpec: IPsecConnectionSpec{VPNGateway: "gw", CustomerGateway: "cgw",
+			LocalNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteNetworks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+			Tunnels:     []IPsecTunnel{{Role: MasterTunnel, Auth: vpn.Auth{PSK: "a-key-of-a-test"}}, {Address: netip.MustParseAddr("10.0.0.6"), RemoteID: "b.example.com", Auth: vpn.Auth{PSK: "a-key-of-a-test"}}},
+			HealthCheck: &vpn.HealthCheck{Source: netip.MustParseAddr("10.0.0.1"), Destination: netip.MustParseAddr("10.1.0.1")}}},
+		&VPNRoute{Meta: named("r"), VPNRouteSpec: VPNRouteSpec{Connection: "vco", Source: netip.MustParsePrefix("10.0.0.0/16"), Destination: netip.MustParsePrefix("10.1.0.0/16")}},
 		&AccessKey{Meta: named("k")},
 		&Token{Meta: named("t"), TokenSpec: TokenSpec{PoP: "sel"}},
 	}
@@ -121,21 +131,49 @@ func TestWhatIsWrongWithOneResourceAlone(t *testing.T) {
 		"an affinity for something else":      {spoil(func(l *Listener) { l.Affinity = "cookie" }), "affinity"},
 		"a list that lets nobody in":          {spoil(func(l *Listener) { l.Allow = []netip.Prefix{} }), "allow"},
 		"a prefix with bits after its length": {spoil(func(l *Listener) { l.Allow[0] = netip.MustParsePrefix("192.0.2.1/24") }), "allow[0]"},
-		"a group without endpoints":           {spoil(func(g *EndpointGroup) { g.Endpoints = nil }), "endpoints"},
-		"eleven endpoints":                    {spoil(func(g *EndpointGroup) { g.Endpoints = slices.Repeat(g.Endpoints[:1], 11) }), "endpoints"},
-		"an endpoint twice":                   {spoil(func(g *EndpointGroup) { g.Endpoints[1] = g.Endpoints[0] }), "endpoints[1]"},
-		"an endpoint by address and domain":   {spoil(func(g *EndpointGroup) { g.Endpoints[0].Domain = "a.example.com" }), "endpoints[0]"},
-		"an endpoint that is nothing":         {spoil(func(g *EndpointGroup) { g.Endpoints[0] = Endpoint{} }), "endpoints[0].address"},
-		"an endpoint at loopback":             {spoil(func(g *EndpointGroup) { g.Endpoints[0].Address = address("127.0.0.1") }), "endpoints[0].address"},
-		"an endpoint that NAT64 leads home":   {spoil(func(g *EndpointGroup) { g.Endpoints[0].Address = address("64:ff9b::127.0.0.1") }), "endpoints[0].address"},
-		"an address written as a domain":      {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "127.0.0.1" }), "endpoints[1].domain"},
-		"an address in a spelling of old":     {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "0x7f.1" }), "endpoints[1].domain"},
-		"a domain of the machine's own":       {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "vpn.localhost" }), "endpoints[1].domain"},
-		"a domain without a dot":              {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "vpn" }), "endpoints[1].domain"},
-		"a domain with a line break":          {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "a.example.com\nb" }), "endpoints[1].domain"},
-		"a weight of 256":                     {spoil(func(g *EndpointGroup) { n := 256; g.Endpoints[0].Weight = &n }), "endpoints[0].weight"},
-		"more than all traffic":               {spoil(func(g *EndpointGroup) { n := 101; g.TrafficPercentage = &n }), "traffic_percentage"},
-		"a health check by carrier pigeon":    {spoil(func(g *EndpointGroup) { g.HealthCheck.Probe = "pigeon" }), "health_check.probe"},
+		"a gateway without addresses":         {spoil(func(g *VPNGateway) { g.Addresses = nil }), "addresses"},
+		"a gateway's address twice":           {spoil(func(g *VPNGateway) { g.Addresses = slices.Repeat(g.Addresses, 2) }), "addresses[1].bind"},
+		"the kernel's own table":              {spoil(func(g *VPNGateway) { g.RouteTables = []int{255} }), "route_tables[0]"},
+		"a private user CIDR":                 {spoil(func(g *VPNGateway) { g.UserCIDRs[0] = netip.MustParsePrefix("10.1.0.0/16") }), "user_cidrs[0]"},
+		"a customer by address and domain":    {spoil(func(g *CustomerGateway) { g.Domain = "vpn.example.com" }), "domain"},
+		"a customer without either":           {spoil(func(g *CustomerGateway) { g.Address = netip.Addr{} }), "address"},
+		"a customer at link-local":            {spoil(func(g *CustomerGateway) { g.Address = address("169.254.1.1") }), "address"},
+		"a customer at loopback":              {spoil(func(g *CustomerGateway) { g.Address = address("127.0.0.1") }), "address"},
+		"a multicast customer":                {spoil(func(g *CustomerGateway) { g.Address = address("224.0.0.9") }), "address"},
+		"a BGP key of 65 characters":          {spoil(func(g *CustomerGateway) { g.AuthKey = vpn.Secret(strings.Repeat("k", 65)) }), "auth_key"},
+		"a BGP key with a space":              {spoil(func(g *CustomerGateway) { g.AuthKey = "a b" }), "auth_key"},
+		"three tunnels":                       {spoil(func(c *IPsecConnection) { c.Tunnels = append(c.Tunnels, IPsecTunnel{}) }), "tunnels"},
+		"a side of no accelerator":            {spoil(func(c *IPsecConnection) { c.Side = ClientSide }), "side"},
+		"an egress IP on the client's side":   {spoil(func(c *IPsecConnection) { c.Accelerator, c.EndpointGroup = "a", "g" }), "endpoint_group"},
+		"a health check from outside":         {spoil(func(c *IPsecConnection) { c.HealthCheck.Source = address("192.0.2.1") }), "health_check.source"},
+		"a lifetime of a minute":              {spoil(func(c *IPsecConnection) { c.Tunnels[0].IKE.Lifetime = time.Minute }), "tunnels[0].ike.lifetime"},
+		"a group for nobody": {spoil(func(c *IPsecConnection) {
+			c.Tunnels[1].IKE.Proposals = []vpn.Proposal{{Encryption: "aes256", Integrity: "sha256", DH: 13}}
+		}), "tunnels[1].ike.proposals[0].dh"},
+		"a slave that is first, and is wrong": {spoil(func(c *IPsecConnection) {
+			c.Tunnels[0].Role, c.Tunnels[0].MTU, c.Tunnels[1].Role = SlaveTunnel, 12, MasterTunnel
+		}), "tunnels[0].mtu"},
+		"a route for nothing":               {spoil(func(r *VPNRoute) { r.Destination = netip.Prefix{} }), "destination"},
+		"a route of two families":           {spoil(func(r *VPNRoute) { r.Source = netip.MustParsePrefix("fd00::/8") }), "source"},
+		"a priority of 101":                 {spoil(func(r *VPNRoute) { r.Priority = 101 }), "priority"},
+		"a priority without a source":       {spoil(func(r *VPNRoute) { r.Source, r.Priority = netip.Prefix{}, 5 }), "priority"},
+		"a token for nobody":                {spoil(func(k *Token) { k.PoP = "" }), "pop"},
+		"a token for two":                   {spoil(func(k *Token) { k.Gateway = "gw" }), "gateway"},
+		"a group without endpoints":         {spoil(func(g *EndpointGroup) { g.Endpoints = nil }), "endpoints"},
+		"eleven endpoints":                  {spoil(func(g *EndpointGroup) { g.Endpoints = slices.Repeat(g.Endpoints[:1], 11) }), "endpoints"},
+		"an endpoint twice":                 {spoil(func(g *EndpointGroup) { g.Endpoints[1] = g.Endpoints[0] }), "endpoints[1]"},
+		"an endpoint by address and domain": {spoil(func(g *EndpointGroup) { g.Endpoints[0].Domain = "a.example.com" }), "endpoints[0]"},
+		"an endpoint that is nothing":       {spoil(func(g *EndpointGroup) { g.Endpoints[0] = Endpoint{} }), "endpoints[0].address"},
+		"an endpoint at loopback":           {spoil(func(g *EndpointGroup) { g.Endpoints[0].Address = address("127.0.0.1") }), "endpoints[0].address"},
+		"an endpoint that NAT64 leads home": {spoil(func(g *EndpointGroup) { g.Endpoints[0].Address = address("64:ff9b::127.0.0.1") }), "endpoints[0].address"},
+		"an address written as a domain":    {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "127.0.0.1" }), "endpoints[1].domain"},
+		"an address in a spelling of old":   {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "0x7f.1" }), "endpoints[1].domain"},
+		"a domain of the machine's own":     {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "vpn.localhost" }), "endpoints[1].domain"},
+		"a domain without a dot":            {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "vpn" }), "endpoints[1].domain"},
+		"a domain with a line break":        {spoil(func(g *EndpointGroup) { g.Endpoints[1].Domain = "a.example.com\nb" }), "endpoints[1].domain"},
+		"a weight of 256":                   {spoil(func(g *EndpointGroup) { n := 256; g.Endpoints[0].Weight = &n }), "endpoints[0].weight"},
+		"more than all traffic":             {spoil(func(g *EndpointGroup) { n := 101; g.TrafficPercentage = &n }), "traffic_percentage"},
+		"a health check by carrier pigeon":  {spoil(func(g *EndpointGroup) { g.HealthCheck.Probe = "pigeon" }), "health_check.probe"},
 		"an endpoint that calls without a group": {spoil(func(g *EndpointGroup) {
 			g.Initiate = []Initiate{{Endpoint: address("192.0.2.9"), Client: address("192.0.2.8"), IPSet: "s"}}
 		}), "initiate[0].endpoint"},

@@ -138,6 +138,12 @@ func TestWhatRulesForbidOfVPNs(t *testing.T) {
 			_, err := b.CreateIPsecConnection(ctx, operator, c)
 			return err
 		}, resource.CodeInvalidField, "tunnels[1].role", "each role once"},
+		"two tunnels that are one": {func(b *bench) error {
+			c := connection("c", "10.3.0.0/16")
+			c.Tunnels = make([]resource.IPsecTunnel, 2)
+			_, err := b.CreateIPsecConnection(ctx, operator, c)
+			return err
+		}, resource.CodeInvalidField, "tunnels[1].customer_gateway", "could not tell the two apart"},
 		"an address that the gateway does not have": {func(b *bench) error {
 			c := connection("c", "10.3.0.0/16")
 			c.Tunnels = []resource.IPsecTunnel{{Address: addr("203.0.113.99")}}
