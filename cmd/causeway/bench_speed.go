@@ -69,7 +69,7 @@ func newBenchLatencyCommand() *command {
 	c := &command{
 		Use:     "latency",
 		Short:   "Measure the delay that PoPs add beside kernel NAT and others",
-		Example: "  causeway bench latency --rate 10000,100000",
+		Example: "  causeway bench latency --rate 10000,60000",
 		Args:    noArgs,
 		RunE: func(c *command, _ []string) error {
 			ctx, cancel := p.context(c)
@@ -83,7 +83,7 @@ func newBenchLatencyCommand() *command {
 		},
 	}
 	benchLines(c, &o)
-	c.Flags().Float64SliceVar(&rates, "rate", []float64{10000, 100000}, "packets a second")
+	c.Flags().Float64SliceVar(&rates, "rate", []float64{10000, 60000}, "packets a second")
 	p.flags(c)
 	return c
 }

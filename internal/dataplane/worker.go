@@ -201,5 +201,13 @@ func (w *worker) patience() time.Duration {
 	if w.plane.cfg.BusyPoll > 0 && w.seen != 0 && now.Sub(w.seen) < w.plane.cfg.BusyPoll {
 		return 0
 	}
-	return min(max(next.Sub(now), 0), time.Second)
+	patience := min(max(next.Sub(now), 0), time.Second)
+	if w.seen != 0 && now.Sub(w.seen) < flowing {
+		patience = min(patience, udpio.Brief)
+	}
+	return patience
 }
+
+// flowing is for how long after a packet the next is expected any moment: waits are
+// brief then.
+const flowing = 2 * time.Millisecond

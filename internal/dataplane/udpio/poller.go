@@ -113,6 +113,11 @@ func (p *Poller) Remove(c *Conn) error {
 	return nil
 }
 
+// Brief is the longest timeout of a Wait that Go's scheduler does not hear of. Such a
+// wait keeps its P: waking from it costs no other thread's waking, which is most of
+// what a wait costs; but a garbage collection may have to wait for its end.
+const Brief = 500 * time.Microsecond
+
 // Wait returns as soon as sockets have something to read: their tokens are
 // ready[:n]. What stays unread is told again by the next Wait. It returns with
 // n = 0 after timeout, after Wake, and now and then for nothing. A timeout of 0
@@ -157,8 +162,8 @@ func (p *Poller) Wait(timeout time.Duration, ready []uint64) (n int, err error) 
 
 // wait2 waits by epoll_pwait2, which knows nanoseconds.
 func (p *Poller) wait2(timeout time.Duration, most int) (int, unix.Errno) {
-	if timeout == 0 { // cannot block, so the scheduler need not hear of it
-		var now unix.Timespec
+	if timeout >= 0 && timeout <= Brief {
+		now := unix.NsecToTimespec(int64(timeout))
 		got, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events[0])),
 			uintptr(most), uintptr(unsafe.Pointer(&now)), 0, 0)
 		return count(got, errno), errno
