@@ -155,3 +155,12 @@ func (l *listener) pressed(now mono.Time) (since mono.Time) {
 	}
 	return since
 }
+
+// SetEndpointBears takes in whether an endpoint of a group that leaves here
+// accepts a cookie that it has not asked for. Any goroutine may call it while Run runs.
+func (p *Plane) SetEndpointBears(group string, endpoint netip.Addr, bears bool) {
+	_ = p.each(func(_ mono.Time, e *Engine) error { // stopped: nobody wants to know
+		e.SetEndpointBears(group, endpoint, bears)
+		return nil
+	})
+}

@@ -18,6 +18,12 @@ type HealthTaker interface {
 	SetEndpointHealth(group string, endpoint netip.Addr, up bool, rtt time.Duration) error
 }
 
+// BearsTaker is a Plane that wants to know which endpoints accept an IKE cookie that they have not asked for.
+type BearsTaker interface {
+	// SetEndpointBears is called from any goroutine, while Run runs.
+	SetEndpointBears(group string, endpoint netip.Addr, bears bool)
+}
+
 // askEndpoints asks the endpoints that askAbout names until ctx ends; the channel
 // it returns is closed when nobody is asked any more.
 func (a *agent) askEndpoints(ctx context.Context) <-chan struct{} {
@@ -28,6 +34,9 @@ func (a *agent) askEndpoints(ctx context.Context) <-chan struct{} {
 		return ended
 	}
 	a.monitor = health.New(taker.SetEndpointHealth, a.Log)
+	if taker, ok := a.plane.(BearsTaker); ok {
+		a.monitor.Bears = taker.SetEndpointBears
+	}
 	go func() {
 		defer close(ended)
 		a.monitor.Run(ctx)

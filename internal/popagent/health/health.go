@@ -36,6 +36,10 @@ type Tell func(group string, endpoint netip.Addr, up bool, rtt time.Duration) er
 
 // Monitor asks all endpoints of a PoP.
 type Monitor struct {
+	// Bears, when not nil, is told whether an endpoint that is asked by IKE accepts a
+	// cookie that it has not asked for. Set it before Run.
+	Bears func(group string, endpoint netip.Addr, bears bool)
+
 	tell Tell
 	log  *slog.Logger
 	news chan struct{} // wanted has changed
@@ -149,8 +153,10 @@ type asker struct {
 	verdict Threshold
 	rtt     time.Duration
 	toldAt  time.Time
-	why     string // of the newest silence
-	barred  bool   // the newest probe could not be sent
+	why     string    // of the newest silence
+	barred  bool      // the newest probe could not be sent
+	bears   bool      // it accepts a cookie that it has not asked for
+	bearsAt time.Time // when that was found out; zero: it was not
 }
 
 // retellEvery is how old what was told may be: the round-trip time changes.
@@ -167,6 +173,7 @@ func (a *asker) run(ctx context.Context) {
 			return
 		case <-a.retell:
 			a.say()
+			a.sayBears()
 			continue
 		case <-timer.C:
 		}
@@ -176,6 +183,9 @@ func (a *asker) run(ctx context.Context) {
 		began := time.Now()
 		a.ask(ctx)
 		if ctx.Err() != nil {
+			return
+		}
+		if !a.askBears(ctx) {
 			return
 		}
 		wait := a.Check.Interval + rand.N(a.Check.Interval/10+1) - time.Since(began)
@@ -213,6 +223,43 @@ func (a *asker) ask(ctx context.Context) {
 	}
 	if changed || time.Since(a.toldAt) >= retellEvery {
 		a.say()
+	}
+}
+
+// bearsEvery is how often an endpoint that is up is asked with a cookie.
+const bearsEvery = 10 * time.Minute
+
+// askBears finds out what Monitor.Bears wants to know, when it is time, by a probe
+// of its own that counts for nothing else. It reports whether ctx is still on.
+func (a *asker) askBears(ctx context.Context) bool {
+	if a.m.Bears == nil || a.Check.Probe != snapshot.ProbeIKE || !a.verdict.Known() || !a.verdict.Up() || !a.bearsAt.IsZero() && time.Since(a.bearsAt) < bearsEvery {
+		return true
+	}
+	if !a.m.turn(ctx, a.Endpoint) {
+		return false
+	}
+	limited, cancel := context.WithTimeout(ctx, a.Check.Timeout)
+	defer cancel()
+	bears, known := ikeBears(limited, a.Target)
+	if ctx.Err() != nil {
+		return false
+	}
+	if known {
+		a.bears = bears
+	} else {
+		a.bears = a.bears && !a.bearsAt.IsZero() // nothing new
+	}
+	a.bearsAt = time.Now()
+	a.sayBears()
+	return true
+}
+
+func (a *asker) sayBears() {
+	if a.m.Bears == nil || a.bearsAt.IsZero() {
+		return
+	}
+	for _, group := range a.m.groupsOf(a.Target) {
+		a.m.Bears(group, a.Endpoint, a.bears)
 	}
 }
 

@@ -22,9 +22,39 @@ import (
 // computed anything. A device that accepts none of the proposals refuses
 // with NO_PROPOSAL_CHOSEN. What it asks for is never sent.
 func ikeInit(ctx context.Context, t Target) (time.Duration, error) {
+	began := time.Now()
+	if _, err := askInit(ctx, t, nil); err != nil {
+		return 0, err
+	}
+	return time.Since(began), nil
+}
+
+// ikeBears finds out whether an endpoint passes over a COOKIE that it has not asked
+// for, as RFC 7296 section 2.6 has it do: then a PoP may ask strangers for one
+// before what they begin crosses. It asks as ikeInit does. known is false when the
+// answer says nothing: none came, or the endpoint asks for cookies of its own now.
+func ikeBears(ctx context.Context, t Target) (bears, known bool) {
+	var cookie [17]byte // as long as a PoP's own
+	_, _ = rand.Read(cookie[:])
+	answer, err := askInit(ctx, t, cookie[:])
+	if err != nil {
+		return false, false
+	}
+	p := ipsec.Peek(answer, ipsec.NATT(t.Check.Port))
+	switch {
+	case p.Major() != 2:
+		return false, true
+	case p.Init.Has(ipsec.NotifyCookie):
+		return false, false
+	}
+	return p.Init.HasSA || p.Init.Has(ipsec.NotifyInvalidKE) || p.Init.Has(ipsec.NotifyNoProposalChosen), true
+}
+
+// askInit sends a request, with a cookie if there is one, and returns its answer.
+func askInit(ctx context.Context, t Target, cookie []byte) ([]byte, error) {
 	c, err := t.dialer("udp").DialContext(ctx, "udp", t.address())
 	if err != nil {
-		return 0, ours(err)
+		return nil, ours(err)
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
@@ -33,22 +63,21 @@ func ikeInit(ctx context.Context, t Target) (time.Duration, error) {
 	var chance [8 + ikeKE + ikeNonce]byte
 	_, _ = rand.Read(chance[:])
 	chance[0] |= 1 // an SPI is not zero
-	request := appendInit(nil, ipsec.NATT(t.Check.Port), chance)
-	began := time.Now()
+	request := appendInit(nil, ipsec.NATT(t.Check.Port), chance, cookie)
 	if _, err := c.Write(request); err != nil {
-		return 0, ours(err)
+		return nil, ours(err)
 	}
 	buf := make([]byte, 4096)
 	for {
 		n, err := c.Read(buf)
 		switch {
 		case ctx.Err() != nil:
-			return 0, errSilent
+			return nil, errSilent
 		case err != nil: // most often ICMP says that nobody listens there
-			return 0, ours(fmt.Errorf("IKE is not answered: %w", err))
+			return nil, ours(fmt.Errorf("IKE is not answered: %w", err))
 		}
 		if answersInit(buf[:n], ipsec.NATT(t.Check.Port), [8]byte(chance[:8])) {
-			return time.Since(began), nil
+			return buf[:n], nil
 		}
 	}
 }
@@ -69,6 +98,8 @@ const (
 	ikePayloadSA    = 33
 	ikePayloadKE    = 34
 	ikePayloadNonce = 40
+
+	ikePayloadNotify = 41
 
 	transformENCR, transformPRF, transformINTEG, transformDH = 1, 2, 3, 4
 	// ikeForeignGroup is the group of the key exchange: 1024-bit MODP, which
@@ -98,15 +129,22 @@ var (
 	}
 )
 
-// appendInit appends an IKE_SA_INIT request: SA, KE, Nonce. chance is its SPI,
-// public value and nonce.
-func appendInit(dst []byte, natt bool, chance [8 + ikeKE + ikeNonce]byte) []byte {
+// appendInit appends an IKE_SA_INIT request: SA, KE, Nonce, and a COOKIE in front of
+// them if there is one. chance is its SPI, public value and nonce.
+func appendInit(dst []byte, natt bool, chance [8 + ikeKE + ikeNonce]byte, cookie []byte) []byte {
 	if natt {
 		dst = append(dst, 0, 0, 0, 0) // the non-ESP marker of RFC 3948
 	}
 	start := len(dst)
 	dst = append(dst, chance[:8]...)
-	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, ikePayloadSA, ikeVersion, ikeSAInit, ikeInitiator, 0, 0, 0, 0, 0, 0, 0, 0)
+	first := byte(ikePayloadSA)
+	if len(cookie) > 0 {
+		first = ikePayloadNotify
+	}
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, first, ikeVersion, ikeSAInit, ikeInitiator, 0, 0, 0, 0, 0, 0, 0, 0)
+	if len(cookie) > 0 {
+		dst = payload(dst, ikePayloadSA, func(dst []byte) []byte { return append(append(dst, 0, 0, 0x40, 0x06), cookie...) }) // protocol, SPI size, COOKIE
+	}
 	dst = payload(dst, ikePayloadKE, func(dst []byte) []byte {
 		for i, p := range ikeProposals {
 			dst = appendProposal(dst, byte(i+1), i == len(ikeProposals)-1, p)

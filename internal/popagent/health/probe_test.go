@@ -115,7 +115,7 @@ func TestAnyAnswerToIKEIsLife(t *testing.T) {
 // be accepted.
 func TestTheIKERequestIsWholeAndCannotBeAccepted(t *testing.T) {
 	for _, natt := range []bool{false, true} {
-		b := appendInit(nil, natt, [8 + ikeKE + ikeNonce]byte{1, 2, 3})
+		b := appendInit(nil, natt, [8 + ikeKE + ikeNonce]byte{1, 2, 3}, nil)
 		p := ipsec.Peek(b, natt)
 		if p.Kind != ipsec.IKE || !p.Init.HasSA || p.Init.Damaged {
 			t.Fatalf("natt %v: reads as %+v", natt, p)
@@ -139,7 +139,7 @@ func TestTheIKERequestIsWholeAndCannotBeAccepted(t *testing.T) {
 }
 
 func FuzzAnswersInit(f *testing.F) {
-	request := appendInit(nil, true, [8 + ikeKE + ikeNonce]byte{1})
+	request := appendInit(nil, true, [8 + ikeKE + ikeNonce]byte{1}, nil)
 	f.Add(notify(request, ipsec.NotifyCookie, nil), true)
 	f.Add(request, true)
 	f.Fuzz(func(t *testing.T, b []byte, natt bool) {
