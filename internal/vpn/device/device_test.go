@@ -220,3 +220,15 @@ func TestEveryConfigurationSaysWhatAnAcceleratorNeeds(t *testing.T) {
 		}
 	}
 }
+
+func TestTheHowToHasEveryDevice(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/how-to/vpn-devices.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range Devices() {
+		if !strings.Contains(string(page), "\n## "+d.Name+"\n") {
+			t.Errorf("docs/how-to/vpn-devices.md has no section for %s", d.Name)
+		}
+	}
+}

@@ -62,7 +62,7 @@ var writers = []writer{
 			ikeHash:   words("sha512", "sha-512", "sha384", "sha-384", "sha256", "sha-256", "sha1", "sha1", "md5", "md5"),
 			espHash:   words("sha512", "hmac-sha-512", "sha384", "hmac-sha-384", "sha256", "hmac-sha-256-128", "sha1", "hmac-sha1-96", "md5", "hmac-md5-96"),
 			groups:    groups("group", 14, 15, 16, 19, 20, 21, 5, 2, 1), versions: []int{2, 1}, key: quotedKey, keyRule: quotedRule, ids: plainIDs,
-			policy: true, route: true, two: true, domains: true, proposals: 1, name: 31, window: []int{64, 128, 256, 512, 1024, 2048}, ikeLife: [2]int{180, 86400}, espLife: [2]int{180, 86400}},
+			policy: true, route: true, two: true, domains: true, proposals: 1, name: 31, window: []int{64, 128, 256, 512, 1024, 2048}, ikeLife: [2]int{180, 86400}, espLife: [2]int{180, 86400}, noForcedUDP: true},
 		notes: []string{"Zone vpn needs policies to and from the zone of the local networks, and <WAN> has to be in zone untrust; change the names if yours differ."},
 		extra: onePRF,
 	},
