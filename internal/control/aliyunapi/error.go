@@ -92,6 +92,9 @@ func codeOf(kind resource.Kind, e *resource.Error) string {
 	if kind == resource.KindBandwidthPackage && e.Code == resource.CodeNoBasicPackage {
 		return "Exist.IpSet" // they need the package that was to go
 	}
+	if code, ok := vpnCode(kind, e); ok {
+		return code
+	}
 	if code, ok := fixedCodes[e.Code]; ok {
 		if e.Code == resource.CodeUnsupported && kind != resource.KindListener {
 			return "InvalidParameter"
@@ -139,6 +142,51 @@ func codeOf(kind resource.Kind, e *resource.Error) string {
 		return fieldCode(kind, e)
 	}
 	return "InvalidParameter"
+}
+
+// vpnCode is the code of a refusal about VPNs, whose product has words of its own.
+func vpnCode(kind resource.Kind, e *resource.Error) (string, bool) {
+	field := func(name string) bool {
+		return strings.HasPrefix(e.Field, name) || strings.Contains(e.Field, "]."+name)
+	}
+	switch kind {
+	case resource.KindVPNGateway, resource.KindCustomerGateway, resource.KindIPsecConnection, resource.KindVPNRoute:
+	default:
+		return "", false
+	}
+	switch e.Code {
+	case resource.CodeInUse:
+		return "DependencyViolation", true
+	case resource.CodeQuota:
+		if kind == resource.KindVPNRoute {
+			return "QuotaExceeded.PolicyBasedRoute", true
+		}
+		return "Resource.QuotaFull", true
+	case resource.CodeExists, resource.CodeAddressTaken:
+		switch kind {
+		case resource.KindCustomerGateway:
+			return "InvalidIpAddress.AlreadyExist", true
+		case resource.KindVPNRoute:
+			return "InvalidRouteEntry.AlreadyExist", true
+		}
+		return "InvalidVpnConnection.AlreadyExists", true
+	case resource.CodeInvalidField, resource.CodeImmutable, resource.CodeUnsupported:
+	default:
+		return "", false
+	}
+	switch {
+	case kind == resource.KindCustomerGateway && field("address"):
+		return "InvalidIpAddress.WrongFormat", true
+	case field("local_networks"):
+		return "IllegalParam.LocalSubnet", true
+	case field("remote_networks"):
+		return "IllegalParam.RemoteSubnet", true
+	case field("ike"), field("auth"), field("local_id"), field("remote_id"):
+		return "IllegalParam.IkeConfig", true
+	case field("esp"):
+		return "IllegalParam.IpsecConfig", true
+	}
+	return "InvalidParameter", true
 }
 
 // beyondPorts reports a port, or a range that ends, above those for users.

@@ -1,3 +1,0 @@
-package aliyunapi
-
-var vpnGatewayActions, customerGatewayActions, vpnConnectionActions, vpnRouteActions, diagnosisActions []action
