@@ -72,7 +72,7 @@ Where systemd runs strongSwan it is left there (--unit).`,
 	_ = c.MarkFlagFilename("token-file")
 	_ = c.MarkFlagDirname("state-dir")
 	_ = c.MarkFlagDirname("run-dir")
-	c.AddCommand(newGatewayCheckCommand(), newGatewayStatusCommand(), newGatewayReloadCommand())
+	c.AddCommand(newGatewayCheckCommand(), newGatewayStatusCommand(), newGatewayReloadCommand(), newGatewayJoinCommand())
 	c.AddCommand(newGatewayVerbs()...)
 	return c
 }

@@ -75,7 +75,7 @@ the controller's PoPs; check, status and reload are about one on this machine.`,
 	_ = c.MarkFlagFilename("key")
 	_ = c.MarkFlagDirname("state-dir")
 	_ = c.MarkFlagDirname("flow-log-dir")
-	c.AddCommand(newPoPCheckCommand(), newPoPStatusCommand(), newPoPReloadCommand(), newPoPXDPCommand())
+	c.AddCommand(newPoPCheckCommand(), newPoPStatusCommand(), newPoPReloadCommand(), newPoPXDPCommand(), newPoPJoinCommand())
 	c.AddCommand(cli.PoPVerbs()...)
 	return c
 }
