@@ -16,7 +16,6 @@ import (
 	"causeway/internal/mono"
 	"causeway/internal/report"
 	"causeway/internal/snapshot"
-	"causeway/internal/vpn"
 	"causeway/internal/vpngw/charon"
 	"causeway/internal/vpngw/netroute"
 	"causeway/internal/vpngw/swan"
@@ -36,8 +35,6 @@ type Options struct {
 	Build        report.Build  // what to say about this program
 	Log          *slog.Logger  `json:"-"` // default: nowhere
 
-	// Diagnose draws conclusions from lines of charon's log; nil: nobody does.
-	Diagnose func(lines []report.LogLine) []vpn.Finding `json:"-"`
 	// Reload, when not nil, asks for a reload each time something can be received: SIGHUP.
 	Reload <-chan os.Signal `json:"-"`
 }
@@ -135,7 +132,7 @@ func open(o Options) (a *agent, err error) {
 		a.daemon.Path = ""
 	}
 	a.engine = &engine{
-		log: o.Log, clock: mono.NewClock(), daemon: a.daemon, swan: swan.Client{Socket: a.daemon.ControlSocket()}, net: n, kernel: kernel, stable: o.Stable, find: o.Diagnose,
+		log: o.Log, clock: mono.NewClock(), daemon: a.daemon, swan: swan.Client{Socket: a.daemon.ControlSocket()}, net: n, kernel: kernel, stable: o.Stable,
 		events: make(chan swan.Event), requests: make(chan func(context.Context)), changed: make(chan struct{}, 1),
 	}
 	return a, nil

@@ -29,7 +29,7 @@ const (
 	stale        = 2 * time.Second         // after which what charon said counts no more
 )
 
-// engine is a running gateway. All its fields but the ones below told are the
+// engine is a running gateway. All its fields but the ones below mu are the
 // engine's goroutine's alone.
 type engine struct {
 	log    *slog.Logger
@@ -39,7 +39,6 @@ type engine struct {
 	net    *netroute.Net // nil: routes are not ours (tests)
 	kernel bool          // the kernel does ESP
 	stable time.Duration // see failover.Choice
-	find   func([]report.LogLine) []vpn.Finding
 
 	snapshot     snapshot.Gateway
 	connections  []*connection
@@ -56,9 +55,11 @@ type engine struct {
 	requests chan func(ctx context.Context)
 	changed  chan struct{} // something that a controller wants to hear at once
 
-	mu     sync.Mutex
-	told   report.Gateway // guarded by mu, as is looked
-	looked time.Time      // when charon last answered
+	mu        sync.Mutex
+	told      report.Gateway // guarded by mu, as is all below
+	looked    time.Time      // when charon last answered
+	diagnosed []vpn.Connection
+	masked    hider
 }
 
 // daemon is charon's process; a test has one without a process.

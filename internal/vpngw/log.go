@@ -15,7 +15,7 @@ type logbook struct{ lines []report.LogLine }
 
 // routine are lines that dead peer detection and keepalives write all the time,
 // and that would push out all others.
-var routine = regexp.MustCompile(`sending DPD request|(generating|parsed) INFORMATIONAL (request|response) \d+ \[ \]|^(sending|received) packet: from|sending keep alive|remote host is behind NAT|local host is behind NAT`)
+var routine = regexp.MustCompile(`sending DPD request|(generating|parsed) INFORMATIONAL (request|response) \d+ \[ \]|^(sending|received) packet: from .* \((\d\d?|1[01]\d) bytes\)$|sending keep alive|remote host is behind NAT|local host is behind NAT`)
 
 // add takes a line, if it is worth keeping, without secrets and without
 // characters that could move a terminal's cursor.

@@ -6,6 +6,7 @@ import (
 
 	"causeway/internal/report"
 	"causeway/internal/vpn"
+	"causeway/internal/vpn/diagnose"
 	"causeway/internal/vpngw/swan"
 )
 
@@ -29,26 +30,39 @@ func (e *engine) tell() {
 		}
 		g.Connections = append(g.Connections, k)
 	}
-	g.Findings = e.findings(g)
+	var all []vpn.Connection
+	for _, c := range e.connections {
+		all = append(all, c.Connection)
+	}
 	e.mu.Lock()
-	e.told = g
+	e.told, e.diagnosed, e.masked = g, all, e.hide
 	e.mu.Unlock()
 }
 
-func (e *engine) findings(g report.Gateway) []vpn.Finding {
-	all := []vpn.Finding{}
-	if !g.Daemon.Up && e.care.starts > 0 {
-		all = append(all, vpn.Finding{Code: vpn.DaemonUnreachable, Severity: vpn.Critical, At: time.Now(),
-			Text: "charon does not answer: " + g.Daemon.Problem, Fix: "The agent starts it again by itself. When that does not help, look at its log."})
+// findings says what is wrong, by what charon logged and by whether it is there.
+func findings(g report.Gateway, all []vpn.Connection, hide hider) []vpn.Finding {
+	found := []vpn.Finding{}
+	if !g.Daemon.Up && g.Daemon.Problem != "" {
+		found = append(found, vpn.Finding{Code: vpn.DaemonUnreachable, Severity: vpn.Critical, At: g.At,
+			Text: "charon does not answer: " + g.Daemon.Problem + ".", Fix: "The agent starts it again by itself. When that does not help, look at the agent's log."})
 	}
-	if e.find != nil {
-		all = append(all, e.find(g.Log)...)
+	lines := make([]diagnose.Line, len(g.Log))
+	for i, l := range g.Log {
+		lines[i] = diagnose.Line(l)
 	}
-	for i := range all {
-		all[i].Text, all[i].Source = e.hide.text(all[i].Text), e.hide.text(all[i].Source)
+	for _, c := range all {
+		for _, f := range diagnose.Log(lines, c) {
+			if f.Code != vpn.NoExceptionFound {
+				found = append(found, f)
+			}
+		}
 	}
-	slices.SortStableFunc(all, func(a, b vpn.Finding) int { return b.At.Compare(a.At) })
-	return all
+	for i := range found {
+		f := &found[i]
+		f.Text, f.Fix, f.Source, f.Local, f.Remote = hide.text(f.Text), hide.text(f.Fix), hide.text(f.Source), hide.text(f.Local), hide.text(f.Remote)
+	}
+	slices.SortStableFunc(found, func(a, b vpn.Finding) int { return b.At.Compare(a.At) })
+	return found
 }
 
 func (t *tunnel) report() report.VPNTunnel {
@@ -80,12 +94,19 @@ func childReport(c swan.Child, last time.Time) report.ChildSA {
 // engine has not heard of charon for longer, nothing is said to be up.
 func (e *engine) report() report.Gateway {
 	e.mu.Lock()
-	g, looked := e.told, e.looked
+	g, looked, all, hide := e.told, e.looked, e.diagnosed, e.masked
 	e.mu.Unlock()
-	if !g.Daemon.Up || time.Since(looked) <= stale {
-		return g
+	g.At = time.Now()
+	if g.Daemon.Up && time.Since(looked) > stale {
+		g = withoutTunnels(g)
 	}
-	g.Daemon.Up, g.Daemon.Problem = false, "charon does not answer"
+	g.Findings = findings(g, all, hide)
+	return g
+}
+
+// withoutTunnels is g where charon has not answered.
+func withoutTunnels(g report.Gateway) report.Gateway {
+	g.Daemon.Up, g.Daemon.Problem = false, "it has not answered for two seconds"
 	g.Connections = slices.Clone(g.Connections)
 	for i := range g.Connections {
 		c := &g.Connections[i]
