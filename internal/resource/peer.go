@@ -45,7 +45,7 @@ func (w *Around) Lint(c *IPsecConnection) []vpn.Finding {
 	filled := *c
 	filled.FillDefaults()
 	for _, f := range filled.Secrets() {
-		if IsSealed(*f.Value) || *f.Value == vpn.Mask {
+		if IsSealed(*f.Value) || *f.Value == vpn.Mask || random(f.Value.Reveal()) {
 			*f.Value = standIn // which is neither short nor weak
 		}
 	}
@@ -60,6 +60,16 @@ func (w *Around) Lint(c *IPsecConnection) []vpn.Finding {
 		list[i].Field = filled.FieldOfBuilt(list[i].Field)
 	}
 	return list
+}
+
+// random reports whether key may be one that the service made: as long as these,
+// and of many different characters. Such a key cannot be guessed.
+func random(key string) bool {
+	different := map[rune]bool{}
+	for _, c := range key {
+		different[c] = true
+	}
+	return len(key) >= PSKLength && len(different) >= PSKLength/2
 }
 
 // Peer finds the far end of one tunnel. The refusal is why there is none.

@@ -366,6 +366,23 @@ func TestALintIsAWarningAndNoRefusal(t *testing.T) {
 	}
 }
 
+func TestAKeyThatTheServiceMadeIsNotCalledWeak(t *testing.T) {
+	b := newBench(t).vpn()
+	weak := func() bool {
+		return slices.ContainsFunc(must(b.DiagnoseVPN(ctx, reader, "direct", nil))(t).Findings, func(f vpn.Finding) bool { return f.Code == vpn.WeakAlgorithm && f.Field == "tunnels[0].auth.psk" })
+	}
+	if weak() {
+		t.Error("it is")
+	}
+	must(b.UpdateIPsecConnection(ctx, operator, "direct", func(c *resource.IPsecConnection) error {
+		c.Tunnels = []resource.IPsecTunnel{{Auth: vpn.Auth{PSK: "password"}}}
+		return nil
+	}))(t)
+	if !weak() {
+		t.Error("but this one should be")
+	}
+}
+
 const canary = "canary-Psk-8311"
 
 // TestSecretsAreNowhereButWhereTheyMustBe creates secrets and looks for them in

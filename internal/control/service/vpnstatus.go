@@ -134,6 +134,7 @@ func (v *view) findingsOf(c *resource.IPsecConnection) []vpn.Finding {
 	if r.VPN != nil {
 		for _, f := range r.VPN.Findings {
 			if f.Connection == c.Name {
+				f.Field = c.FieldOfBuilt(f.Field)
 				list = append(list, f)
 			}
 		}
