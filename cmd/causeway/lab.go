@@ -44,7 +44,7 @@ outside of it is touched, and it takes itself down again.`,
 	}
 	c.AddCommand(
 		newLabRunCommand(), newLabUpCommand(), newLabStatusCommand(), newLabExecCommand(),
-		newLabMtrCommand(), newLabDownCommand(), newLabListCommand(), newLabSelftestCommand(),
+		newLabMtrCommand(), newLabFaultsCommand(), newLabDownCommand(), newLabListCommand(), newLabSelftestCommand(),
 		newLabWANCommand(), newLabGuardCommand(),
 	)
 	return c

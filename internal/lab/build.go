@@ -24,6 +24,8 @@ type Options struct {
 	Name     string // of the lab; default one made from the scenario's
 	Kept     bool   // it stands on when this process ends
 	Progress *Progress
+
+	impatient bool // gateways give up a silent peer soon
 }
 
 // Up builds the lab: namespaces, the emulated Internet, PoPs, gateways, and
@@ -45,7 +47,7 @@ func Up(ctx context.Context, s *scenario.Scenario, o Options) (l *Lab, err error
 	l = &Lab{
 		Name: o.Name, Scenario: s, state: st, say: o.Progress,
 		nodes: map[string]*netns.NS{}, gateways: map[string]gateway.Gateway{},
-		addrs: wanAddrs(s), versions: map[string]uint64{},
+		addrs: wanAddrs(s), versions: map[string]uint64{}, impatient: o.impatient,
 	}
 	built := false
 	defer func() {
@@ -239,7 +241,7 @@ func (l *Lab) startGateways(ctx context.Context) error {
 		node := scenario.GatewayNode(site)
 		g, err := gateway.Start(ctx, gateway.Config{
 			Name: node, Dir: l.path(node), Backend: l.Backend, In: l.nodes[node].Do,
-			Connections: l.withCertificates(connections(l.Scenario, site)),
+			Impatient: l.impatient, Connections: l.withCertificates(connections(l.Scenario, site)),
 		}, l.record)
 		if err != nil {
 			return err

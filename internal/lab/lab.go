@@ -51,6 +51,7 @@ type Lab struct {
 	began    time.Time               // when the controller was started
 	// segmentsUp is set once all segments were seen up.
 	segmentsUp bool
+	impatient  bool               // gateways give up soon
 	authority  *gateway.Authority // of the gateways' certificates; nil when none has any
 	up         time.Duration      // how long the last reconnect took
 	rebound    int                // how often a router forgot its flows

@@ -192,6 +192,32 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// Two real gateways with everything wrong between them that can be, and each thing
+// called by its name. Those that take long are for whoever asks for long labs.
+func TestFaultsAreNamed(t *testing.T) {
+	program, name := causeway(t), labName(t)
+	beside(t)
+	defer nothingLeft(t, name)
+	args := []string{"lab", "faults", "--name", name, "-o", "json"}
+	for _, f := range lab.Faults() {
+		if slow := f.Name == "no-answer" || f.Name == "peer-dies"; !slow || os.Getenv("CAUSEWAY_LONG_LABS") != "" {
+			args = append(args, f.Name)
+		}
+	}
+	var out struct{ Faults []lab.FaultResult }
+	if err := json.Unmarshal(command(t, program, args...), &out); err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Faults) < 12 {
+		t.Errorf("%d faults", len(out.Faults))
+	}
+	for _, f := range out.Faults {
+		if !f.Named {
+			t.Errorf("%s: %s", f.Name, f.Problem)
+		}
+	}
+}
+
 // Those that need a minute or more are for whoever asks for them.
 func TestLongScenarios(t *testing.T) {
 	if os.Getenv("CAUSEWAY_LONG_LABS") == "" {
@@ -292,7 +318,7 @@ func parseOurs(t *testing.T, out []byte) (hops []hop) {
 
 func command(t *testing.T, program string, args ...string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)

@@ -25,14 +25,20 @@ func masquerade(router *netns.NS, address netip.Addr, ports string) error {
  }
 }
 `, address, ports)
-	return router.Do(func() error {
-		cmd := exec.Command("nft", "-f", "-")
-		cmd.Stdin = strings.NewReader("add table ip nat\ndelete table ip nat\n" + rules)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("give router %s its NAT rules: %w: %s", router.Name(), err, strings.TrimSpace(string(out)))
-		}
-		return nil
-	})
+	if err := router.Do(func() error { return nftables("table ip nat", rules) }); err != nil {
+		return fmt.Errorf("give router %s its NAT rules: %w", router.Name(), err)
+	}
+	return nil
+}
+
+// nftables puts rules in the place of a table, in the calling thread's network.
+func nftables(table, rules string) error {
+	cmd := exec.Command("nft", "-f", "-")
+	cmd.Stdin = strings.NewReader("add " + table + "\ndelete " + table + "\n" + rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 // rebind has a router forget all flows and give them other ports, and its other

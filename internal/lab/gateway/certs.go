@@ -47,33 +47,48 @@ func NewAuthority() (*Authority, error) {
 	return a, nil
 }
 
-// write puts what a gateway needs to be id into its directory, where swanctl
-// looks for it. until is when the certificate ends; zero: in a day.
-func (a *Authority) write(dir, id string, until time.Time) error {
+// PEM is the authority's own certificate.
+func (a *Authority) PEM() []byte { return a.pem }
+
+// Issue makes a key and a certificate for an identity, PEM both. until is when the
+// certificate ends; zero: in a day.
+func (a *Authority) Issue(id string, until time.Time) (cert, key []byte, err error) {
 	if until.IsZero() {
 		until = a.cert.NotAfter
 	}
-	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	secret, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
-		return fmt.Errorf("make a certificate for %s: %w", id, err)
+		return nil, nil, fmt.Errorf("make a certificate for %s: %w", id, err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{Organization: []string{"Causeway lab"}, CommonName: id}, DNSNames: []string{id},
 		NotBefore: a.cert.NotBefore.Add(-time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, secret.Public(), a.key)
 	if err != nil {
-		return fmt.Errorf("make a certificate for %s: %w", id, err)
+		return nil, nil, fmt.Errorf("make a certificate for %s: %w", id, err)
 	}
-	for file, content := range map[string][]byte{
-		"x509ca/authority.pem": a.pem,
-		"x509/" + id + ".pem":  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		"rsa/" + id + ".pem":   pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
-	} {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(secret)}), nil
+}
+
+// write puts what a gateway needs to be id into its directory, where swanctl
+// looks for it.
+func (a *Authority) write(dir, id string) error {
+	cert, key, err := a.Issue(id, time.Time{})
+	if err != nil {
+		return err
+	}
+	return WriteFiles(dir, map[string][]byte{"x509ca/authority.pem": a.pem, "x509/" + id + ".pem": cert, "rsa/" + id + ".pem": key})
+}
+
+// WriteFiles puts files below a gateway's directory, for nobody else to read.
+func WriteFiles(dir string, files map[string][]byte) error {
+	for file, content := range files {
 		path := filepath.Join(dir, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err

@@ -14,7 +14,11 @@ import (
 // back end and the first one wins; kernel-netlink is needed for routes in any
 // case. Retransmissions are quick and many, since one of the tunnels has to
 // come up over a path that loses half its packets.
-func strongswanConf(dir string, b Backend) string {
+func strongswanConf(dir string, b Backend, impatient bool) string {
+	timeout, base, tries := "0.5", "1.4", 12
+	if impatient {
+		timeout, base, tries = "0.4", "1", 4
+	}
 	ipsec := ""
 	if b == Libipsec {
 		ipsec = "kernel-libipsec "
@@ -23,9 +27,9 @@ func strongswanConf(dir string, b Backend) string {
   load = random nonce aes sha1 sha2 hmac kdf gmp pem pkcs1 x509 pubkey openssl drbg counters %[2]skernel-netlink socket-default updown vici
   install_routes = yes
   threads = 16
-  retransmit_timeout = 0.5
-  retransmit_base = 1.4
-  retransmit_tries = 12
+  retransmit_timeout = %[3]s
+  retransmit_base = %[4]s
+  retransmit_tries = %[5]d
   retransmit_jitter = 10
   keep_alive = 20s
   delete_rekeyed_delay = 5
@@ -54,7 +58,7 @@ swanctl {
   socket = unix://%[1]s/charon.vici
   load = pem pkcs1 x509 openssl
 }
-`, dir, ipsec)
+`, dir, ipsec, timeout, base, tries)
 }
 
 // swanctlConf is the tunnels' configuration, as a user would write it.

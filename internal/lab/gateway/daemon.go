@@ -90,11 +90,11 @@ func (g Gateway) write(c Config) error {
 		if k.Authority == nil {
 			continue
 		}
-		if err := k.Authority.write(g.Dir, k.LocalID, time.Time{}); err != nil {
+		if err := k.Authority.write(g.Dir, k.LocalID); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(g.conf(), []byte(strongswanConf(c.Dir, c.Backend)), 0o600); err != nil {
+	if err := os.WriteFile(g.conf(), []byte(strongswanConf(c.Dir, c.Backend, c.Impatient)), 0o600); err != nil {
 		return err
 	}
 	return os.WriteFile(g.swanctl(), []byte(swanctlConf(c.Connections)), 0o600)
@@ -158,6 +158,23 @@ func (g Gateway) run(ctx context.Context, args ...string) (string, error) {
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
+}
+
+// Configure gives the running daemon another swanctl.conf in place of the one it has,
+// with the files in its directory that this one names, and forgets all SAs.
+func (g Gateway) Configure(ctx context.Context, conf string) error {
+	if err := os.WriteFile(g.swanctl(), []byte(conf), 0o600); err != nil {
+		return err
+	}
+	sas, err := g.SAs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sa := range sas {
+		_ = g.Terminate(ctx, sa.Connection) // one may be gone with another
+	}
+	_, err = g.run(ctx, "--load-all", "--clear", "--file", g.swanctl())
+	return err
 }
 
 // Initiate brings a tunnel up from this end and returns how long that took.

@@ -30,7 +30,9 @@ type Config struct {
 	// Backend: see Detect.
 	Backend     Backend
 	Connections []Connection
-	In          func(func() error) error // runs a function in the gateway's namespace
+	// Impatient has charon give up a peer after two seconds of silence.
+	Impatient bool
+	In        func(func() error) error // runs a function in the gateway's namespace
 }
 
 // Connection is one tunnel as this gateway sees it.

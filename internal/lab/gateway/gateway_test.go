@@ -68,7 +68,7 @@ func TestCertificatesTakeThePlaceOfThePSK(t *testing.T) {
 		t.Errorf("swanctl.conf has a PSK:\n%s", conf)
 	}
 	dir := t.TempDir()
-	if err := a.write(dir, c.LocalID, time.Time{}); err != nil {
+	if err := a.write(dir, c.LocalID); err != nil {
 		t.Fatal(err)
 	}
 	read := func(file string) *pem.Block {
