@@ -36,7 +36,7 @@ address changes.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLabCommand(), newBenchCommand(), newPoPCommand(), newRouteCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
-	root.AddCommand(newReportCommand(), newMTRCommand(), newPingCommand())
+	root.AddCommand(newReportCommand(), newMTRCommand(), newPingCommand(), newDoctorCommand(), newSupportBundleCommand())
 	root.AddCommand(newControllerCommand(), newDevCommand(), newSnapshotCommand(), newConsoleCommand())
 	root.AddCommand(newGatewayCommand())
 	root.AddCommand(nounCommands()...)
