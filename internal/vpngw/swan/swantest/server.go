@@ -223,3 +223,6 @@ func SA(tunnel string, id int, state string, children ...string) Section {
 		{"remote-host", "203.0.113.10"}, {"remote-port", "4500"}, {"local-id", "sh.lab"}, {"remote-id", "se.lab"}, {"initiator", "yes"}, {"initiator-spi", "aa"},
 		{"encr-alg", "AES_GCM_16"}, {"encr-keysize", "128"}, {"prf-alg", "PRF_HMAC_SHA2_256"}, {"dh-group", "ECP_256"}, {"established", "60"}, {"rekey-time", "3000"}, {"child-sas", sas}}}}
 }
+
+// Addr is where it listens.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
