@@ -18,10 +18,13 @@ func libreswan() string {
 	return ""
 }
 
-// Pluto starts libreswan with h.Dir's ipsec.conf and ipsec.secrets. It has a view
-// of its own of /usr/libexec and /run, where it expects its parts. It does ESP
-// in the kernel and nowhere else.
-func (h *Host) Pluto() {
+// NSSTools is the folder of NSS's programs. They need its libraries, which they
+// find beside themselves.
+func NSSTools() string { return libreswan() + "/usr/bin" }
+
+// InitNSS makes the database in h.Dir/nss that libreswan reads certificates
+// from. The test is skipped where there is no libreswan.
+func (h *Host) InitNSS() {
 	h.t.Helper()
 	root := libreswan()
 	for _, p := range []string{"/usr/libexec/ipsec/pluto", "/usr/libexec/ipsec/whack", "/usr/bin/certutil"} {
@@ -30,8 +33,17 @@ func (h *Host) Pluto() {
 		}
 	}
 	must(h.t, os.MkdirAll(h.Dir+"/nss", 0o700))
-	must(h.t, os.MkdirAll(h.Dir+"/run", 0o700))
 	h.MustRun("env", libraries(root), root+"/usr/bin/certutil", "-N", "-d", "sql:"+h.Dir+"/nss", "--empty-password")
+}
+
+// Pluto starts libreswan with h.Dir's ipsec.conf and ipsec.secrets, and the
+// database that InitNSS has made. It has a view
+// of its own of /usr/libexec and /run, where it expects its parts. It does ESP
+// in the kernel and nowhere else.
+func (h *Host) Pluto() {
+	h.t.Helper()
+	root := libreswan()
+	must(h.t, os.MkdirAll(h.Dir+"/run", 0o700))
 	script := `set -e
 mount -t tmpfs tmpfs /usr/libexec
 mkdir /usr/libexec/ipsec

@@ -3,6 +3,7 @@ package device
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -114,9 +115,6 @@ const (
 // packets have to get through as well.
 func TestLibreswanConfigurationsNegotiate(t *testing.T) {
 	for name, c := range written() {
-		if c.Tunnels[0].Auth.Method == vpn.Certificate {
-			continue // NSS wants PKCS #12; see the how-to
-		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if c.Tunnels[0].IKE.Version == 1 { // libreswan has given up group 2
@@ -124,7 +122,9 @@ func TestLibreswanConfigurationsNegotiate(t *testing.T) {
 			}
 			a, b := daemontest.Pair(t)
 			near, far := between(c)
-			far.Tunnels[0].Rekeying = vpn.RekeyRemote
+			if near.Tunnels[0].Auth.Method == vpn.Certificate {
+				give(t, &near, &far)
+			}
 			config, err := Render("libreswan", far, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -134,8 +134,19 @@ func TestLibreswanConfigurationsNegotiate(t *testing.T) {
 				setup += "    ikev1-policy=accept\n" // see Notes
 			}
 			b.Write("ipsec.conf", setup+"\n"+config.Files[0].Text)
-			b.Write("ipsec.secrets", config.Files[1].Text)
+			b.Write("ipsec.secrets", "")
+			for _, f := range config.Files[1:] {
+				name := strings.TrimPrefix(f.Name, "/etc/ipsec.d/")
+				if strings.HasSuffix(name, ".secrets") {
+					name = "ipsec.secrets"
+				}
+				b.Write(name, f.Text)
+			}
 			load(t, a, near)
+			b.InitNSS()
+			if far.Tunnels[0].Auth.Method == vpn.Certificate {
+				b.MustRun("env", "NSS=sql:"+b.Dir+"/nss", "PATH="+daemontest.NSSTools()+":"+os.Getenv("PATH"), "sh", b.Dir+"/seoul-import.sh", b.Dir)
+			}
 			b.Pluto()
 			if said := b.AddConnections("seoul"); strings.Contains(said, "warning") || strings.Contains(said, "failed") {
 				t.Errorf("libreswan says: %s", said)

@@ -1,8 +1,10 @@
 package device
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"encoding/xml"
 	"fmt"
 	"net/netip"
@@ -63,7 +65,7 @@ func (w *writer) words(o Options) template.FuncMap {
 			return alibabaIPsec(t)
 		},
 		"swanPSK": func(t tunnel) string { return swanSecret(t, o) }, "lswPSK": func(t tunnel) string { return libreswanSecret(t, o) },
-		"lswID": libreswanID,
+		"lswID": libreswanID, "keyKind": keyKind,
 	}
 }
 
@@ -161,6 +163,18 @@ func swanSecret(t tunnel, o Options) string {
 
 // libreswanSecret is the same for ipsec.secrets.
 func libreswanSecret(t tunnel, o Options) string { return swanSecret(t, o) }
+
+// keyKind is how a tunnel's certificate proves its owner; rsasig where there is none yet.
+func keyKind(t tunnel) string {
+	block, _ := pem.Decode([]byte(t.Auth.Certificate))
+	if block == nil {
+		return "rsasig"
+	}
+	if cert, err := x509.ParseCertificate(block.Bytes); err == nil && cert.PublicKeyAlgorithm == x509.ECDSA {
+		return "ecdsa"
+	}
+	return "rsasig"
+}
 
 // libreswanID writes an identity for ipsec.conf, where @ keeps a domain name from being looked up.
 func libreswanID(id string) string {

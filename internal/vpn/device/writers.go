@@ -23,11 +23,12 @@ var writers = []writer{
 	},
 	{
 		Device: Device{Name: "libreswan", Title: "libreswan", Aliases: []string{"pluto", "openswan"}, Tested: "libreswan 4.10"},
-		files:  []page{{"/etc/ipsec.d/%s.conf", "libreswan-conf.tmpl", false}, {"/etc/ipsec.d/%s.secrets", "libreswan-secrets.tmpl", true}},
+		files:  []page{{"/etc/ipsec.d/%s.conf", "libreswan-conf.tmpl", false}, {"/etc/ipsec.d/%s.secrets", "libreswan-secrets.tmpl", true}, {"/etc/ipsec.d/%s-import.sh", "libreswan-import.tmpl", false}},
 		quote:  plainDouble,
 		can: abilities{ikeCipher: same(vpn.Ciphers, "des", "chacha20poly1305"), espCipher: same(vpn.Ciphers, "des"), ikeHash: same(vpn.Hashes, "md5"), espHash: same(vpn.Hashes, "md5"), groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5),
-			versions: []int{2, 1}, certificates: true, policy: true, route: true, two: true, ipv6: true, domains: true, anyPeer: true},
-		notes: []string{"Certificates live in the NSS database: import them with `ipsec import file.p12`, under the name that leftcert has.", "IKEv1 is refused by libreswan unless /etc/ipsec.conf says so: config setup, ikev1-policy=accept."},
+			versions: []int{2, 1}, certificates: true, policy: true, route: true, two: true, ipv6: true, domains: true, anyPeer: true,
+			files: map[string]string{"certificate": "/etc/ipsec.d/%s.pem", "key": "/etc/ipsec.d/%s.key", "ca": "/etc/ipsec.d/%s-ca.pem"}},
+		notes: []string{"Certificates live in the NSS database: the script that comes with them puts them there.", "IKEv1 is refused by libreswan unless /etc/ipsec.conf says so: config setup, ikev1-policy=accept."},
 		extra: onePRF,
 	},
 	{
