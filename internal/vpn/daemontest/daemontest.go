@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -23,7 +24,7 @@ import (
 )
 
 // Patience is how long anything may take that is polled for.
-const Patience = 15 * time.Second
+const Patience = 60 * time.Second
 
 // Host is one end: a namespace with an outer address on wan0, and an address
 // behind it on lo.
@@ -47,6 +48,7 @@ func Pair(t *testing.T) (a, b *Host) {
 	if err := netns.Check(); err != nil {
 		t.Skipf("network namespaces cannot be made: %v", err)
 	}
+	sweep.Do(takeAwayOfTheDead)
 	n := pairs.Add(1)
 	a = newHost(t, fmt.Sprintf("cw-vt%d-a%d", os.Getpid(), n), "198.18.1.2", "10.1.0.1")
 	b = newHost(t, fmt.Sprintf("cw-vt%d-b%d", os.Getpid(), n), "198.18.1.3", "10.2.0.1")
@@ -63,6 +65,19 @@ func Pair(t *testing.T) (a, b *Host) {
 		}
 	}
 	return a, b
+}
+
+var sweep sync.Once
+
+// takeAwayOfTheDead takes away namespaces of test processes that were killed.
+func takeAwayOfTheDead() {
+	names, _ := netns.List("cw-vt")
+	for _, name := range names {
+		var pid int
+		if _, err := fmt.Sscanf(name, "cw-vt%d-", &pid); err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
+			netns.Delete(name)
+		}
+	}
 }
 
 func newHost(t *testing.T, name, outer, inner string) *Host {
@@ -98,7 +113,7 @@ func (h *Host) Run(args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	timer := time.AfterFunc(Patience, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(2*Patience, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	err = cmd.Wait()
 	return b.String(), err
@@ -240,9 +255,9 @@ swanctl {
 	h.MustRun("swanctl", "--load-all", "--file", h.Dir+"/swanctl.conf")
 }
 
-// Initiate brings a child up from this end; whether that works is the answer.
-func (h *Host) Initiate(child string) error {
-	out, err := h.Run("swanctl", "--initiate", "--child", child, "--timeout", "20")
+// Initiate brings a child up from this end; whether that works within that time is the answer.
+func (h *Host) Initiate(child string, within time.Duration) error {
+	out, err := h.Run("swanctl", "--initiate", "--child", child, "--timeout", fmt.Sprint(int(within.Seconds())))
 	if err != nil {
 		return errors.Join(err, errors.New(out))
 	}

@@ -124,7 +124,11 @@ func play(t *testing.T, f fault) (logA, logB string) {
 	if f.before != nil {
 		f.before(a, b)
 	}
-	err := a.Initiate("seoul")
+	within := 15 * time.Second // enough to give up once or more
+	if f.up {
+		within = daemontest.Patience
+	}
+	err := a.Initiate("seoul", within)
 	if f.up != (err == nil) {
 		t.Fatalf("the tunnel came up: %v; want %v; %v\n%s\n%s", err == nil, f.up, err, a.Log(), b.Log())
 	}
