@@ -2,7 +2,6 @@ package aliyunapi
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -176,7 +175,6 @@ func listListeners(c *call) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b resource.Listener) int { return a.Created.Compare(b.Created) })
 	return page(c, "Listeners", all, func(l *resource.Listener) reply {
 		r := listenerReply(s, l)
 		r["CreateTime"] = millis(l)

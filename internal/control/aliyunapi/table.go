@@ -135,7 +135,8 @@ func (c *call) write(guard func(context.Context) error) service.Call {
 	return sc
 }
 
-// everything reads all pages of a list.
+// everything reads all pages of a list, and puts them into the order in which
+// things were made: the order of names says nothing to clients that know IDs.
 func everything[T any](c *call, list func(context.Context, service.Call, service.Query) (service.Page[T], error), q service.Query) ([]T, error) {
 	var all []T
 	q.Limit = 1000
@@ -146,6 +147,9 @@ func everything[T any](c *call, list func(context.Context, service.Call, service
 		}
 		all = append(all, page.Items...)
 		if page.Next == "" {
+			slices.SortStableFunc(all, func(a, b T) int {
+				return any(&a).(resource.Object).Head().Created.Compare(any(&b).(resource.Object).Head().Created)
+			})
 			return all, nil
 		}
 		q.After = page.Next
