@@ -35,6 +35,7 @@ type reader struct {
 
 // talk is how far a negotiation has come, as far as later lines need it.
 type talk struct {
+	begun       bool   // its beginning stands in the log
 	exchange    string // of the message that came last: IKE_SA_INIT, ID_PROT, …
 	answered    bool   // the other end has answered since the negotiation began
 	established bool   // the IKE SA stands
@@ -147,11 +148,11 @@ func note(text string, does func(r *reader, t *talk, l Line, m []string)) rule {
 // progress is what charon says while all goes well.
 var progress = []rule{
 	note(`^initiating (Main Mode |Aggressive Mode )?IKE_SA `, func(r *reader, t *talk, l Line, m []string) {
-		*t = talk{aggressive: strings.HasPrefix(m[1], "Aggressive"), collisions: t.collisions, replays: t.replays}
+		*t = talk{begun: true, aggressive: strings.HasPrefix(m[1], "Aggressive"), collisions: t.collisions, replays: t.replays}
 	}),
 	note(`^(\S+) is initiating an? (?:Main Mode |Aggressive Mode )?IKE_SA`, func(r *reader, t *talk, l Line, m []string) {
 		exchange := t.exchange
-		*t = talk{exchange: exchange, other: !r.peer(m[1])}
+		*t = talk{begun: true, exchange: exchange, other: !r.peer(m[1])}
 	}),
 	note(`^parsed (\S+) (request|response) \d+`, func(r *reader, t *talk, l Line, m []string) {
 		t.exchange = m[1]

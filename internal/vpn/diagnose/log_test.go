@@ -50,6 +50,18 @@ func TestEveryFaultOfRealDaemonsIsNamed(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatDiffersIsSaidToDiffer(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "esp-encryption", "far.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, far := pairOf()
+	far.Tunnels[0].ESP.Proposals[0].Encryption = "aes128"
+	if f := Log(lines(string(b)), far); len(f) != 1 || f[0].Text != "The ends have no encryption algorithm in common." || f[0].Field != "esp.proposals.encryption" {
+		t.Errorf("got %+v", f)
+	}
+}
+
 func TestBothEndsTogetherNameTheCause(t *testing.T) {
 	for _, f := range faults {
 		if f.b == "" || f.b == vpn.NoExceptionFound {
@@ -124,6 +136,21 @@ func TestWhatComesUpPutsRightWhatWasWrong(t *testing.T) {
 	}
 	log = append(log, Line{At: at.Add(3 * time.Second), Tunnel: "seoul", Text: "CHILD_SA seoul{3} established with SPIs 1_i 2_o and TS a === b"})
 	if f := Log(log, near); first(f) != vpn.DpdTimeout || f[0].Severity != vpn.Warn {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestATunnelOlderThanTheLogHasDied(t *testing.T) {
+	near, _ := pairOf()
+	log := []Line{
+		{Tunnel: "seoul", Text: "retransmit 4 of request with message ID 0"}, // a responder's first request
+		{Tunnel: "seoul", Text: "giving up after 4 retransmits"},
+	}
+	if f := Log(log, near); first(f) != vpn.DpdTimeout {
+		t.Errorf("got %+v", f)
+	}
+	log = append([]Line{{Tunnel: "seoul", Text: "initiating IKE_SA seoul[1] to 198.18.1.3"}}, log...)
+	if f := Log(log, near); first(f) != vpn.NoResponse {
 		t.Errorf("got %+v", f)
 	}
 }

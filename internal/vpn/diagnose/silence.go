@@ -38,7 +38,7 @@ func unanswered(r *reader, t *talk, l Line, tries string) vpn.Finding {
 	defer func() { t.retransmits = 0 }()
 	mine := r.tunnel(l)
 	switch {
-	case t.established:
+	case t.established || !t.begun: // a beginning older than the log is that of a tunnel that came up
 		t.established = false
 		return dead()
 	case !t.answered:

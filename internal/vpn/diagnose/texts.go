@@ -122,7 +122,7 @@ func refusedProposals(t *talk) vpn.Finding {
 	if layer == "" {
 		f.Field, f.Fix = "", fixProposals("ike")
 	}
-	if layer == "esp" && t.exchange == "IKE_AUTH" { // the first child takes its keys from IKE: no group is sent
+	if layer == "esp" && t.exchange != "CREATE_CHILD_SA" && t.exchange != "QUICK_MODE" { // the first child takes its keys from IKE: no group is sent
 		for i := range configured {
 			configured[i].DH = 0
 		}
