@@ -89,45 +89,61 @@ func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, m *udpio.Message)
 		e.drops.add(DropStranger)
 		return nil
 	}
-	for _, g := range e.plan.groups {
-		if g.pop != e.plan.self || g.egress != sock.addr.Addr() || !g.lists(from.Addr()) {
+	g, c, passed := e.calleeOf(sock, m)
+	switch {
+	case passed:
+		return nil
+	case g == nil:
+		e.drops.add(DropStranger)
+		return nil
+	}
+	port := sock.addr.Port()
+	s := session.Session{
+		ID:          e.newSessionID(),
+		Role:        session.Egress,
+		Client:      netip.AddrPortFrom(c.client, port),
+		Accelerated: netip.AddrPortFrom(c.accelerated, port),
+		Endpoint:    from, Egress: sock.addr,
+		IngressPoP: c.ingress, EgressPoP: e.plan.self,
+		Group: g.name, Listener: c.listener,
+		Idle: c.idle, Mode: c.mode, Order: c.order, Window: c.window,
+	}
+	if c.ingress == e.plan.self {
+		s.Role |= session.Ingress
+	}
+	// The client's flow may be known under another endpoint port: the
+	// newer one replaces it.
+	sock.egress++
+	proven := e.replace(e.table.ByFlow(s.IngressPoP, s.Client, s.Accelerated))
+	n := e.add(now, s)
+	if n == nil {
+		e.releaseEgress(sock.addr)
+		return nil
+	}
+	n.Assoc.Proven = n.Assoc.Proven || proven || c.claim == claimSnapshot // which vouches for the address
+	return n
+}
+
+// calleeOf is the client that an endpoint which begins is for: of those of the
+// groups that have it and leave from this egress IP, the one that belongs to it the
+// most surely; of several, that of the group that the snapshot names first. passed
+// tells that another engine of this PoP has it.
+func (e *Engine) calleeOf(sock *socket, m *udpio.Message) (in *group, who callee, passed bool) {
+	from, port := m.From.Addr(), sock.addr.Port()
+	for _, sg := range e.plan.snap.EndpointGroups {
+		g := e.plan.groups[session.NameOf(sg.Name)]
+		if g.pop != e.plan.self || g.egress != sock.addr.Addr() || !g.lists(from) {
 			continue
 		}
 		if e.cfg.Siblings != nil && e.cfg.Siblings.PassCall(g.name, sock.addr, *m) {
-			return nil
+			return nil, callee{}, true
 		}
-		c, ok := g.callee(from.Addr())
-		port := sock.addr.Port()
-		if !ok || e.claimed(now, c, port, from.Addr()) {
-			continue
+		c, ok := g.callee(from)
+		if ok && !e.claimed(e.now, c, port, from) && (in == nil || c.claim > who.claim) {
+			in, who = g, c
 		}
-		s := session.Session{
-			ID:          e.newSessionID(),
-			Role:        session.Egress,
-			Client:      netip.AddrPortFrom(c.client, port),
-			Accelerated: netip.AddrPortFrom(c.accelerated, port),
-			Endpoint:    from, Egress: sock.addr,
-			IngressPoP: c.ingress, EgressPoP: e.plan.self,
-			Group: g.name, Listener: c.listener,
-			Idle: c.idle, Mode: c.mode, Order: c.order, Window: c.window,
-		}
-		if c.ingress == e.plan.self {
-			s.Role |= session.Ingress
-		}
-		// The client's flow may be known under another endpoint port: the
-		// newer one replaces it.
-		sock.egress++
-		proven := e.replace(e.table.ByFlow(s.IngressPoP, s.Client, s.Accelerated))
-		n := e.add(now, s)
-		if n == nil {
-			e.releaseEgress(sock.addr)
-			return nil
-		}
-		n.Assoc.Proven = n.Assoc.Proven || proven || c.claim == claimSnapshot // which vouches for the address
-		return n
 	}
-	e.drops.add(DropStranger)
-	return nil
+	return in, who, false
 }
 
 // giveEgress gives s its egress address: the client's own port where it is free.

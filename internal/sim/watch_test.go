@@ -143,3 +143,69 @@ func TestReorderingBeyondAReplayWindowIsSeenWhereItHappens(t *testing.T) {
 }
 
 func isESP(data []byte) bool { return len(data) >= 8 && binary.BigEndian.Uint32(data) != 0 }
+
+// Keys are renewed a hundred times under traffic, each end in turn, and the egress
+// PoP is killed on the way: nothing is lost but what was under way then, nothing is
+// told to begin anew, and each renewal is counted.
+func TestAHundredRenewalsOfKeysLoseNothing(t *testing.T) {
+	w := newWorld3(t, 23, calm)
+	w.Run(2 * time.Second)
+	w.answers = func(b []byte) []byte {
+		if isESP(b) {
+			return b
+		}
+		answer := append([]byte(nil), b...)
+		answer[4+19] = 0x20
+		return answer
+	}
+	id := uint32(0)
+	request := func(exchange byte) {
+		id++
+		b := ike(true, 0xaaaa, 0xbbbb, exchange, 8, 200)
+		binary.BigEndian.PutUint32(b[4+20:], id)
+		w.client.Send(client4500, accelerated4500, b)
+	}
+	for _, exchange := range []byte{35, 37, 37} {
+		request(exchange)
+		w.Run(200 * time.Millisecond)
+	}
+	w.atEndpoint, w.atClient = nil, nil
+	const perSA, renewals = 20, 100
+	sent := 0
+	for sa := range uint32(renewals + 1) {
+		if sa > 0 {
+			request(36)
+		}
+		if sa == renewals/2 {
+			w.Run(100 * time.Millisecond) // nothing is under way
+			w.se.Kill()
+			if err := w.se.Start(); err != nil {
+				t.Fatal(err)
+			}
+			w.Run(2 * time.Second)
+		}
+		for seq := range uint32(perSA) {
+			w.client.Send(client4500, accelerated4500, esp(0x1000+sa, seq+1, 200))
+			sent++
+			w.Run(10 * time.Millisecond)
+		}
+	}
+	w.Run(time.Second)
+	for name, list := range map[string][]datagram{"endpoint": w.atEndpoint, "client": w.atClient} {
+		if got := len(spans(list)); got != sent {
+			t.Errorf("%d of %d packets reached the %s", got, sent, name)
+		}
+	}
+	for _, d := range w.atEndpoint {
+		if d.from != egress4500 {
+			t.Fatalf("the endpoint saw %v", d.from)
+		}
+	}
+	in := ipsecOf(t, w.sh)
+	if in.Rekeys != renewals || in.Exchanges["create"] != renewals || in.ToEndpoint.ESP.Lost != 0 || in.ToEndpoint.IKE.Retransmits != 0 || in.IKESAs != 1 {
+		t.Errorf("the ingress has seen %+v", in)
+	}
+	if out := ipsecOf(t, w.se); out.ToEndpoint.ESP.Lost != 0 || out.ToEndpoint.ESP.Packets != uint64((renewals/2+1)*perSA) {
+		t.Errorf("the egress has seen since its start %+v", out.ToEndpoint.ESP)
+	}
+}
