@@ -159,6 +159,11 @@ func TestADeviceRefusesWhatItCannotDo(t *testing.T) {
 			c.LocalNetworks = prefixes("fd00::/64")
 			c.RemoteNetworks = prefixes("fd01::/64")
 		}, "local_networks[0]", "IPv4"},
+		{"two tunnels by policy", "vyos", func(c *vpn.Connection) { *c = cases["two-tunnels"](); c.Routing = vpn.PolicyRouting }, "routing", "routing: route"},
+		{"two names that become one", "generic", func(c *vpn.Connection) {
+			*c = cases["two-tunnels"]()
+			c.Tunnels[0].Name, c.Tunnels[1].Name = "a.b", "a_b"
+		}, "tunnels[1].name", "differ"},
 		{"what nobody can do", "generic", func(c *vpn.Connection) { c.Tunnels[0].Remote.ID = "a b" }, "tunnels[0].remote.id", "domain name"},
 	} {
 		t.Run(c.name+" on "+c.device, func(t *testing.T) {

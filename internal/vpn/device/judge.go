@@ -25,6 +25,7 @@ type abilities struct {
 	files                map[string]string // where it reads certificates from, by kind; nil: imported by hand
 	policy, route        bool
 	two                  bool // two tunnels to one peer's networks
+	twoByRoute           bool // only with routes: its policies exclude one another
 	ipv6                 bool
 	domains              bool // a peer by name
 	anyPeer              bool // a peer from anywhere
@@ -66,6 +67,12 @@ func (j *judgement) device(w *writer, c vpn.Connection) vpn.Connection {
 	}
 	if len(c.Tunnels) == 2 && !can.two {
 		j.refuse("tunnels", "2 tunnels", "one tunnel on "+w.Title, "make two connections of it")
+	}
+	if len(c.Tunnels) == 2 && can.twoByRoute && c.Routing == vpn.PolicyRouting {
+		j.refuse("routing", string(c.Routing), "route with two tunnels on "+w.Title+", whose policies for the same networks exclude one another", "set routing: route at both ends, or make it one tunnel")
+	}
+	if len(c.Tunnels) == 2 && ident(c.Tunnels[0].Name, can.name) == ident(c.Tunnels[1].Name, can.name) {
+		j.refuse("tunnels[1].name", c.Tunnels[1].Name, "a name that differs from tunnels[0]'s when it is written for "+w.Title+": "+ident(c.Tunnels[1].Name, can.name), "let the last four characters differ")
 	}
 	for _, side := range []struct {
 		field string

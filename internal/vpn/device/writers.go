@@ -39,7 +39,7 @@ var writers = []writer{
 	{
 		Device: Device{Name: "cisco-ios", Title: "Cisco IOS", Aliases: []string{"cisco", "ios", "isr"}, Tested: syntaxOnly},
 		files:  []page{{"%s.cisco-ios.txt", "cisco-ios.tmpl", true}},
-		can:    cisco([]int{14, 15, 16, 19, 20, 21, 5, 2, 1}), notes: append([]string{"NAT traversal is on by itself and goes by detection: through an accelerator both ends detect a NAT."}, ciscoNotes...), extra: ciscoIKEv1,
+		can:    byRoute(cisco([]int{14, 15, 16, 19, 20, 21, 5, 2, 1})), notes: append([]string{"NAT traversal is on by itself and goes by detection: through an accelerator both ends detect a NAT."}, ciscoNotes...), extra: ciscoIKEv1,
 	},
 	{
 		Device: Device{Name: "cisco-asa", Title: "Cisco ASA (9.8 or newer)", Aliases: []string{"asa", "asav", "firepower"}, Tested: syntaxOnly},
@@ -50,7 +50,7 @@ var writers = []writer{
 			ikeHash:   words("sha512", "sha512", "sha384", "sha384", "sha256", "sha256", "sha1", "sha", "md5", "md5"),
 			espHash:   words("sha512", "sha-512", "sha384", "sha-384", "sha256", "sha-256", "sha1", "sha-1", "md5", "md5"),
 			groups:    groups("", 14, 15, 16, 19, 20, 21, 5, 2), versions: []int{2, 1}, key: lineKey, keyRule: lineRule, ids: []vpn.IDKind{vpn.IDAddress, vpn.IDDomain},
-			policy: true, route: true, two: true, proposals: 1, networks: 0, window: []int{64, 128, 256, 512, 1024}, espLife: [2]int{120, 214783647}, ikeLife: [2]int{120, 2147483647}},
+			policy: true, route: true, two: true, twoByRoute: true, proposals: 1, networks: 0, window: []int{64, 128, 256, 512, 1024}, espLife: [2]int{120, 214783647}, ikeLife: [2]int{120, 2147483647}},
 		notes: []string{"If NAT is configured for the local networks, exempt the tunnel's traffic from it.", "<WAN> and <LAN> are the names (nameif) of interfaces."},
 		extra: extraASA,
 	},
@@ -109,7 +109,7 @@ var writers = []writer{
 			ikeCipher: words("aes256gcm16", "aes256gcm128", "aes128gcm16", "aes128gcm128", "chacha20poly1305", "chacha20poly1305", "aes256", "aes256", "aes192", "aes192", "aes128", "aes128", "3des", "3des", "des", "des"),
 			espCipher: words("aes256gcm16", "aes256gcm128", "aes128gcm16", "aes128gcm128", "chacha20poly1305", "chacha20poly1305", "aes256", "aes256", "aes192", "aes192", "aes128", "aes128", "3des", "3des", "des", "des"),
 			ikeHash:   same(vpn.Hashes), espHash: same(vpn.Hashes), groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5, 2, 1), versions: []int{2, 1},
-			key: quotedKey, keyRule: quotedRule, ids: plainIDs, policy: true, route: true, two: true, ipv6: true, domains: true, anyPeer: true},
+			key: quotedKey, keyRule: quotedRule, ids: plainIDs, policy: true, route: true, two: true, twoByRoute: true, ipv6: true, domains: true, anyPeer: true},
 	},
 	{
 		Device: Device{Name: "pfsense", Title: "pfSense 2.7", Aliases: []string{"netgate"}, Tested: syntaxOnly},
@@ -118,7 +118,7 @@ var writers = []writer{
 			ikeCipher: words("aes256gcm16", "aes256gcm", "aes128gcm16", "aes128gcm", "chacha20poly1305", "chacha20poly1305", "aes256", "aes", "aes192", "aes", "aes128", "aes"),
 			espCipher: words("aes256gcm16", "aes256gcm", "aes128gcm16", "aes128gcm", "chacha20poly1305", "chacha20poly1305", "aes256", "aes", "aes192", "aes", "aes128", "aes"),
 			ikeHash:   words("sha512", "sha512", "sha384", "sha384", "sha256", "sha256", "sha1", "sha1"), espHash: words("sha512", "sha512", "sha384", "sha384", "sha256", "sha256", "sha1", "sha1"),
-			groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5, 2, 1), versions: []int{2, 1}, ids: plainIDs, policy: true, route: true, two: true, domains: true},
+			groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5, 2, 1), versions: []int{2, 1}, ids: plainIDs, policy: true, route: true, two: true, twoByRoute: true, domains: true},
 		notes: []string{"Restoring the IPsec area replaces every tunnel that is there: when there are others, enter the values by hand instead.", "System, Advanced, Firewall & NAT: set Maximum MSS on VPN traffic to the value of the generic sheet.", "In the file <WAN> is the name that pfSense has for it: wan, opt1 …"},
 		extra: extraPfSense,
 	},
@@ -126,7 +126,7 @@ var writers = []writer{
 		Device: Device{Name: "opnsense", Title: "OPNsense 23.1 or newer", Tested: syntaxOnly},
 		files:  []page{{"%s.opnsense.txt", "opnsense.tmpl", true}},
 		can: abilities{ikeCipher: same(vpn.Ciphers, "3des", "des"), espCipher: same(vpn.Ciphers, "3des", "des"), ikeHash: same(vpn.Hashes, "md5"), espHash: same(vpn.Hashes, "md5"), groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5, 2),
-			versions: []int{2, 1}, ids: plainIDs, policy: true, route: true, two: true, ipv6: true, domains: true, anyPeer: true},
+			versions: []int{2, 1}, ids: plainIDs, policy: true, route: true, two: true, twoByRoute: true, ipv6: true, domains: true, anyPeer: true},
 	},
 	{
 		Device: Device{Name: "huawei", Title: "Huawei USG and AR", Aliases: []string{"usg", "vrp"}, Tested: syntaxOnly},
@@ -136,7 +136,7 @@ var writers = []writer{
 			espCipher: words("aes256gcm16", "aes-256-gcm-128", "aes128gcm16", "aes-128-gcm-128", "aes256", "aes-256", "aes192", "aes-192", "aes128", "aes-128", "3des", "3des", "des", "des"),
 			ikeHash:   words("sha512", "sha2-512", "sha384", "sha2-384", "sha256", "sha2-256", "sha1", "sha1", "md5", "md5"), espHash: words("sha512", "sha2-512", "sha384", "sha2-384", "sha256", "sha2-256", "sha1", "sha1", "md5", "md5"),
 			groups: groups("group", 14, 15, 16, 19, 20, 21, 5, 2, 1), versions: []int{2, 1}, key: lineKey, keyRule: lineRule, ids: plainIDs,
-			policy: true, route: true, two: true, proposals: 1, name: 15, window: []int{32, 64, 128, 256, 512, 1024}, ikeLife: [2]int{60, 604800}, espLife: [2]int{30, 604800}, noForcedUDP: true},
+			policy: true, route: true, two: true, twoByRoute: true, proposals: 1, name: 15, window: []int{32, 64, 128, 256, 512, 1024}, ikeLife: [2]int{60, 604800}, espLife: [2]int{30, 604800}, noForcedUDP: true},
 		notes: []string{"Two tunnels with policies: the second is taken when the first's peer is dead; both need ACLs that do not overlap with other policies.", "Allow UDP 500 and 4500 to the device itself (zone local)."},
 	},
 	{
@@ -147,7 +147,7 @@ var writers = []writer{
 			espCipher: words("aes256gcm16", "gcm-256", "aes128gcm16", "gcm-128", "aes256", "aes-cbc-256", "aes192", "aes-cbc-192", "aes128", "aes-cbc-128", "3des", "3des-cbc", "des", "des-cbc"),
 			ikeHash:   words("sha512", "sha512", "sha384", "sha384", "sha256", "sha256", "sha1", "sha1", "md5", "md5"), espHash: words("sha512", "sha512", "sha384", "sha384", "sha256", "sha256", "sha1", "sha1", "md5", "md5"),
 			groups: groups("group", 14, 19, 20, 5, 2, 1), versions: []int{2, 1}, key: lineKey, keyRule: lineRule, ids: plainIDs,
-			policy: true, route: true, two: true, proposals: 1, window: []int{64, 128, 256, 512, 1024}, ikeLife: [2]int{120, 604800}, espLife: [2]int{180, 604800}, noForcedUDP: true},
+			policy: true, route: true, two: true, twoByRoute: true, proposals: 1, window: []int{64, 128, 256, 512, 1024}, ikeLife: [2]int{120, 604800}, espLife: [2]int{180, 604800}, noForcedUDP: true},
 		notes: []string{"IPsec traffic must not meet NAT on <WAN>: deny it in the ACL of nat outbound."},
 		extra: extraH3C,
 	},
@@ -212,6 +212,12 @@ func cisco(numbers []int) abilities {
 		groups:    groups("", numbers...), versions: []int{2, 1}, key: lineKey, keyRule: lineRule, ids: plainIDs,
 		policy: true, route: true, two: true, proposals: 1, window: []int{64, 128, 256, 512, 1024}, ikeLife: [2]int{120, 86400}, espLife: [2]int{120, 86400},
 	}
+}
+
+// byRoute is a that takes two tunnels with routes only.
+func byRoute(a abilities) abilities {
+	a.twoByRoute = true
+	return a
 }
 
 // same maps each name to itself, but for those without.

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -92,6 +93,10 @@ func (r *reader) say(l Line, f vpn.Finding) {
 	f.Connection, f.Tunnel, f.At = r.c.Name, r.tunnel(l).Name, l.At
 	if f.Source == "" {
 		f.Source = l.Text
+	}
+	if f.Field != "" && f.Field != "local_networks" && f.Field != "remote_networks" {
+		i := slices.IndexFunc(r.c.Tunnels, func(t vpn.Tunnel) bool { return t.Name == f.Tunnel })
+		f.Field = fmt.Sprintf("tunnels[%d].%s", max(i, 0), f.Field)
 	}
 	if f.Severity == "" {
 		f.Severity = vpn.Critical

@@ -57,7 +57,7 @@ func TestOnlyWhatDiffersIsSaidToDiffer(t *testing.T) {
 	}
 	_, far := pairOf()
 	far.Tunnels[0].ESP.Proposals[0].Encryption = "aes128"
-	if f := Log(lines(string(b)), far); len(f) != 1 || f[0].Text != "The ends have no encryption algorithm in common." || f[0].Field != "esp.proposals.encryption" {
+	if f := Log(lines(string(b)), far); len(f) != 1 || f[0].Text != "The ends have no encryption algorithm in common." || f[0].Field != "tunnels[0].esp.proposals" {
 		t.Errorf("got %+v", f)
 	}
 }

@@ -139,7 +139,6 @@ func refusedProposals(t *talk) vpn.Finding {
 		return f
 	}
 	f.Code, f.Local, f.Remote = best[0].Code, best[0].Local, best[0].Remote
-	f.Field += "." + best[0].Field
 	f.Text, f.Fix = best[0].Text, best[0].Fix
 	f.Source = "received proposals: " + t.received + "; configured proposals: " + t.configured
 	for _, d := range best[1:] {
