@@ -30,6 +30,16 @@ var provocations = map[string]struct {
 	"prefix_full": {
 		func(r *rig) { r.sh.snap.Limits.SessionsPerPrefix = 1 },
 		func(r *rig) *rigPoP { r.knock(clientIP); r.knock(clientIP.Next()); return r.sh }},
+	"flood": {
+		func(r *rig) { r.sh.snap.Limits.Unconfirmed, r.sh.snap.Limits.SessionsPerPrefix = 16, 10000 },
+		func(r *rig) *rigPoP {
+			client := netip.MustParseAddr("198.51.0.1")
+			for range 16 + othersPerSecond + 1 {
+				r.send(port(client, 4500), port(r.sh.addr, 4500), []byte("no negotiation"))
+				client = client.Next()
+			}
+			return r.sh
+		}},
 	"no_endpoint": {
 		func(r *rig) {
 			zero := 0

@@ -119,6 +119,8 @@ type Engine struct {
 	predictor                  *route.Predictor
 	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first
 	unknownBudget              budget
+	beginningBudget            budget // see mayOpen
+	othersBudget               budget
 	echo                       echoes
 
 	drops Drops

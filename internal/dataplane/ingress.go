@@ -72,6 +72,9 @@ func (e *Engine) begin(now mono.Time, sock *socket, m *udpio.Message, what *ipse
 		return nil
 	case what.Begins() && !e.mayBegin(now, sock, m, what, g, endpoint):
 		return nil
+	case !e.mayOpen(now, what):
+		e.drops.add(DropFlood)
+		return nil
 	}
 	return e.openFromClient(now, sock, m.From, g, endpoint)
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,9 +79,22 @@ func noLeaks(t *testing.T) {
 	})
 }
 
+// alone waits until no other process runs these tests on this machine: they use the
+// same addresses. The lock ends with the process.
+var alone = sync.OnceFunc(func() {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "causeway-plane-tests.lock"), os.O_CREATE|os.O_RDWR, 0o666)
+	if err == nil {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		held = f
+	}
+})
+
+var held *os.File // keeps the lock's file open
+
 // runPlane runs a Plane until the test ends, or until stop.
 func runPlane(t *testing.T, cfg Config) (p *Plane, stop func()) {
 	t.Helper()
+	alone()
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +141,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestTwoPlanesCarryPacketsAndLeaveNothingBehind(t *testing.T) {
+	alone()
 	needPort500(t)
 	endpointIP := ownAddress(t)
 	noLeaks(t)

@@ -25,6 +25,7 @@ type lined struct {
 }
 
 func newLined(t *testing.T, workersA, workersB int, dirB string, edit func(in, out *snapshot.Snapshot, endpoint netip.Addr)) *lined {
+	alone()
 	needPort500(t)
 	endpointIP := ownAddress(t)
 	noLeaks(t)
@@ -229,6 +230,7 @@ func TestASnapshotIsRefusedWholeByAllWorkers(t *testing.T) {
 func TestWithoutWhatAKernelMayLackPacketsCrossAllTheSame(t *testing.T) {
 	for _, name := range append([]string{"all"}, FeatureNames...) {
 		t.Run(name, func(t *testing.T) {
+			alone()
 			needPort500(t)
 			endpointIP := ownAddress(t)
 			noLeaks(t)
