@@ -36,7 +36,7 @@ address changes.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLabCommand(), newBenchCommand(), newPoPCommand(), newRouteCommand(), newKeygenCommand(), newVersionCommand(), newExitCodesTopic())
-	root.AddCommand(newReportCommand(), newMTRCommand(), newPingCommand(), newDoctorCommand(), newSupportBundleCommand())
+	root.AddCommand(newReportCommand(), newMTRCommand(), newPingCommand(), newDoctorCommand(), newSupportBundleCommand(), newTopCommand())
 	root.AddCommand(newControllerCommand(), newDevCommand(), newSnapshotCommand(), newConsoleCommand())
 	root.AddCommand(newGatewayCommand())
 	root.AddCommand(nounCommands()...)

@@ -78,6 +78,7 @@ var Ours = Rules{
 			"internal/bench":                     "the Reed-Solomon baseline that others use",
 		}},
 		{Import: "github.com/prometheus", Rooms: map[string]string{"internal/telemetry": "metrics", "cmd/causeway": "puts collectors together"}},
+		{Import: "github.com/charmbracelet", Rooms: map[string]string{"internal/top": "a terminal that is drawn on"}},
 		{Import: "go.opentelemetry.io", Rooms: map[string]string{"internal/telemetry": "traces"}},
 		{Import: "github.com/spf13", Rooms: map[string]string{"cmd/causeway": "commands", "internal/cli": "what commands share"}},
 		{Import: "golang.org/x/image", Rooms: map[string]string{"internal/lab/report/draw": "pictures of reports"}},

@@ -28,7 +28,11 @@ const (
 // Write collects all parts and writes the bundle. A part that cannot be had is a
 // note in the index, not an error. It returns the index.
 func Write(ctx context.Context, to io.Writer, name string, now time.Time, parts []Part) (index string, err error) {
-	contents := collect(ctx, parts)
+	return write(ctx, to, name, now, parts, partSize)
+}
+
+func write(ctx context.Context, to io.Writer, name string, now time.Time, parts []Part, limit int) (index string, err error) {
+	contents := collect(ctx, parts, limit)
 	zipped := gzip.NewWriter(to)
 	archive := tar.NewWriter(zipped)
 	put := func(file string, content []byte) {
@@ -50,7 +54,7 @@ func Write(ctx context.Context, to io.Writer, name string, now time.Time, parts 
 		}
 		note := ""
 		if c.cut {
-			note = fmt.Sprintf(" (the newest %d MiB)", partSize>>20)
+			note = fmt.Sprintf(" (the newest %d KiB)", limit>>10)
 		}
 		fmt.Fprintf(&b, "  %-34s %s%s\n", p.Name, p.About, note)
 		put(p.Name, c.text)
@@ -73,7 +77,7 @@ type content struct {
 }
 
 // collect asks for all parts at once; one that hangs holds up nothing but itself.
-func collect(ctx context.Context, parts []Part) []content {
+func collect(ctx context.Context, parts []Part, limit int) []content {
 	out := make([]content, len(parts))
 	var all sync.WaitGroup
 	for i, p := range parts {
@@ -84,8 +88,8 @@ func collect(ctx context.Context, parts []Part) []content {
 			go func() {
 				text, err := p.Collect(ctx)
 				c := content{text: text, err: err}
-				if len(c.text) > partSize {
-					c.text, c.cut = c.text[len(c.text)-partSize:], true
+				if len(c.text) > limit {
+					c.text, c.cut = c.text[len(c.text)-limit:], true
 				}
 				c.text = Redact(c.text)
 				got <- c

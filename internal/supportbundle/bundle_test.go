@@ -86,6 +86,7 @@ func FuzzRedact(f *testing.F) {
 }
 
 func TestABundleHasItsPartsWithoutSecretsAndSaysWhatIsMissing(t *testing.T) {
+	const limit = 32 << 10
 	var b bytes.Buffer
 	var secrets strings.Builder
 	for _, c := range canaries {
@@ -93,10 +94,10 @@ func TestABundleHasItsPartsWithoutSecretsAndSaysWhatIsMissing(t *testing.T) {
 	}
 	parts := []Part{
 		{"pop/status.json", "what the PoP says", func(context.Context) ([]byte, error) { return []byte(secrets.String()), nil }},
-		{"log.txt", "the log", func(context.Context) ([]byte, error) { return bytes.Repeat([]byte("line\n"), partSize/4), nil }},
+		{"log.txt", "the log", func(context.Context) ([]byte, error) { return bytes.Repeat([]byte("line\n"), limit/4), nil }},
 		{"gone.txt", "what is gone", func(context.Context) ([]byte, error) { return nil, errors.New("token=CANARYinerror is wrong\nmore") }},
 	}
-	index, err := Write(t.Context(), &b, "bundle", time.Unix(1_800_000_000, 0), parts)
+	index, err := write(t.Context(), &b, "bundle", time.Unix(1_800_000_000, 0), parts, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func TestABundleHasItsPartsWithoutSecretsAndSaysWhatIsMissing(t *testing.T) {
 			t.Errorf("%s has a canary", name)
 		}
 	}
-	if n := len(files["bundle/log.txt"]); n > partSize {
+	if n := len(files["bundle/log.txt"]); n > limit {
 		t.Errorf("the log has %d bytes", n)
 	}
 }

@@ -20,7 +20,7 @@ var rules = []struct {
 	// PEM: keys and certificates whole, also cut short at the end of a file.
 	{regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`), Mask, false},
 	// name: value and name=value, in YAML, JSON, INI, flags and log lines, quoted or not.
-	{regexp.MustCompile(`(?i)(["']?[\w.-]*(?:pre[_-]?shared[_-]?key|psk|secret|passw(?:or)?d|private[_-]?key|access[_-]?key|token|seal[_-]?key|authorization|api[_-]?key|credential)[\w.-]*["']?\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|(?:Bearer\s+)?[^\s,;"'}\]]+)`), "${1}" + Mask, false},
+	{regexp.MustCompile(`(?i)((?:pre[_-]?shared[_-]?key|psk|secret|passw(?:or)?d|private[_-]?key|access[_-]?key|token|seal[_-]?key|authorization|api[_-]?key|credential)[\w.-]*["']?\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|(?:Bearer\s+)?[^\s,;"'}\]]+)`), "${1}" + Mask, false},
 	// Flags with a value behind a space.
 	{regexp.MustCompile(`(?i)((?:^|\s)--?[\w-]*(?:psk|secret|password|token|access-key)[\w-]*\s+)([^\s-]\S*)`), "${1}" + Mask, false},
 	// Bearer anything.
