@@ -57,7 +57,7 @@ func (o *controllerOptions) flags(c *command, listen string) {
 	f.StringVar(&o.dataDir, "data-dir", filepath.Dir(cli.LocalProfile), "folder for the store and the controller's keys")
 	f.StringVar(&o.listen, "listen", listen, "address and TCP port for the API and for PoPs")
 	f.StringVar(&o.sealKey, "seal-key", "", "file of the key that secrets in the store are encrypted with, made if it is not there (default: seal.key in the data folder)")
-	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says; default: this machine itself")
+	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says, and by which other controllers ask this one; default: this machine itself")
 	o.storeOptions.flags(c)
 	o.logOptions.flags(c)
 	o.metrics.flags(c, "127.0.0.1:9465")
@@ -106,7 +106,7 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 	}
 	defer watch.close()
 	s, err := server.New(server.Options{
-		Store: store, Dir: o.dataDir, SealKey: o.sealKey, Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
+		Store: store, Dir: o.dataDir, SealKey: o.sealKey, Address: "https://" + o.advertised(listener.Addr()), Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
 		Aliyun: aliyun, History: watch.history, Interceptors: watch.interceptors,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -203,4 +204,38 @@ func parsePEM(text []byte) (key *ecdsa.PrivateKey, certificates []*x509.Certific
 			certificates = append(certificates, c)
 		}
 	}
+}
+
+// controllerUnit is what stands in the certificates that controllers show one another.
+const controllerUnit = "controller"
+
+// Peer returns a certificate, with its key, by which a controller is known to
+// the others that have the same authority. It holds for a day.
+func (a *Authority) Peer() (*tls.Certificate, error) {
+	key, err := NewKey()
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	der, err := a.sign(&x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: controllerUnit, OrganizationalUnit: []string{controllerUnit}}, NotAfter: time.Now().Add(24 * time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// IsPeer reports whether a connection to a controller comes from another one:
+// it showed what Peer makes.
+func IsPeer(s *tls.ConnectionState) bool {
+	if s == nil || len(s.VerifiedChains) == 0 {
+		return false
+	}
+	unit := s.PeerCertificates[0].Subject.OrganizationalUnit
+	return len(unit) == 1 && unit[0] == controllerUnit
 }

@@ -40,6 +40,8 @@ const (
 
 // Controller serves agents.
 type Controller struct {
+	Address string // how other controllers reach this one; set before Run
+
 	service   *service.Service
 	authority *pki.Authority
 	log       *slog.Logger
@@ -304,7 +306,7 @@ func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report)
 	c.told.keep(pop, r.JSON)
 	now := service.PoPReport{
 		Connected: true, Since: last.Since, Version: r.Applied.Version, Digest: r.Applied.Digest,
-		Refusal: r.Reason, RefusedDigest: r.Refused.Digest, Build: r.Build, Sessions: r.Sessions,
+		Refusal: r.Reason, RefusedDigest: r.Refused.Digest, Build: r.Build, Sessions: r.Sessions, Controller: c.Address,
 	}
 	if !last.Connected {
 		now.Since = time.Now()

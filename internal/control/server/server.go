@@ -37,6 +37,7 @@ import (
 type Options struct {
 	Store    store.Store
 	Dir      string           // holds the authority and the seal key; those of several controllers on one store must be the same
+	Address  string           // how other controllers on the store reach this one, https://host:port; "": not at all
 	SealKey  string           // file of the key that secrets are sealed with; default: seal.key in Dir
 	Listener net.Listener     // TCP; taken over
 	Resolver service.Resolver // of endpoints' domains; nil: groups with domains are refused
@@ -54,6 +55,7 @@ type Server struct {
 	service    *service.Service
 	controller *controller.Controller
 	authority  *pki.Authority
+	neighbours *neighbours
 }
 
 // New prepares a controller: it reads the keys in its folder, or makes them.
@@ -74,7 +76,8 @@ func New(o Options) (*Server, error) {
 	if o.History != nil {
 		c.KeepHistory(o.History)
 	}
-	return &Server{options: o, service: s, authority: authority, controller: c}, nil
+	c.Address = o.Address
+	return &Server{options: o, service: s, authority: authority, controller: c, neighbours: newNeighbours(s, c, authority, o.Address)}, nil
 }
 
 // Fingerprint is what this controller is known by.
@@ -149,6 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-followed
 	s.controller.Close()
+	s.neighbours.close()
 	return err
 }
 
@@ -157,16 +161,14 @@ func (s *Server) handler() http.Handler {
 	agentlink.Register(mux, s.controller)
 	rpcapi.Register(mux, s.service, rpcapi.Options{
 		Version: s.options.Version, Fingerprint: s.Fingerprint(),
-		Backup: s.backup(),
-		LastReport: func(pop string) ([]byte, bool) {
-			live, ok := s.controller.LastReport(pop)
-			return live.JSON, ok
-		},
-		History: s.options.History, Interceptors: s.options.Interceptors,
+		Backup:     s.backup(),
+		LastReport: s.neighbours.lastReport,
+		History:    s.options.History, Interceptors: s.options.Interceptors,
 	})
 	if err := console.Register(mux); err != nil { // a build without its pages serves everything else
 		s.options.Log.Error("the console is not served", "error", err)
 	}
+	mux.HandleFunc("GET "+reportPath, s.neighbours.serve)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()

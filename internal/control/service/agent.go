@@ -24,7 +24,20 @@ type PoPReport struct {
 	Build         string    `json:"build,omitempty"`
 	Sessions      int       `json:"sessions,omitempty"`
 
-	VPN *VPNSummary `json:"vpn,omitempty"` // of a VPN gateway
+	Controller string      `json:"controller,omitempty"` // address of the one that it tells, which knows all that it tells
+	VPN        *VPNSummary `json:"vpn,omitempty"`        // of a VPN gateway
+}
+
+// ReporterOf returns the address of the controller that an agent is connected
+// to; "" when it is connected to none, or to one that others do not reach. For
+// the controller; it asks no permission.
+func (s *Service) ReporterOf(ctx context.Context, agent string) (string, error) {
+	item, found, _, err := s.store.Get(ctx, popKey(agent), 0)
+	var r PoPReport
+	if err != nil || !found || json.Unmarshal(item.Value, &r) != nil || !r.Connected {
+		return "", storeError(err)
+	}
+	return r.Controller, nil
 }
 
 // ReportPoP keeps the newest report of the caller's own PoP or VPN gateway. Equal reports are
