@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -86,11 +87,20 @@ func TestStrongswanConfigurationsBringTunnelsUp(t *testing.T) {
 			}
 			a.Reach(b)
 			b.Reach(a)
-			if out := a.MustRun("swanctl", "--list-sas", "--raw"); !strings.Contains(out, "encap=yes") {
-				t.Errorf("ESP is not in UDP: %s", out)
-			}
+			throughTheTunnel(t, a)
 		})
 	}
+}
+
+// throughTheTunnel checks that what has been reached was reached by ESP in UDP.
+func throughTheTunnel(t *testing.T, a *daemontest.Host) {
+	t.Helper()
+	daemontest.Until(t, func() error {
+		if out := a.MustRun("swanctl", "--list-sas", "--raw"); !strings.Contains(out, "encap=yes") || !regexp.MustCompile(`packets-in=[1-9]`).MatchString(out) {
+			return fmt.Errorf("no packet of ESP in UDP has come: %s", out)
+		}
+		return nil
+	})
 }
 
 // give issues certificates to both ends.
@@ -148,9 +158,10 @@ func TestLibreswanConfigurationsNegotiate(t *testing.T) {
 				b.MustRun("env", "NSS=sql:"+b.Dir+"/nss", "PATH="+daemontest.NSSTools()+":"+os.Getenv("PATH"), "sh", b.Dir+"/seoul-import.sh", b.Dir)
 			}
 			b.Pluto()
-			if said := b.AddConnections("seoul"); strings.Contains(said, "warning") || strings.Contains(said, "failed") {
+			if said := b.AddConnection("seoul"); strings.Contains(said, "warning") || strings.Contains(said, "failed") {
 				t.Errorf("libreswan says: %s", said)
 			}
+			b.Await(fmt.Sprintf(": added IKEv%d connection", far.Tunnels[0].IKE.Version))
 			b.Whack("--name", "seoul", "--initiate", "--asynchronous")
 			a.Await("] established between 198.18.1.2")
 			if far.Tunnels[0].IKE.Version == 2 { // in IKEv1 the initiator installs before it sends the last message
@@ -165,8 +176,56 @@ func TestLibreswanConfigurationsNegotiate(t *testing.T) {
 				return fmt.Errorf("libreswan neither has its child SA nor says that the kernel has no ESP:\n%s", b.Log())
 			})
 			if strings.Contains(b.Log(), carried) && !strings.Contains(b.Log(), kernelHasNoESP) {
+				b.Run("ip", "route", "add", "10.1.0.0/16", "via", a.Outer.String()) // where libreswan has not made it
 				b.Reach(a)
+				throughTheTunnel(t, a)
 			}
 		})
+	}
+}
+
+// Two tunnels with routes need interfaces that not every kernel has; that the
+// daemons take what is written is tried everywhere.
+func TestDaemonsTakeTwoTunnels(t *testing.T) {
+	a, b := daemontest.Pair(t)
+	c := cases["two-tunnels"]()
+	for i := range c.Tunnels {
+		c.Tunnels[i].Start = vpn.StartPeer
+	}
+	config, err := Render("strongswan", c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range config.Files {
+		switch {
+		case strings.HasSuffix(f.Name, ".conf"):
+			a.Write("swanctl.conf", f.Text)
+		case strings.HasSuffix(f.Name, ".nft"):
+			a.Write("clamp.nft", f.Text)
+			a.MustRun("nft", "-f", a.Dir+"/clamp.nft")
+		case strings.HasSuffix(f.Name, ".sh"):
+			a.MustRun("sh", "-n", "-c", f.Text)
+		}
+	}
+	a.Charon("")
+	for _, n := range []string{"seoul-1", "seoul-2"} {
+		a.Await("added vici connection: " + n)
+	}
+	if config, err = Render("libreswan", c, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	b.Write("ipsec.conf", "config setup\n\n"+strings.ReplaceAll(config.Files[0].Text, "198.18.1.2", b.Outer.String()))
+	b.Write("ipsec.secrets", config.Files[1].Text)
+	b.InitNSS()
+	b.Pluto()
+	for _, n := range []string{"seoul-1", "seoul-2"} {
+		if said := b.AddConnection(n); strings.Contains(said, "warning") {
+			t.Errorf("libreswan says: %s", said)
+		}
+		b.Await(`"` + n + `": `)
+		log := b.Log()
+		if !strings.Contains(log, `"`+n+`": added IKEv2 connection`) && !strings.Contains(log, `"`+n+`": failed to add connection: ipsec-interface=`) {
+			t.Errorf("libreswan did not take %s, and not for want of interfaces in the kernel:\n%s", n, log)
+		}
 	}
 }
