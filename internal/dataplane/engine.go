@@ -81,6 +81,8 @@ type Engine struct {
 	cookies     admission.Cookies
 	watches     watches
 	flowsLost   uint64 // records that found no room
+	missedSaid  uint64 // sessions that the disk did not take, when that was last said
+	missedAt    mono.Time
 	claimSeed   uint64 // of what clients are found by whose address has changed
 
 	arena packet.Arena
@@ -200,6 +202,7 @@ func (e *Engine) Due(now mono.Time) {
 	if now >= e.sweepAt {
 		e.sweepAt = now.Add(sweepEvery)
 		e.table.Sweep(now, sweepSlots)
+		e.sayMissed(now)
 	}
 	if now >= e.routesAt {
 		e.routesAt = now.Add(routesEvery)

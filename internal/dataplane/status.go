@@ -197,7 +197,7 @@ func (e *Engine) reportSessions(r *report.PoP, now mono.Time) {
 	all, confirmed := e.table.Len()
 	r.Sessions.Confirmed, r.Sessions.Unconfirmed, r.Sessions.Pushed = confirmed, all-confirmed, e.table.Evicted
 	r.Sessions.Opened, r.Sessions.Closed, r.Sessions.Restored = e.table.Opened, e.table.Closed, e.table.Restored
-	r.Sessions.Moved = e.table.Moved
+	r.Sessions.Moved, r.Sessions.Missed = e.table.Moved, e.missed()
 	e.table.Associations(func(*session.Association) { r.Sessions.Associations++ })
 	var list []*session.Session
 	e.table.All(func(s *session.Session) bool {

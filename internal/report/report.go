@@ -335,11 +335,12 @@ type Sessions struct {
 	Unconfirmed  int    `json:"unconfirmed"`  // not answered yet
 	Associations int    `json:"associations"` // clients with everything that belongs together
 	Opened       uint64 `json:"opened"`
-	Closed       uint64 `json:"closed"`   // idle, or replaced
-	Restored     uint64 `json:"restored"` // brought back from disk at start
-	Refused      uint64 `json:"refused"`  // over a limit; Drops has the reasons
-	Pushed       uint64 `json:"pushed"`   // unconfirmed ones that made place for newer
-	Moved        uint64 `json:"moved"`    // times that one followed its client to another address
+	Closed       uint64 `json:"closed"`                // idle, or replaced
+	Restored     uint64 `json:"restored"`              // brought back from disk at start
+	Refused      uint64 `json:"refused"`               // over a limit; Drops has the reasons
+	Pushed       uint64 `json:"pushed"`                // unconfirmed ones that made place for newer
+	Missed       uint64 `json:"not_on_disk,omitempty"` // times that one could not be written to disk, or read
+	Moved        uint64 `json:"moved"`                 // times that one followed its client to another address
 	MemoryBytes  int64  `json:"memory_bytes"`
 
 	// List holds each session, the busiest of late first, at most ListLimit of

@@ -77,6 +77,9 @@ func (f *File) Write(slot int, rec []byte) {
 	}
 }
 
+// Missed is how many records could not be written or read; see Lost.
+func (f *File) Missed() uint64 { return f.Lost }
+
 // Erase implements Store.
 func (f *File) Erase(slot int) {
 	if r := f.record(slot); r != nil {
