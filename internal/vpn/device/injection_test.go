@@ -41,71 +41,72 @@ func shellInside(s string) string { q := shell(s); return q[1 : len(q)-1] }
 // A key goes into a configuration whole and nowhere else, or is refused.
 func TestNoKeyBreaksOut(t *testing.T) {
 	plain := "Zq7Zq7Zq7Zq7Zq7Zq7"
+	wants := map[string]string{}
 	for i := range writers {
-		w := &writers[i]
-		base := branch()
-		base.Tunnels[0].Auth.PSK = vpn.Secret(plain)
-		config, err := Render(w.Name, base, Options{})
+		c := branch()
+		c.Tunnels[0].Auth.PSK = vpn.Secret(plain)
+		config, err := Render(writers[i].Name, c, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := frame(config.Text(), plain, w)
-		rapid.Check(t, func(rt *rapid.T) {
-			// Hostile words, whole and in pieces, among anything printable.
-			key := rapid.OneOf(
-				rapid.StringMatching(`[ -~]{8,40}`),
-				rapid.Map(rapid.StringMatching(`[!-~]{4,10}`), func(s string) string { return s + `"; no aaa; '` + s }),
-				rapid.SampledFrom([]string{"x\nusername root", `a"b\"c\\`, `'; reboot #`, "$(reboot)`id`", "]]></x><a>", `\`, `0x414243444546`, `0sQUJDREVG`, "{{.}}{{end}}", "${VGW}", "%any%s", "abcdefgh!"}),
-			).Draw(rt, "key")
-			c := base
-			c.Tunnels = []vpn.Tunnel{base.Tunnels[0]}
+		wants[writers[i].Name] = frame(config.Text(), plain, &writers[i])
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		// Hostile words, whole and in pieces, among anything printable.
+		key := rapid.OneOf(
+			rapid.StringMatching(`[ -~]{8,40}`),
+			rapid.Map(rapid.StringMatching(`[!-~]{4,10}`), func(s string) string { return s + `"; no aaa; '` + s }),
+			rapid.SampledFrom([]string{"x\nusername root", `a"b\"c\\`, `'; reboot #`, "$(reboot)`id`", "]]></x><a>", `\`, `0x414243444546`, `0sQUJDREVG`, "{{.}}{{end}}", "${VGW}", "%any%s", "abcdefgh!"}),
+		).Draw(rt, "key")
+		for range 4 { // of the devices, at each check
+			w := &writers[rapid.IntRange(0, len(writers)-1).Draw(rt, "device")]
+			c := branch()
 			c.Tunnels[0].Auth.PSK = vpn.Secret(key)
 			config, err := Render(w.Name, c, Options{})
-			if err != nil {
-				if strings.Contains(err.Error(), "auth.psk") {
-					return // refused with its field
-				}
+			switch {
+			case err != nil && !strings.Contains(err.Error(), "auth.psk"):
 				rt.Fatalf("%s: %q: %v", w.Name, key, err)
+			case err == nil && frame(config.Text(), key, w) != wants[w.Name]:
+				rt.Fatalf("%s: the key %q changed more than itself:\n%s", w.Name, key, config.Text())
 			}
-			if got := frame(config.Text(), key, w); got != want {
-				rt.Fatalf("%s: the key %q changed more than itself:\n%s\nwant\n%s", w.Name, key, got, want)
-			}
-		})
-	}
+		}
+	})
 }
 
 // Names, identities and interfaces are refused, or stay on their line.
 func TestNoNameBreaksOut(t *testing.T) {
-	for i := range writers {
-		w := &writers[i]
-		config, err := Render(w.Name, branch(), Options{})
+	lines := map[string]int{}
+	for _, n := range Names() {
+		config, err := Render(n, branch(), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines := strings.Count(config.Text(), "\n")
-		rapid.Check(t, func(rt *rapid.T) {
-			text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z]{1,8}[ -~\n\r\t]{0,8}[a-z.]{1,30}`), rapid.SampledFrom([]string{"a\nb", "a;b", `a"b`, "a'b", "a\u2028b", "CN=a\nb"})).Draw(rt, "text")
-			c := branch()
-			switch rapid.IntRange(0, 5).Draw(rt, "where") {
-			case 0:
-				c.Name = text
-			case 1:
-				c.ID = text
-			case 2:
-				c.Tunnels[0].Local.ID = text
-			case 3:
-				c.Tunnels[0].Remote.ID = text
-			case 4:
-				c.Tunnels[0].Remote.Name = text
-			case 5:
-				c.Tunnels[0].Name = text
-			}
-			config, err := Render(w.Name, c, Options{})
-			if err == nil && strings.Count(config.Text(), "\n") != lines {
-				rt.Fatalf("%s: %q made other lines:\n%s", w.Name, text, config.Text())
-			}
-		})
+		lines[n] = strings.Count(config.Text(), "\n")
 	}
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z]{1,8}[ -~\n\r\t]{0,8}[a-z.]{1,30}`), rapid.SampledFrom([]string{"a\nb", "a;b", `a"b`, "a'b", "a\u2028b", "CN=a\nb"})).Draw(rt, "text")
+		c := branch()
+		switch rapid.IntRange(0, 5).Draw(rt, "where") {
+		case 0:
+			c.Name = text
+		case 1:
+			c.ID = text
+		case 2:
+			c.Tunnels[0].Local.ID = text
+		case 3:
+			c.Tunnels[0].Remote.ID = text
+		case 4:
+			c.Tunnels[0].Remote.Name = text
+		case 5:
+			c.Tunnels[0].Name = text
+		}
+		for range 4 {
+			device := rapid.SampledFrom(Names()).Draw(rt, "device")
+			if config, err := Render(device, c, Options{}); err == nil && strings.Count(config.Text(), "\n") != lines[device] {
+				rt.Fatalf("%s: %q made other lines:\n%s", device, text, config.Text())
+			}
+		}
+	})
 }
 
 // What is quoted for a shell comes out of one as it went in.
