@@ -55,7 +55,7 @@ bench-go: setup-go ## Go's own benchmarks of every package (COUNT, BENCHTIME)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(COUNT) ./internal/...
 
 bench-forward: setup build .cache/wireguard-go ## CPU time per packet beside kernel NAT, nginx, wireguard-go
-	$(BENCH) forward --json docs/benchmarks/forward.json --doc docs/benchmarks.md $(BENCHFLAGS)
+	$(BENCH) forward --flows 1,64,10000 --rounds 5 --json docs/benchmarks/forward.json --doc docs/benchmarks.md $(BENCHFLAGS)
 
 bench-latency: setup build ## Delay that PoPs add
 	$(BENCH) latency --json docs/benchmarks/latency.json --doc docs/benchmarks.md $(BENCHFLAGS)

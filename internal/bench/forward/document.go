@@ -51,7 +51,7 @@ const aboutBegin = `## Forwarding: CPU time per packet
 
 What it costs a machine to pass a packet on: beside the kernel's own NAT, nginx and
 a proxy written with plain Go sockets, in the same minutes on the same core. Renew it with
-` + "`make bench`" + ` (as root; it takes about two minutes), or look closer with ` + "`causeway bench forward --help`" + `.
+` + "`make bench`" + ` (as root; it takes about five minutes, with the other benches of the packet path twelve), or look closer with ` + "`causeway bench forward --help`" + `.
 
 `
 
@@ -59,7 +59,9 @@ const aboutMethod = `
 **The rows.** *nft*: DNAT and SNAT with connection tracking. *go-sockets*: one socket and one
 goroutine per client, a packet per system call. *nginx*: the stream module, one process.
 *one-box*: a PoP that is ingress and egress at once, nothing sealed. *sealed-ingress*, *-egress*: the two
-PoPs of a crossing, each by itself, with repair on as by default; *-crossing*: both together. *sealed-relay*: the PoP
+PoPs of a crossing, each by itself, with repair on as by default; *-crossing*: both together. *xdp-*: the same with what clients
+send taken before the ingress's stack (AF_XDP, copy mode: a veth has no other, and copies once more to make room in front of each packet, which a network
+card's driver does not; half of *receiving* is that). *workers-*: the same with two workers in each PoP. *wireguard-*: wireguard-go at both ends, routed, no address translated. *sealed-relay*: the PoP
 in the middle of three; *sealed-over-relay*: all three. PoPs are real ` + "`causeway pop`" + ` processes.
 
 **How it is measured.** Each contender has a line of its own: a generator, one to three boxes, a sink, in network
@@ -82,7 +84,7 @@ for the generator's turn it costs nobody anything. The rate column is that of th
 
 Egress sockets are one per port of the egress IP. Here all clients have the same port and the same
 endpoint, so each has a socket of its own on the way out, which is the worst case for *one-box* and
-*sealed-egress*: a batch is cut into as many system calls as there are clients in it.
+*-egress*: a batch is cut into as many system calls as there are clients in it.
 `
 
 func (r *Result) markdown() string {

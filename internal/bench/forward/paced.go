@@ -145,6 +145,7 @@ type Floods struct {
 const (
 	honestTunnels = 20
 	honestRate    = 4000 // packets a second, all tunnels together
+	floodSources  = 1 << 16
 )
 
 // RunFlood measures what tunnels lose while strangers flood: the listener from
@@ -162,9 +163,12 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 			if !r.ours {
 				continue
 			}
+			if err := r.hurry(); err != nil {
+				return err
+			}
 			honest := netbench.Paced{Stream: netbench.Stream{Clients: clients(honestTunnels), To: r.target(), Size: 256}, Rate: honestRate}
 			strangers := func(base byte, to netip.AddrPort) netbench.Paced {
-				list := make([]netip.AddrPort, 8192)
+				list := make([]netip.AddrPort, floodSources)
 				for i := range list {
 					list[i] = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, base | byte(i>>12), byte(i >> 4), byte(1 + i&15)}), port)
 				}

@@ -132,6 +132,7 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 		}}
 		if r.allow.IsValid() {
 			s.Listeners[0].Allow = []netip.Prefix{r.allow}
+			s.Limits.Unconfirmed = 0 // the default
 		}
 	}
 	overlay := func(cable, side int) netip.AddrPort { return netip.AddrPortFrom(addr(cable, side), overlayPort) }
