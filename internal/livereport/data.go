@@ -3,6 +3,7 @@ package livereport
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ func (s *sides) data(o Options, others []string) labreport.Data {
 		Started: from, DurationS: to.Sub(from).Seconds(), IntervalMs: 1000, Valid: true, Together: true,
 		Live: &labreport.Live{
 			Accelerator: o.Accelerator, Ingress: s.ingress, Egress: s.egress, From: from, To: to,
-			PointS: math.Max(s.plain.Step.Seconds(), s.accelerated.Step.Seconds()),
+			PointS: math.Max(pointOf(&s.plain).Seconds(), pointOf(&s.accelerated).Seconds()),
 		},
 	}
 	d.Direct, d.Accelerated = side(&s.plain, from), side(&s.accelerated, from)
@@ -47,7 +48,7 @@ func (s *sides) period(o Options) (from, to time.Time) {
 	from, to = o.To, o.From
 	for _, series := range []*history.Series{&s.plain, &s.accelerated} {
 		if n := len(series.Times); n > 0 {
-			if first := time.Unix(series.Times[0], 0); first.Before(from) {
+			if first := time.Unix(series.Times[0], 0).Add(series.Step - pointOf(series)); first.Before(from) {
 				from = first
 			}
 			if last := time.Unix(series.Times[n-1], 0).Add(series.Step); last.After(to) {
@@ -61,6 +62,17 @@ func (s *sides) period(o Options) (from, to time.Time) {
 	return from, to
 }
 
+// pointOf is how long a point of the series stands for: its slot, or where a slot
+// holds what was asked in a longer time, that.
+func pointOf(s *history.Series) time.Duration {
+	sent := slices.DeleteFunc(slices.Clone(s.Column("sent")), func(n float64) bool { return !(n > 0) })
+	if len(sent) == 0 {
+		return s.Step
+	}
+	slices.Sort(sent)
+	return max(s.Step, time.Duration(sent[len(sent)/2])*time.Second)
+}
+
 // pingsDrawn is how many pings of a point that stands for many are drawn.
 const pingsDrawn = 10
 
@@ -69,6 +81,7 @@ const pingsDrawn = 10
 func side(s *history.Series, from time.Time) labreport.Side {
 	var probes []labreport.Probe
 	sent, lost, rtt := s.Column("sent"), s.Column("lost"), s.Column("rtt_ms")
+	point := pointOf(s)
 	for i, at := range s.Times {
 		if !(sent[i] > 0) {
 			continue
@@ -76,7 +89,8 @@ func side(s *history.Series, from time.Time) labreport.Side {
 		shown := math.Min(sent[i], pingsDrawn)
 		gone := math.Round(lost[i] / sent[i] * shown)
 		for k := range int(shown) {
-			t := time.Unix(at, 0).Sub(from) + s.Step*time.Duration(k)/time.Duration(shown)
+			// What a controller was told at an instant was asked in the seconds before.
+			t := time.Unix(at, 0).Add(s.Step-point).Sub(from) + point*time.Duration(k)/time.Duration(shown)
 			// Spread evenly: of which ping it was, nothing is known.
 			if math.Floor(float64(k+1)*gone/shown) > math.Floor(float64(k)*gone/shown) || math.IsNaN(rtt[i]) {
 				probes = append(probes, labreport.Unanswered(t))
@@ -86,7 +100,7 @@ func side(s *history.Series, from time.Time) labreport.Side {
 		}
 	}
 	out := labreport.NewSide(probes)
-	if s.Step <= time.Second {
+	if point <= time.Second {
 		return out
 	}
 	out.Sent, out.LossRuns = int(total(sent)), nil

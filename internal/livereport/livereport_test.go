@@ -43,7 +43,7 @@ const hour = 3600
 
 func newOffice(t *testing.T, pings int) office {
 	t.Helper()
-	now := noon.Add(time.Duration(pings) * time.Second)
+	now := noon.Add(time.Duration(max(pings, 600)) * time.Second)
 	s, err := history.Open(t.TempDir(), history.Options{Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +129,33 @@ func TestALongPeriodIsMadeOfMeans(t *testing.T) {
 	}
 	if !d.Started.Equal(noon) && d.Started.Before(noon.Add(-5*time.Minute)) {
 		t.Errorf("it begins at %v", d.Started)
+	}
+}
+
+// A controller is told every ten seconds of what was asked in them.
+func TestWhatAControllerWasToldIsSpreadOverTheTimeBefore(t *testing.T) {
+	source := newOffice(t, 0)
+	for i := range 30 {
+		for _, kind := range []string{"plain", "accelerated"} {
+			row := []float64{10, 4, 60, 55, 70}
+			if err := source.store.Add(history.Key{PoP: "sh1", Kind: kind, Name: "se1"}, noon.Add(time.Duration(10*i+9)*time.Second), row); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	o := options(300)
+	o.From, o.To = noon.Add(-time.Minute), noon.Add(10*time.Minute)
+	d, err := Make(t.Context(), source, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Live.PointS != 10 || d.Direct.Sent != 300 || d.Direct.Received != 180 || len(d.Direct.Series) != 300 || d.DurationS != 300 {
+		t.Errorf("points of %v s, %d of %d, %d drawn, %v s", d.Live.PointS, d.Direct.Received, d.Direct.Sent, len(d.Direct.Series), d.DurationS)
+	}
+	for i, p := range d.Direct.Series {
+		if p.TMs < 0 || i > 0 && p.TMs <= d.Direct.Series[i-1].TMs {
+			t.Fatalf("ping %d at %v ms", i, p.TMs)
+		}
 	}
 }
 
