@@ -1,6 +1,7 @@
 // Package resource is the vocabulary of the control plane: the nouns that users
 // create (region, PoP, accelerator, bandwidth package, IP set, listener,
-// endpoint group, egress IP, access key, token), the states they are in, the
+// endpoint group, egress IP, ACL, VPN gateway, customer gateway, IPsec connection,
+// VPN route, access key, token), the states they are in, the
 // rules that one of them can be judged by alone (Validate), and the error that
 // every refusal is (Error).
 //

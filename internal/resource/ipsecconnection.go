@@ -63,7 +63,7 @@ type IPsecTunnel struct {
 	IPSet           string       `json:"ip_set,omitempty" yaml:"ip_set,omitempty"`                     // default: the connection's
 	EndpointGroup   string       `json:"endpoint_group,omitempty" yaml:"endpoint_group,omitempty"`     // default: the connection's
 	Direct          bool         `json:"direct,omitempty" yaml:"direct,omitempty"`                     // not through the connection's accelerator
-	Auth            vpn.Auth     `json:"auth,omitzero" yaml:"auth,omitempty"`                          // default: a pre-shared key of 16 random letters and digits
+	Auth            vpn.Auth     `json:"auth,omitzero" yaml:"auth,omitempty"`                          // default: the other tunnel's pre-shared key, or one of 16 random letters and digits
 	IKE             vpn.IKE      `json:"ike,omitzero" yaml:"ike,omitempty"`                            // parameters of the IKE SA, phase 1
 	ESP             vpn.ESP      `json:"esp,omitzero" yaml:"esp,omitempty"`                            // parameters of the child SA, phase 2
 	NATT            *bool        `json:"nat_t,omitempty" yaml:"nat_t,omitempty"`                       // ESP in UDP 4500 always, which an accelerator needs; default true

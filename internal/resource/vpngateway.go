@@ -23,7 +23,7 @@ type VPNGatewaySpec struct {
 	Addresses   []GatewayAddress `json:"addresses" yaml:"addresses"`                           // its outer ones, 1–8; tunnels use the first unless they name another
 	Networks    []netip.Prefix   `json:"networks,omitempty" yaml:"networks,omitempty"`         // behind it; connections that name no local networks join these
 	UserCIDRs   []netip.Prefix   `json:"user_cidrs,omitempty" yaml:"user_cidrs,omitempty"`     // at most 3: public prefixes that are used as private ones behind it
-	RouteTables []int            `json:"route_tables,omitempty" yaml:"route_tables,omitempty"` // of its kernel, that published routes go into, 1–2,147,483,647; default 254, main
+	RouteTables []int            `json:"route_tables,omitempty" yaml:"route_tables,omitempty"` // of its kernel, that published routes go into, 1–2,147,483,647 without 220, 255 and 22100–23099; default 254, main
 	Propagate   bool             `json:"propagate,omitempty" yaml:"propagate,omitempty"`       // publish a route for each remote network of its connections, without a VPN route for it
 	ASN         uint32           `json:"asn,omitempty" yaml:"asn,omitempty"`                   // for device configurations; default 45104
 	Unmanaged   bool             `json:"unmanaged,omitempty" yaml:"unmanaged,omitempty"`       // no agent runs there: connections are for configurations only
@@ -134,8 +134,8 @@ func (g *VPNGateway) Validate() problem.List {
 	for i, n := range g.RouteTables {
 		path := fmt.Sprintf("route_tables[%d]", i)
 		j.between(path, n, 1, 1<<31-1)
-		if n == 255 {
-			j.refuse(path, n, "a table that routes can be put into", "255 is the kernel's own; 254 is the main one")
+		if n == 255 || n == 220 || n >= 22100 && n < 23100 {
+			j.refuse(path, n, "a table that has no other use: not 220, 255 or 22100 to 23099", "255 is the kernel's own, the others are the gateway's; 254 is the main one")
 		}
 		for k := range i {
 			if g.RouteTables[k] == n {

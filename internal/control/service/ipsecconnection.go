@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"causeway/internal/resource"
+	"causeway/internal/vpn"
 )
 
 // CreateIPsecConnection makes an IPsec connection. A tunnel without a key of its
@@ -204,6 +205,63 @@ func (t *tx) judgeConnection(around *resource.Around, c *resource.IPsecConnectio
 	}
 	if e := resource.Refuse(resource.RefOf(c), c.JudgeBuilt(v)); e != nil {
 		return e
+	}
+	return t.judgeKeys(around, c, v)
+}
+
+// judgeKeys refuses a key where a tunnel between the same identities has
+// another: a daemon finds keys by the identities of both ends. A key that was
+// made for c a moment ago gives way to that one.
+func (t *tx) judgeKeys(around *resource.Around, c *resource.IPsecConnection, built vpn.Connection) error {
+	if !c.IsEnabled() {
+		return nil
+	}
+	type ends struct{ local, remote string }
+	keys := map[ends]vpn.Secret{}
+	of := map[ends]resource.Ref{}
+	others, err := under[resource.IPsecConnection](t, resource.Ref{Kind: resource.KindVPNGateway, Name: c.VPNGateway})
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		if other.Name == c.Name || !other.IsEnabled() {
+			continue
+		}
+		v, refusal, _ := around.Connection(other)
+		if refusal != "" {
+			continue
+		}
+		if err := t.openConnection(&v); err != nil {
+			return err
+		}
+		for _, tunnel := range v.Tunnels {
+			if e := (ends{tunnel.Local.ID, tunnel.Remote.ID}); tunnel.Auth.Method == vpn.PSK {
+				keys[e], of[e] = tunnel.Auth.PSK, resource.RefOf(other)
+			}
+		}
+	}
+	for i, tunnel := range built.Tunnels {
+		if tunnel.Auth.Method != vpn.PSK {
+			continue
+		}
+		e := ends{tunnel.Local.ID, tunnel.Remote.ID}
+		key, known := keys[e]
+		path := c.FieldOfBuilt(fmt.Sprintf("tunnels[%d].auth.psk", i))
+		if known && key != tunnel.Auth.PSK && t.made[c.Name+" "+path] {
+			for _, f := range c.Secrets() {
+				if f.Path == path {
+					*f.Value = key
+				}
+			}
+			t.sealSecrets(c)
+			continue
+		}
+		if known && key != tunnel.Auth.PSK {
+			return resource.Errorf(resource.CodeInvalidField, "%s is between the same identities, %s and %s, and has another key", of[e], e.local, e.remote).
+				At(path, vpn.Mask).Allow("the same key").About(of[e]).
+				WithFix("give both the same key, or one of them a local_id or remote_id of its own: keys are found by identities")
+		}
+		keys[e], of[e] = tunnel.Auth.PSK, resource.RefOf(c)
 	}
 	return nil
 }

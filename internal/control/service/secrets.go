@@ -33,6 +33,7 @@ func (t *tx) completeSecrets(old, o resource.Object) error {
 		}
 	}
 	c, isConnection := o.(*resource.IPsecConnection)
+	var made vpn.Secret // for all tunnels that are given none: charon finds a key by identities, which may be the same
 	for _, f := range s.Secrets() {
 		was := kept[f.Path]
 		switch {
@@ -42,11 +43,16 @@ func (t *tx) completeSecrets(old, o resource.Object) error {
 		case *f.Value == vpn.Mask, *f.Value == "" && was != "" && isConnection && methodWants(c, f.Path):
 			*f.Value = was
 		case *f.Value == "" && isConnection && methodWants(c, f.Path) && isPSK(f.Path):
-			key, err := t.newPSK()
-			if err != nil {
-				return err
+			if made == "" {
+				made = otherKey(c)
 			}
-			*f.Value = key
+			if made == "" {
+				var err error
+				if made, err = t.newPSK(); err != nil {
+					return err
+				}
+			}
+			*f.Value, t.made[c.Name+" "+f.Path] = made, true
 		}
 		if was != "" && *f.Value != was && *f.Value != "" {
 			if text, err := t.openSecret(o.Head().ID, was); err == nil && text == *f.Value {
@@ -68,6 +74,16 @@ func methodWants(c *resource.IPsecConnection, path string) bool {
 		}
 	}
 	return false
+}
+
+// otherKey is a key that one of c's tunnels has.
+func otherKey(c *resource.IPsecConnection) vpn.Secret {
+	for i := range c.Tunnels {
+		if a := &c.Tunnels[i].Auth; a.Method == vpn.PSK && a.PSK != "" && a.PSK != vpn.Mask {
+			return a.PSK
+		}
+	}
+	return ""
 }
 
 func isPSK(path string) bool { return len(path) > 4 && path[len(path)-4:] == ".psk" }

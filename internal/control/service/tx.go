@@ -27,6 +27,7 @@ type tx struct {
 	writes   map[string]store.Write
 	resolved map[string]resolution // domains looked up for this transaction
 	touched  bool                  // resources were written, so the serial is
+	made     map[string]bool       // secrets that were made, not given, in this transaction: by name of the connection and path
 	changes  []AuditChange         // what was done to them
 }
 
@@ -35,7 +36,7 @@ func (s *Service) begin(ctx context.Context) (*tx, error) {
 	if err != nil {
 		return nil, storeError(err)
 	}
-	return &tx{Service: s, ctx: ctx, revision: revision, serial: item.Revision, now: s.now().UTC().Round(0), writes: map[string]store.Write{}}, nil
+	return &tx{Service: s, ctx: ctx, revision: revision, serial: item.Revision, now: s.now().UTC().Round(0), writes: map[string]store.Write{}, made: map[string]bool{}}, nil
 }
 
 // commit writes everything, unless another mutation came between.

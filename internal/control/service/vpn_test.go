@@ -138,6 +138,12 @@ func TestWhatRulesForbidOfVPNs(t *testing.T) {
 			_, err := b.CreateIPsecConnection(ctx, operator, c)
 			return err
 		}, resource.CodeInvalidField, "tunnels[1].role", "each role once"},
+		"two keys between the same identities": {func(b *bench) error {
+			c := connection("c", "10.3.0.0/16")
+			c.Tunnels = []resource.IPsecTunnel{{Auth: vpn.Auth{PSK: "canary-another-key"}}}
+			_, err := b.CreateIPsecConnection(ctx, operator, c)
+			return err
+		}, resource.CodeInvalidField, "tunnels[0].auth.psk", "found by identities"},
 		"two tunnels that are one": {func(b *bench) error {
 			c := connection("c", "10.3.0.0/16")
 			c.Tunnels = make([]resource.IPsecTunnel, 2)
@@ -363,6 +369,19 @@ func TestALintIsAWarningAndNoRefusal(t *testing.T) {
 	must(b.UpdateVPNGateway(ctx, operator, "sha-gw", func(g *resource.VPNGateway) error { g.UserCIDRs = prefixes("172.32.0.0/16"); return nil }))(t)
 	if d := must(b.DiagnoseVPN(ctx, reader, "c", nil))(t); public(d.Findings) {
 		t.Error("a user CIDR does not quiet it")
+	}
+}
+
+func TestTheSameTwoEndsHaveOneKey(t *testing.T) {
+	b := newBench(t).vpn()
+	b.enrolGateway()
+	c := connection("fast", "10.3.0.0/16")
+	c.Accelerator = "sha-sel"
+	c.Tunnels = []resource.IPsecTunnel{{}, {LocalID: "b.example.com"}}
+	must(b.CreateIPsecConnection(ctx, operator, c))(t)
+	direct, fast := b.told("direct"), b.told("fast")
+	if direct.Tunnels[0].Auth.PSK != fast.Tunnels[0].Auth.PSK || len(fast.Tunnels[1].Auth.PSK) != resource.PSKLength {
+		t.Error("charon could not tell which key to take")
 	}
 }
 
