@@ -237,18 +237,30 @@ func (l *Lab) startGateways(ctx context.Context) error {
 	if err := l.makeAuthority(); err != nil {
 		return err
 	}
+	var agents []string
 	for _, site := range slices.Sorted(maps.Keys(l.Scenario.Sites)) {
 		node := scenario.GatewayNode(site)
-		g, err := gateway.Start(ctx, gateway.Config{
+		config := gateway.Config{
 			Name: node, Dir: l.path(node), Backend: l.Backend, In: l.nodes[node].Do,
 			Impatient: l.impatient, Connections: l.withCertificates(connections(l.Scenario, site)),
-		}, l.record)
+		}
+		var g gateway.Gateway
+		var err error
+		if l.Scenario.Sites[site].Agent {
+			agents = append(agents, node)
+			g, err = gateway.StartAgent(ctx, l.exe, config, l.Scenario.Connections(), l.record)
+		} else {
+			g, err = gateway.Start(ctx, config, l.record)
+		}
 		if err != nil {
 			return err
 		}
 		l.gateways[node] = g
 	}
 	l.say.Step("%d gateways, strongSwan with ESP by %s", len(l.gateways), l.Backend)
+	if len(agents) > 0 {
+		l.say.Step("run by our own agent: %s", strings.Join(agents, ", "))
+	}
 	return nil
 }
 

@@ -98,6 +98,8 @@ func (l *Lab) do(ctx context.Context, e scenario.Event) (what, where string, end
 		return "started the", e.Start, nil, l.startController()
 	case e.Start != "":
 		return "started PoP", e.Start, nil, l.startPoP(e.Start)
+	case e.KillCharon != "":
+		return "killed strongSwan of", e.KillCharon, nil, l.gateways[scenario.GatewayNode(e.KillCharon)].KillCharon(ctx)
 	case e.Reconnect != "":
 		var err error
 		l.up, err = l.reconnect(ctx, e.Reconnect)

@@ -150,7 +150,7 @@ func (r *faultRig) make(ctx context.Context, f Fault) (near, far vpn.Connection,
 			return near, far, err
 		}
 	}
-	r.marks = r.l.logSizes()
+	r.marks = map[string]int64{r.nearNode: r.near.LogSize(), r.farNode: r.far.LogSize()}
 	if f.before != nil {
 		if err := f.before(ctx, r); err != nil {
 			return near, far, err

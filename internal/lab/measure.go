@@ -64,7 +64,7 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 		return nil, err
 	}
 	m.Begin = l.popReports(ctx)
-	logs := l.logSizes()
+	marks := l.mark(ctx)
 	if m.Start, err = w.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -80,10 +80,10 @@ func (l *Lab) Measure(ctx context.Context, p Plan) (*Measurement, error) {
 	}
 	m.PoPs, m.After = l.popReports(after), l.tunnelSAs(after)
 	m.Control = l.controlPart(after, m)
-	if m.Tally, err = l.tallies(logs); err != nil {
+	if m.Tally, err = l.tallies(after, marks); err != nil {
 		return nil, err
 	}
-	if m.Whole, err = l.tallies(nil); err != nil {
+	if m.Whole, err = l.tallies(after, nil); err != nil {
 		return nil, err
 	}
 	for _, i := range l.Scenario.Measure.Iperf {
@@ -206,27 +206,27 @@ func (l *Lab) tunnelSAs(ctx context.Context) map[string]gateway.SA {
 	return sas
 }
 
-// logSizes marks where each gateway's log is now.
-func (l *Lab) logSizes() map[string]int64 {
-	sizes := map[string]int64{}
+// mark notes where each gateway is now.
+func (l *Lab) mark(ctx context.Context) map[string]gateway.Mark {
+	marks := map[string]gateway.Mark{}
 	for name, g := range l.gateways {
-		sizes[name] = g.LogSize()
+		marks[name] = g.Mark(ctx)
 	}
-	return sizes
+	return marks
 }
 
-// tallies counts what both ends of each tunnel logged since.
-func (l *Lab) tallies(since map[string]int64) (map[string]gateway.Tally, error) {
+// tallies counts what both ends of each tunnel tell since.
+func (l *Lab) tallies(ctx context.Context, since map[string]gateway.Mark) (map[string]gateway.Tally, error) {
 	all := map[string]gateway.Tally{}
 	for _, t := range l.Scenario.Tunnels {
 		var both gateway.Tally
 		for _, e := range []scenario.TunnelEnd{t.From, t.To} {
 			node := scenario.GatewayNode(e.Site)
-			log, err := l.gateways[node].LogSince(since[node])
+			one, err := l.gateways[node].TallySince(ctx, since[node], t.Name)
 			if err != nil {
 				return nil, fmt.Errorf("gateway %s: %w", node, err)
 			}
-			both = both.With(gateway.TallyOf(log, t.Name))
+			both = both.With(one)
 		}
 		all[t.Name] = both
 	}

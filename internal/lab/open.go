@@ -84,7 +84,11 @@ func (l *Lab) reopen() (err error) {
 		if err != nil {
 			return err
 		}
-		l.gateways[node] = gateway.Gateway{Dir: l.path(node), Process: r}
+		g := gateway.Gateway{Dir: l.path(node), Process: r}
+		if l.Scenario.Sites[site].Agent {
+			g.Dir, g.Agent = l.path(node, "run"), true
+		}
+		l.gateways[node] = g
 	}
 	return nil
 }

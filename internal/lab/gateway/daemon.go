@@ -139,6 +139,9 @@ func (g Gateway) lastWords() string {
 // run calls swanctl on this gateway. It can be called from any namespace: the
 // control socket is a path.
 func (g Gateway) run(ctx context.Context, args ...string) (string, error) {
+	if g.Agent {
+		args = append(args, "--uri", "unix://"+g.socket())
+	}
 	cmd := exec.CommandContext(ctx, "swanctl", args...)
 	cmd.Env = append(os.Environ(), g.env()...)
 	var errs strings.Builder
@@ -180,6 +183,15 @@ func (g Gateway) Configure(ctx context.Context, conf string) error {
 // Initiate brings a tunnel up from this end and returns how long that took.
 func (g Gateway) Initiate(ctx context.Context, connection string, timeout time.Duration) (time.Duration, error) {
 	begin := time.Now()
+	if g.Agent { // it has begun by itself
+		for {
+			_, _, err := g.Up(ctx, connection)
+			if err == nil || ctx.Err() != nil || time.Since(begin) > timeout {
+				return time.Since(begin), err
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
 	_, err := g.run(ctx, "--initiate", "--ike", connection, "--child", connection, "--timeout", fmt.Sprint(int(timeout.Seconds())))
 	return time.Since(begin), err
 }

@@ -77,8 +77,10 @@ func (t Timers) withDefaults() Timers {
 // Gateway is one that was started. It holds no connection and no goroutine, so
 // that a later command can pick it up again from the lab's state.
 type Gateway struct {
-	Dir     string
+	Dir     string // with charon's control socket in it
 	Process process.Record
+	// Agent says that the process is our own agent, which runs charon.
+	Agent bool
 }
 
 func (g Gateway) socket() string  { return filepath.Join(g.Dir, "charon.vici") }

@@ -240,6 +240,14 @@ func (c *checker) tunnels() {
 		}
 		c.known(path+".auth", t.Auth, []string{AuthPSK, AuthCert})
 		c.known(path+".fragments", t.Fragments, []string{FragmentsIKE, FragmentsIP})
+		for _, site := range []string{t.From.Site, t.To.Site} {
+			switch {
+			case t.Connection != "" && !c.s.Sites[site].Agent:
+				c.wrong(path+".connection", t.Connection, "nothing: site "+site+" has no agent, which is who chooses between two tunnels")
+			case t.Auth == AuthCert && c.s.Sites[site].Agent:
+				c.wrong(path+".auth", t.Auth, "psk where site "+site+" has an agent")
+			}
+		}
 		c.tunnelEnd(path+".from", t.From)
 		c.tunnelEnd(path+".to", t.To)
 		if t.From.LAN.IsValid() && t.From.LAN.Overlaps(t.To.LAN) {
@@ -335,6 +343,12 @@ func (c *checker) script() {
 				c.known(path+"."+field.name, field.value, field.names)
 			}
 		}
+		if e.KillCharon != "" {
+			what++
+			if c.known(path+".kill_charon", e.KillCharon, keys(c.s.Sites)) && !c.s.Sites[e.KillCharon].Agent {
+				c.wrong(path+".kill_charon", e.KillCharon, "a site with an agent, which starts it again")
+			}
+		}
 		if e.Causeway != "" {
 			what++
 			if c.s.Control == nil {
@@ -375,7 +389,7 @@ func (c *checker) script() {
 			}
 		}
 		if what != 1 {
-			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, causeway, outage, rekey_ike, rekey_child, reconnect, attack, rebind, reload")
+			c.wrong(path, fmt.Sprintf("%d things to do", what), "exactly one of kill, stop, start, kill_charon, causeway, outage, rekey_ike, rekey_child, reconnect, attack, rebind, reload")
 		}
 	}
 }

@@ -53,6 +53,7 @@ type Scenario struct {
 type Site struct {
 	Title   string     `yaml:"title"`   // Shanghai; default the name
 	Gateway netip.Addr `yaml:"gateway"` // the gateway's address towards the Internet
+	Agent   bool       `yaml:"agent"`   // its gateway is run by `causeway gateway`
 	Behind  string     `yaml:"behind"`  // a router that hides the gateway behind its own address
 }
 
@@ -99,11 +100,15 @@ type Tunnel struct {
 	From TunnelEnd `yaml:"from"`
 	To   TunnelEnd `yaml:"to"`
 	// Initiator is the end that begins: "from" (default) or "to".
-	Initiator string         `yaml:"initiator"`
-	Auth      string         `yaml:"auth"`      // psk (default) or cert
-	Later     bool           `yaml:"later"`     // it is not brought up before a reconnect of the script
-	Fragments string         `yaml:"fragments"` // large IKE messages in fragments of: ike (default) or ip
-	Timers    gateway.Timers `yaml:"timers"`
+	Initiator string `yaml:"initiator"`
+	// Connection is the name that two tunnels of one connection have in common, at
+	// gateways run by our agent: the first is used while it lives. Default: the tunnel is
+	// one by itself.
+	Connection string         `yaml:"connection"`
+	Auth       string         `yaml:"auth"`      // psk (default) or cert
+	Later      bool           `yaml:"later"`     // it is not brought up before a reconnect of the script
+	Fragments  string         `yaml:"fragments"` // large IKE messages in fragments of: ike (default) or ip
+	Timers     gateway.Timers `yaml:"timers"`
 }
 
 // TunnelEnd is one gateway's half of a tunnel.
@@ -148,6 +153,7 @@ type Event struct {
 	Kill       string  `yaml:"kill"`        // a PoP or the controller, without a word to it (SIGKILL)
 	Stop       string  `yaml:"stop"`        // a PoP or the controller, asked to end
 	Start      string  `yaml:"start"`       // one that was ended before
+	KillCharon string  `yaml:"kill_charon"` // a site's strongSwan, without a word to it; the site has an agent
 	Causeway   string  `yaml:"causeway"`    // a command to the controller: listener update vpn --idle-timeout 10m --wait
 	Outage     *Outage `yaml:"outage"`      // a link that carries nothing
 	RekeyIKE   string  `yaml:"rekey_ike"`   // a tunnel
@@ -267,6 +273,15 @@ func (s *Scenario) Tunnel(name string) (Tunnel, bool) {
 		}
 	}
 	return Tunnel{}, false
+}
+
+// Connections says which connection each tunnel belongs to.
+func (s *Scenario) Connections() map[string]string {
+	all := map[string]string{}
+	for _, t := range s.Tunnels {
+		all[t.Name] = t.Connection
+	}
+	return all
 }
 
 // GatewayNode and HostNode are the names of a site's two nodes.
