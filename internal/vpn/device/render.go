@@ -125,15 +125,15 @@ func (w *writer) credentials(v view) []File {
 
 // view is what a template sees.
 type view struct {
-	Name      string // of the connection, as an identifier of the device
-	C         vpn.Connection
-	Tunnels   []tunnel
-	WAN, LAN  string
-	Policy    bool // networks are the selectors
-	IKE1      bool // all tunnels speak IKEv1
-	Device    Device
-	hide      bool
-	placeheld []string
+	Name     string // of the connection, as an identifier of the device
+	C        vpn.Connection
+	Tunnels  []tunnel
+	WAN, LAN string
+	Policy   bool // networks are the selectors
+	IKE1     bool // all tunnels speak IKEv1
+	Device   Device
+	hide     bool
+	imports  bool // certificates are imported by hand
 }
 
 // tunnel is one tunnel with what templates would otherwise have to work out.
@@ -164,7 +164,7 @@ type pair struct {
 }
 
 func newView(w *writer, c vpn.Connection, o Options) view {
-	v := view{Name: ident(c.Name, w.can.name), C: c, Policy: c.Routing == vpn.PolicyRouting, Device: w.Device, hide: o.Hide, IKE1: true}
+	v := view{Name: ident(c.Name, w.can.name), C: c, Policy: c.Routing == vpn.PolicyRouting, Device: w.Device, hide: o.Hide, imports: w.can.files == nil, IKE1: true}
 	v.WAN, v.LAN = o.WAN, o.LAN
 	if v.WAN == "" {
 		v.WAN = "<WAN-INTERFACE>"
@@ -207,6 +207,9 @@ func (v view) First() tunnel { return v.Tunnels[0] }
 // notes are what remains to be done whatever the device.
 func (v view) notes() []string {
 	var n []string
+	if first := v.Tunnels[0]; first.Cert && v.imports {
+		n = append(n, fmt.Sprintf("Import this end's certificate and private key under the name %s, and the authority of the other end's certificate under %s-ca.", first.Ident, first.Ident))
+	}
 	if v.hide || v.C.Tunnels[0].Auth.Method == vpn.PSK && v.C.Tunnels[0].Auth.PSK == "" {
 		n = append(n, "Replace <PRE-SHARED-KEY> by the key; it is not shown here.")
 	}

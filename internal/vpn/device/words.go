@@ -66,6 +66,7 @@ func (w *writer) words(o Options) template.FuncMap {
 		},
 		"swanPSK": func(t tunnel) string { return swanSecret(t, o) }, "lswPSK": func(t tunnel) string { return libreswanSecret(t, o) },
 		"lswID": libreswanID, "keyKind": keyKind,
+		"sig": func(t tunnel) string { return strings.TrimSuffix(keyKind(t), "sig") },
 	}
 }
 

@@ -63,7 +63,7 @@ var writers = []writer{
 			ikeHash:   words("sha512", "sha-512", "sha384", "sha-384", "sha256", "sha-256", "sha1", "sha1", "md5", "md5"),
 			espHash:   words("sha512", "hmac-sha-512", "sha384", "hmac-sha-384", "sha256", "hmac-sha-256-128", "sha1", "hmac-sha1-96", "md5", "hmac-md5-96"),
 			groups:    groups("group", 14, 15, 16, 19, 20, 21, 5, 2, 1), versions: []int{2, 1}, key: quotedKey, keyRule: quotedRule, ids: plainIDs,
-			policy: true, route: true, two: true, domains: true, proposals: 1, name: 31, window: []int{64, 128, 256, 512, 1024, 2048}, ikeLife: [2]int{180, 86400}, espLife: [2]int{180, 86400}, noForcedUDP: true},
+			certificates: true, policy: true, route: true, two: true, domains: true, proposals: 1, name: 31, window: []int{64, 128, 256, 512, 1024, 2048}, ikeLife: [2]int{180, 86400}, espLife: [2]int{180, 86400}, noForcedUDP: true},
 		notes: []string{"Zone vpn needs policies to and from the zone of the local networks, and <WAN> has to be in zone untrust; change the names if yours differ."},
 		extra: onePRF,
 	},
@@ -75,7 +75,7 @@ var writers = []writer{
 			espCipher: words("aes256gcm16", "aes256gcm", "aes128gcm16", "aes128gcm", "chacha20poly1305", "chacha20poly1305", "aes256", "aes256", "aes192", "aes192", "aes128", "aes128", "3des", "3des", "des", "des"),
 			ikeHash:   same(vpn.Hashes), espHash: same(vpn.Hashes), groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5, 2, 1), versions: []int{2, 1},
 			key: regexp.MustCompile(`^[!$-&(->@-\[\]-_a-~]{6,100}$`), keyRule: "6–100 characters, none of them a space, quotes, \\, ? or #", ids: plainIDs,
-			policy: true, route: true, two: true, domains: true, proposals: 1, name: 13, ikeLife: [2]int{120, 172800}, espLife: [2]int{120, 172800}},
+			certificates: true, policy: true, route: true, two: true, domains: true, proposals: 1, name: 13, ikeLife: [2]int{120, 172800}, espLife: [2]int{120, 172800}},
 		notes: []string{"Policies are written for all addresses: narrow them to the networks.", "FortiOS keeps a replay window of its own (set replay enable); it cannot be told a size on every model."},
 		extra: onePRF,
 	},
@@ -86,7 +86,7 @@ var writers = []writer{
 			ikeCipher: words("aes256gcm16", "aes-256-gcm", "aes128gcm16", "aes-128-gcm", "aes256", "aes-256-cbc", "aes192", "aes-192-cbc", "aes128", "aes-128-cbc", "3des", "3des", "des", "des"),
 			espCipher: words("aes256gcm16", "aes-256-gcm", "aes128gcm16", "aes-128-gcm", "aes256", "aes-256-cbc", "aes192", "aes-192-cbc", "aes128", "aes-128-cbc", "3des", "3des", "des", "des"),
 			ikeHash:   same(vpn.Hashes), espHash: same(vpn.Hashes), groups: groups("group", 14, 15, 16, 19, 20, 21, 5, 2, 1), versions: []int{2, 1},
-			key: quotedKey, keyRule: quotedRule, ids: plainIDs, policy: true, route: true, two: true, domains: true, proposals: 1, name: 31, networks: 10,
+			key: quotedKey, keyRule: quotedRule, ids: plainIDs, certificates: true, policy: true, route: true, two: true, domains: true, proposals: 1, name: 31, networks: 10,
 			window: []int{64, 128, 256, 512, 1024, 2048}, ikeLife: [2]int{180, 31536000}, espLife: [2]int{180, 31536000}},
 		notes: []string{"The virtual router is taken to be default and the zone of the tunnels vpn: allow ike and ipsec-esp-udp from untrust to the firewall, and the networks between vpn and the local zone."},
 		extra: onePRF,
@@ -99,7 +99,7 @@ var writers = []writer{
 			espCipher: words("aes256gcm16", "aes-256-gcm", "aes128gcm16", "aes-128-gcm", "chacha20poly1305", "chacha20poly1305", "aes256", "aes-256-cbc", "aes192", "aes-192-cbc", "aes128", "aes-128-cbc", "3des", "3des", "des", "des"),
 			ikeHash:   words("sha512", "sha512", "sha384", "sha384", "sha256", "sha256", "sha1", "sha1", "md5", "md5"), espHash: words("sha512", "sha512", "sha256", "sha256", "sha1", "sha1", "md5", "md5"),
 			groups:   map[int]string{31: "x25519", 21: "ecp521", 20: "ecp384", 19: "ecp256", 18: "modp8192", 17: "modp6144", 16: "modp4096", 15: "modp3072", 14: "modp2048", 5: "modp1536", 2: "modp1024", 1: "modp768"},
-			versions: []int{2, 1}, ids: plainIDs, policy: true, two: true, domains: true, proposals: 1, noForcedUDP: true},
+			versions: []int{2, 1}, ids: plainIDs, certificates: true, policy: true, two: true, domains: true, proposals: 1, noForcedUDP: true},
 		notes: []string{"Two tunnels: the policy names both peers, and RouterOS takes the first that is up.", "Fasttrack rules must not see the tunnel's traffic: put an exception before them."},
 	},
 	{
@@ -109,7 +109,7 @@ var writers = []writer{
 			ikeCipher: words("aes256gcm16", "aes256gcm128", "aes128gcm16", "aes128gcm128", "chacha20poly1305", "chacha20poly1305", "aes256", "aes256", "aes192", "aes192", "aes128", "aes128", "3des", "3des", "des", "des"),
 			espCipher: words("aes256gcm16", "aes256gcm128", "aes128gcm16", "aes128gcm128", "chacha20poly1305", "chacha20poly1305", "aes256", "aes256", "aes192", "aes192", "aes128", "aes128", "3des", "3des", "des", "des"),
 			ikeHash:   same(vpn.Hashes), espHash: same(vpn.Hashes), groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5, 2, 1), versions: []int{2, 1},
-			key: quotedKey, keyRule: quotedRule, ids: plainIDs, policy: true, route: true, two: true, twoByRoute: true, ipv6: true, domains: true, anyPeer: true},
+			key: quotedKey, keyRule: quotedRule, ids: plainIDs, certificates: true, policy: true, route: true, two: true, twoByRoute: true, ipv6: true, domains: true, anyPeer: true},
 	},
 	{
 		Device: Device{Name: "pfsense", Title: "pfSense 2.7", Aliases: []string{"netgate"}, Tested: syntaxOnly},
@@ -126,7 +126,7 @@ var writers = []writer{
 		Device: Device{Name: "opnsense", Title: "OPNsense 23.1 or newer", Tested: syntaxOnly},
 		files:  []page{{"%s.opnsense.txt", "opnsense.tmpl", true}},
 		can: abilities{ikeCipher: same(vpn.Ciphers, "3des", "des"), espCipher: same(vpn.Ciphers, "3des", "des"), ikeHash: same(vpn.Hashes, "md5"), espHash: same(vpn.Hashes, "md5"), groups: groups("", 31, 21, 20, 19, 18, 17, 16, 15, 14, 5, 2),
-			versions: []int{2, 1}, ids: plainIDs, policy: true, route: true, two: true, twoByRoute: true, ipv6: true, domains: true, anyPeer: true},
+			versions: []int{2, 1}, ids: plainIDs, certificates: true, policy: true, route: true, two: true, twoByRoute: true, ipv6: true, domains: true, anyPeer: true},
 	},
 	{
 		Device: Device{Name: "huawei", Title: "Huawei USG and AR", Aliases: []string{"usg", "vrp"}, Tested: syntaxOnly},
@@ -210,7 +210,7 @@ func cisco(numbers []int) abilities {
 		ikeHash:   words("sha512", "sha512", "sha384", "sha384", "sha256", "sha256", "sha1", "sha1", "md5", "md5"),
 		espHash:   words("sha512", "esp-sha512-hmac", "sha384", "esp-sha384-hmac", "sha256", "esp-sha256-hmac", "sha1", "esp-sha-hmac", "md5", "esp-md5-hmac"),
 		groups:    groups("", numbers...), versions: []int{2, 1}, key: lineKey, keyRule: lineRule, ids: plainIDs,
-		policy: true, route: true, two: true, proposals: 1, window: []int{64, 128, 256, 512, 1024}, ikeLife: [2]int{120, 86400}, espLife: [2]int{120, 86400},
+		certificates: true, policy: true, route: true, two: true, proposals: 1, window: []int{64, 128, 256, 512, 1024}, ikeLife: [2]int{120, 86400}, espLife: [2]int{120, 86400},
 	}
 }
 
@@ -264,6 +264,9 @@ func onePRF(w *writer, c vpn.Connection, j *judgement) {
 func ciscoIKEv1(w *writer, c vpn.Connection, j *judgement) {
 	needAddressIDs(w, c, j, "IKEv1")
 	for i, t := range c.Tunnels {
+		if t.IKE.Version == 1 && t.Auth.Method == vpn.Certificate {
+			j.refuse("tunnels["+strconv.Itoa(i)+"].auth.method", "certificate", "psk with IKEv1: the template has certificates for IKEv2", "set ike.version: 2")
+		}
 		for k, p := range t.IKE.Proposals {
 			if _, weak := map[int]bool{1: true, 2: true, 5: true}[p.DH]; weak && w.Name == "cisco-ios-xe" {
 				j.warn("Newer releases of IOS XE refuse group %d of tunnels[%d].ike.proposals[%d].", p.DH, i, k)

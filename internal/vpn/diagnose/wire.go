@@ -88,8 +88,7 @@ func (w *wire) say(code vpn.Code, severity vpn.Severity, text, fix, source strin
 	w.found = append(w.found, vpn.Finding{Code: code, Severity: severity, Connection: w.o.Connection, Tunnel: w.o.Tunnel, At: w.o.At, Text: text, Fix: fix, Source: source})
 }
 
-func (l Lane) ike() uint64   { return l.IKE500 + l.IKE4500 }
-func (l Lane) again() uint64 { return l.Retransmits + l.Unanswered }
+func (l Lane) ike() uint64 { return l.IKE500 + l.IKE4500 }
 
 // carries says that ESP goes both ways: whatever went wrong before is over.
 func (w *wire) carries() bool { return w.o.ToEndpoint.ESP > 0 && w.o.ToClient.ESP > 0 }
