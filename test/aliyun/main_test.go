@@ -111,7 +111,7 @@ func (w *world) start() error {
 			return fmt.Errorf("ip addr add %s: %w: %s", a, err, out)
 		}
 	}
-	w.run("controller", "--data-dir", w.file("c"), "--listen", "127.0.0.1:4640", "--aliyun-listen", endpoint, "--log-level", "debug")
+	w.run("controller", "--data-dir", w.file("c"), "--listen", "127.0.0.1:4640", "--aliyun-listen", endpoint, "--log-level", "debug") // at which a leak would show most
 	if err := await(func() error { _, err := os.Stat(w.file("c/admin.yaml")); return err }); err != nil {
 		return err
 	}
