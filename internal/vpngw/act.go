@@ -73,6 +73,11 @@ func (e *engine) loadAll(ctx context.Context, all []swan.Tunnel, wanted map[stri
 			return err
 		}
 		e.credentials = now
+		for _, c := range e.connections {
+			for _, t := range c.tunnels { // what did not come up for a wrong key may do now
+				t.tryAt, t.tries = min(t.tryAt, e.clock.Now()), 0
+			}
+		}
 	}
 	for _, c := range e.connections {
 		for _, t := range c.tunnels {

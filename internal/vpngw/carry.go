@@ -1,6 +1,8 @@
 package vpngw
 
 import (
+	"slices"
+
 	"causeway/internal/report"
 	"causeway/internal/vpn"
 )
@@ -15,6 +17,11 @@ func (e *engine) carriers(c *connection, chosen int) []string {
 	if !e.kernel {
 		if t := c.sender(); t != nil {
 			return []string{t.Name}
+		}
+		for _, t := range c.tunnels {
+			if t.state == report.IPsecEstablished && slices.Contains(c.active, t.Name) {
+				return c.active // it is being renewed
+			}
 		}
 		return nil
 	}

@@ -104,6 +104,7 @@ type tunnel struct {
 	place      uint64               // the larger, the later it was established; see sender
 	lastFrom   map[string]time.Time // by SPI of a child
 	remade     mono.Time            // until when its child is expected back, that was ended to be made anew
+	renewed    mono.Time            // when its IKE SA was renewed last
 	failed     mono.Time            // until when a health check's failure counts
 	held       bool                 // somebody took it down and wants it so
 	tryAt      mono.Time            // when it may next be initiated
@@ -250,6 +251,7 @@ func (e *engine) hear(v swan.Event) bool {
 			}
 		case "ike-rekey":
 			t.ikeRekeys++
+			t.renewed = now
 			t.life.Hear(now)
 		case "child-rekey":
 			t.espRekeys++

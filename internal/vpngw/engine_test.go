@@ -95,6 +95,7 @@ func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); retur
 
 func newRig(t *testing.T, g snapshot.Gateway, init func(*swantest.Server)) *rig {
 	t.Helper()
+	t.Parallel()
 	d := &fakeDaemon{socket: filepath.Join(t.TempDir(), "vici"), init: init}
 	r := &rig{t: t, daemon: d, log: &lockedBuffer{}}
 	r.engine = &engine{

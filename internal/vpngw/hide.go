@@ -28,6 +28,9 @@ func hideSecrets(err error) error {
 			p.Source = ""
 		}
 		if last := p.Path[strings.LastIndexByte(p.Path, '.')+1:]; p.Found != "" && (last == "psk" || last == "private_key" || last == "auth") {
+			for _, text := range []*string{&p.Allowed, &p.Fix} {
+				*text = strings.ReplaceAll(*text, p.Found, vpn.Mask)
+			}
 			p.Found = vpn.Mask
 		}
 	}

@@ -11,8 +11,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,6 +75,9 @@ type field struct {
 	middle *netns.NS
 }
 
+// labs numbers the fields of this process.
+var labs atomic.Int32
+
 func newField(t *testing.T) *field {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -84,7 +89,8 @@ func newField(t *testing.T) *field {
 	if err := netns.Check(); err != nil {
 		t.Skip(err)
 	}
-	lab := fmt.Sprintf("g%d", os.Getpid()%100000)
+	t.Parallel()
+	lab := fmt.Sprintf("g%d%c", os.Getpid()%100000, 'a'+labs.Add(1))
 	t.Cleanup(func() {
 		if _, err := netns.Cleanup(netns.Prefix(lab)); err != nil {
 			t.Error(err)
@@ -439,4 +445,119 @@ func TestTwoTunnelsFailOverAndBack(t *testing.T) {
 	}
 	t.Logf("failed over after %v, back %v after the way was mended; %d of %d echoes lost, longest gap %v", took.Round(time.Millisecond), back.Round(time.Millisecond), lost, sent, gap.Round(time.Millisecond))
 	f.noCanary(t)
+}
+
+// One hundred renewals of keys; the echoes say whether any packet was lost.
+func TestKeysAreRenewedWithoutLoss(t *testing.T) {
+	f := newField(t)
+	f.a.write(f.snapshot(1, 1, nil))
+	f.b.write(f.snapshot(2, 1, nil))
+	f.b.start()
+	f.a.start()
+	f.a.until("the tunnel is up", up)
+	f.b.until("the far end's too, with its routes", up)
+	flow := f.stream(t)
+	flow.more(t, 20)
+	before := flow.sentAndLost()
+	times := 10
+	if text := os.Getenv("VPNGW_REKEYS"); text != "" {
+		fmt.Sscan(text, &times)
+	}
+	for i := range times {
+		ike := i%5 == 4
+		must(t, f.a.client.Rekey(t.Context(), "far", ike))
+		f.a.until("it is counted", func(g report.Gateway) bool {
+			tunnel := g.Connections[0].Tunnels[0]
+			return tunnel.ESPRekeys+tunnel.IKERekeys == uint64(i+1)
+		})
+		flow.more(t, 5)
+	}
+	sent, lost, gap := flow.end(t)
+	g := f.a.status()
+	t.Logf("%d renewals: %d of %d echoes lost (%d before), longest gap %v", times, lost, sent, before, gap.Round(time.Millisecond))
+	if tunnel := g.Connections[0].Tunnels[0]; tunnel.Ups != 1 {
+		t.Errorf("the tunnel was established %d times, want once", tunnel.Ups)
+	}
+	if lost > before {
+		t.Errorf("%d echoes were lost", lost-before)
+	}
+}
+
+// sentAndLost is how many echoes are unanswered that were sent at least a moment ago.
+func (s *stream) sentAndLost() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	newest := uint16(0)
+	for seq := range s.got {
+		newest = max(newest, seq)
+	}
+	return int(newest) + 1 - len(s.got)
+}
+
+func TestAnAgentThatIsKilledFindsItsCharonAgain(t *testing.T) {
+	f := newField(t)
+	f.a.write(f.snapshot(1, 1, nil))
+	f.b.write(f.snapshot(2, 1, nil))
+	f.b.start()
+	f.a.start()
+	f.a.until("the tunnel is up", up)
+	pid := f.a.status().Daemon.PID
+	must(t, f.a.cmd.Process.Kill())
+	_ = f.a.cmd.Wait()
+	must(t, os.Remove(filepath.Join(f.a.dir, "gateway.yaml"))) // and the file is gone as well
+	f.a.start()
+	g := f.a.until("the tunnel is told as up", up)
+	if g.Daemon.PID != pid || g.Daemon.Restarts != 0 || g.Snapshot.Source != "last-good" || g.Snapshot.Refused == nil {
+		t.Errorf("charon was %d and is told as %+v; snapshot %+v", pid, g.Daemon, g.Snapshot)
+	}
+	flow := f.stream(t)
+	flow.more(t, 20)
+	flow.end(t)
+	f.a.stop()
+	for _, left := range []string{"charon.pid", "charon.vici"} {
+		if _, err := os.Stat(filepath.Join(f.a.dir, "run", left)); err == nil {
+			t.Errorf("an agent that was stopped left %s", left)
+		}
+	}
+	out, _ := exec.Command("ip", "netns", "exec", f.a.ns.Name(), "ip", "route", "show", "table", "all", "proto", "199").CombinedOutput()
+	if len(out) > 0 {
+		t.Errorf("an agent that was stopped left routes:\n%s", out)
+	}
+	f.b.until("the peer was told", func(g report.Gateway) bool { return g.Connections[0].State == report.IKENotEstablished })
+	text, _ := os.ReadFile(filepath.Join(f.a.dir, "run", "strongswan.conf"))
+	if strings.Contains(string(text), canary) {
+		t.Error("charon's configuration on disk holds the key")
+	}
+}
+
+func TestASnapshotThatChangesIsTaken(t *testing.T) {
+	f := newField(t)
+	f.a.write(f.snapshot(1, 1, nil))
+	f.b.write(f.snapshot(2, 1, nil))
+	f.b.start()
+	f.a.start()
+	f.a.until("the tunnel is up", up)
+	must(t, writeWhole(filepath.Join(f.a.dir, "gateway.yaml"), []byte("format: 1\nname: gw1\nnonsense: "+canary+"\n")))
+	g := f.a.until("the file is refused", func(g report.Gateway) bool { return g.Snapshot.Refused != nil })
+	if !up(g) {
+		t.Error("the tunnel was touched by a file that is wrong")
+	}
+	changed := f.snapshot(1, 1, func(c *vpn.Connection) { c.Tunnels[0].Auth.PSK = canary + "-other" })
+	changed.Version = 2
+	f.a.write(changed)
+	f.a.until("the change runs", func(g report.Gateway) bool { return g.Snapshot.Version == 2 && g.Snapshot.Refused == nil })
+	must(t, f.a.client.Terminate(t.Context(), "far"))
+	f.a.until("it is down", func(g report.Gateway) bool { return g.Connections[0].State == report.IKENotEstablished })
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan error, 1)
+	go func() { asked <- f.a.client.Initiate(ctx, "far") }()
+	f.a.until("the wrong key is found", func(g report.Gateway) bool {
+		return slices.ContainsFunc(g.Findings, func(f vpn.Finding) bool { return f.Code == vpn.PskMismatch })
+	})
+	cancel()
+	if err := <-asked; err == nil || strings.Contains(err.Error(), canary) {
+		t.Errorf("with another key it came up, or the error tells the key: %v", err)
+	}
+	f.a.write(f.snapshot(1, 1, nil))
+	f.a.until("with the right one it comes up again", up)
 }

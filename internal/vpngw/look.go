@@ -117,6 +117,23 @@ func (t *tunnel) stateNow() string {
 	return report.IKEEstablished
 }
 
+// between reports whether the tunnel's IKE SA is being renewed at this moment, in
+// which charon may list neither the old one nor its successor as established.
+func (t *tunnel) between(now mono.Time) bool {
+	const atMost = time.Second
+	for _, s := range t.sas {
+		if s.Up() {
+			return false
+		}
+	}
+	for _, s := range t.sas {
+		if s.State == "REKEYED" {
+			return true
+		}
+	}
+	return !t.renewed.IsZero() && now.Sub(t.renewed) < atMost
+}
+
 // rank orders the states, the best last.
 var rank = map[string]int{report.IKENotEstablished: 0, report.IKEEstablished: 1, report.IPsecNotEstablished: 2, report.IPsecEstablished: 3}
 
@@ -126,7 +143,7 @@ func (e *engine) judge(now mono.Time) {
 		var lives []*failover.Life
 		best := report.IKENotEstablished
 		for _, t := range c.tunnels {
-			if s := t.stateNow(); s != t.state {
+			if s := t.stateNow(); s != t.state && !t.between(now) {
 				e.log.Info("tunnel changed", "tunnel", t.Name, "connection", c.Name, "state", s, "was", t.state)
 				t.state, t.since = s, time.Now()
 				e.poke()

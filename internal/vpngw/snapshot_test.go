@@ -47,7 +47,7 @@ func TestMistakesAreNamedAndSecretsAreNot(t *testing.T) {
 		{"a tunnel's name twice", "seoul-2", "seoul-1", "no other tunnel"},
 		{"one pair of identities with two keys", "sh2.lab", "sh.lab", "the same key"},
 		{"a route of nobody", "connection: seoul,", "connection: soul,", "routes[0].connection"},
-		{"a key that is too short", "psk: CANARY-other-0123456789abc", "psk: CANARY", "psk"},
+		{"no key", "psk: CANARY-other-0123456789abc", "psk: \"\"", "psk"},
 		{"a key that is a number", "psk: CANARY-other-0123456789abc", "psk: 98765432109876", "psk"},
 		{"a key where the whole should be", "auth: {psk: CANARY-other-0123456789abc}", "auth: CANARY-other-0123456789abc", "auth"},
 		{"a mistake beside a key", "auth: {psk: CANARY-other-0123456789abc}", "auth: {psk: CANARY-other-0123456789abc, methode: psk}", "method"},
