@@ -34,6 +34,8 @@ const (
 	grace = 5 * time.Second
 	// settle is how long after the start of a controller agents may take to come.
 	settle = time.Minute
+	// findingsPace is between notes of a gateway whose findings alone changed.
+	findingsPace = 10 * time.Second
 	// again is how long to wait after the store failed.
 	again = time.Second
 )
@@ -57,6 +59,7 @@ type Controller struct {
 	encoded   map[string]encoded             // snapshots in their file form, by agent
 	known     map[string]service.PoPReport   // what is in the store about each agent, as far as this controller wrote it
 	leaving   map[string]*time.Timer         // will note that an agent is away
+	summed    map[string]time.Time           // when a VPN gateway's summary was noted
 	closed    bool
 }
 
@@ -76,7 +79,7 @@ func New(s *service.Service, authority *pki.Authority, log *slog.Logger) *Contro
 	return &Controller{
 		service: s, authority: authority, log: log, renewed: make(chan struct{}),
 		followers: map[string]int{}, reports: map[string]Live{}, encoded: map[string]encoded{}, known: map[string]service.PoPReport{},
-		leaving: map[string]*time.Timer{},
+		leaving: map[string]*time.Timer{}, summed: map[string]time.Time{},
 	}
 }
 
@@ -315,10 +318,22 @@ func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report)
 		now.VPN = last.VPN
 		var told report.Gateway
 		if json.Unmarshal(r.JSON, &told) == nil {
-			now.VPN = service.Summarize(told)
+			now.VPN = c.calmed(pop, last.VPN, service.Summarize(told))
 		}
 	}
 	return apiform.EncodeError(c.note(ctx, pop, now))
+}
+
+// calmed is a VPN gateway's summary as it is noted: findings alone, which a
+// tunnel that fails again and again makes every few seconds, wait for a while.
+func (c *Controller) calmed(agent string, last, now *service.VPNSummary) *service.VPNSummary {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last != nil && last.SameStates(now) && time.Since(c.summed[agent]) < findingsPace {
+		return last
+	}
+	c.summed[agent] = time.Now()
+	return now
 }
 
 // Close stops what would still be noted later. It is called when no agent is

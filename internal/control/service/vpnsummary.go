@@ -3,6 +3,7 @@ package service
 import (
 	"cmp"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -73,6 +74,13 @@ func Summarize(g report.Gateway) *VPNSummary {
 		f.Text, f.Fix, f.Source = clipped(f.Text), clipped(f.Fix), clipped(f.Source)
 	}
 	return s
+}
+
+// SameStates reports whether s and other differ in their findings at most.
+func (s *VPNSummary) SameStates(other *VPNSummary) bool {
+	a, b := *s, *other
+	a.Findings, b.Findings = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // clipped keeps what came from outside short enough for the store.
