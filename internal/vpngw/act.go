@@ -75,7 +75,9 @@ func (e *engine) loadAll(ctx context.Context, all []swan.Tunnel, wanted map[stri
 		e.credentials = now
 		for _, c := range e.connections {
 			for _, t := range c.tunnels { // what did not come up for a wrong key may do now
-				t.tryAt, t.tries = min(t.tryAt, e.clock.Now()), 0
+				if t.loaded != "" {
+					t.tryAt, t.tries = 0, 0
+				}
 			}
 		}
 	}

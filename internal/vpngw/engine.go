@@ -105,6 +105,7 @@ type tunnel struct {
 	lastFrom   map[string]time.Time // by SPI of a child
 	remade     mono.Time            // until when its child is expected back, that was ended to be made anew
 	renewed    mono.Time            // when its IKE SA was renewed last
+	going      mono.Time            // since when its only IKE SA is on its way out
 	failed     mono.Time            // until when a health check's failure counts
 	held       bool                 // somebody took it down and wants it so
 	tryAt      mono.Time            // when it may next be initiated

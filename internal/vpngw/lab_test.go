@@ -242,13 +242,14 @@ func up(g report.Gateway) bool {
 
 // stream is echoes from one host to the other, one every ten milliseconds.
 type stream struct {
-	conn net.PacketConn
-	stop chan struct{}
-	done sync.WaitGroup
-	sent int
-	mu   sync.Mutex
-	got  map[uint16]bool
-	gap  time.Duration // the longest between two answers
+	conn  net.PacketConn
+	stop  chan struct{}
+	done  sync.WaitGroup
+	sent  int
+	times []time.Time // of sending
+	mu    sync.Mutex
+	got   map[uint16]bool
+	gap   time.Duration // the longest between two answers
 }
 
 func (f *field) stream(t *testing.T) *stream {
@@ -274,6 +275,7 @@ func (s *stream) send() {
 		b, _ := m.Marshal(nil)
 		if _, err := s.conn.WriteTo(b, &net.IPAddr{IP: net.IPv4(10, 2, 0, 10)}); err == nil {
 			s.sent++
+			s.times = append(s.times, time.Now())
 		}
 	}
 }
@@ -479,7 +481,20 @@ func TestKeysAreRenewedWithoutLoss(t *testing.T) {
 		t.Errorf("the tunnel was established %d times, want once", tunnel.Ups)
 	}
 	if lost > before {
+		flow.lostOnes(t)
+		for _, l := range g.Log {
+			t.Log(l.At.Format("05.000"), l.Group, l.Tunnel, l.Text)
+		}
 		t.Errorf("%d echoes were lost", lost-before)
+	}
+}
+
+// lostOnes logs which echoes were not answered, and when they were sent.
+func (s *stream) lostOnes(t *testing.T) {
+	for seq, at := range s.times {
+		if !s.got[uint16(seq)] {
+			t.Logf("lost: echo %d, sent at %s", seq, at.Format("05.000"))
+		}
 	}
 }
 

@@ -117,21 +117,26 @@ func (t *tunnel) stateNow() string {
 	return report.IKEEstablished
 }
 
-// between reports whether the tunnel's IKE SA is being renewed at this moment, in
-// which charon may list neither the old one nor its successor as established.
+// between reports whether the tunnel's IKE SA may be being renewed at this moment,
+// in which charon lists the old one as going and its successor not at all. It is
+// not believed for longer than a second.
 func (t *tunnel) between(now mono.Time) bool {
 	const atMost = time.Second
+	going := false
 	for _, s := range t.sas {
 		if s.Up() {
+			t.going = 0
 			return false
 		}
+		going = going || s.State == "REKEYED" || s.State == "DELETING"
 	}
-	for _, s := range t.sas {
-		if s.State == "REKEYED" {
-			return true
-		}
+	switch {
+	case !going:
+		t.going = 0
+	case t.going.IsZero():
+		t.going = now
 	}
-	return !t.renewed.IsZero() && now.Sub(t.renewed) < atMost
+	return going && now.Sub(t.going) < atMost || !t.renewed.IsZero() && now.Sub(t.renewed) < atMost
 }
 
 // rank orders the states, the best last.
@@ -143,7 +148,7 @@ func (e *engine) judge(now mono.Time) {
 		var lives []*failover.Life
 		best := report.IKENotEstablished
 		for _, t := range c.tunnels {
-			if s := t.stateNow(); s != t.state && !t.between(now) {
+			if s, between := t.stateNow(), t.between(now); s != t.state && !between {
 				e.log.Info("tunnel changed", "tunnel", t.Name, "connection", c.Name, "state", s, "was", t.state)
 				t.state, t.since = s, time.Now()
 				e.poke()
