@@ -99,5 +99,7 @@ func (s AtController) Report(ctx context.Context, pop string) (p report.PoP, err
 	if err != nil {
 		return p, err
 	}
-	return p, json.Unmarshal(answer.(*v1.PoPReport).GetJson(), &p)
+	err = json.Unmarshal(answer.(*v1.PoPReport).GetJson(), &p)
+	p.Name = pop // as the controller knows it
+	return p, err
 }

@@ -21,6 +21,7 @@ import (
 	"causeway/internal/apiclient"
 	"causeway/internal/control/store"
 	"causeway/internal/control/store/memstore"
+	"causeway/internal/history"
 	"causeway/internal/keys"
 	"causeway/internal/pki"
 	"causeway/internal/resource"
@@ -36,7 +37,8 @@ type running struct {
 	address string
 	server  *Server
 	admin   apiclient.Profile
-	stop    func() // ends it, and waits
+	history *history.Store // nil: none is kept
+	stop    func()         // ends it, and waits
 }
 
 // start starts a controller on a store of its own.
@@ -61,7 +63,7 @@ func (r *running) run() {
 		r.t.Fatal(err)
 	}
 	r.address = listener.Addr().String()
-	if r.server, err = New(Options{Store: r.store, Dir: r.dir, Listener: listener, Version: "test", Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if r.server, err = New(Options{Store: r.store, Dir: r.dir, Listener: listener, Version: "test", Log: slog.New(slog.DiscardHandler), History: r.history}); err != nil {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
