@@ -146,7 +146,8 @@ func flat(v any) string {
 func TestTwoTunnels(t *testing.T) {
 	b := newBench(t).world()
 	v := b.vpn()
-	second := text(b.ok("CreateCustomerGateway", "RegionId", "cn-shanghai", "IpAddress", "192.0.2.78"), "CustomerGatewayId")
+	v.customer = text(b.ok("CreateCustomerGateway", "RegionId", "cn-shanghai", "IpAddress", "192.0.2.78"), "CustomerGatewayId")
+	second := text(b.ok("CreateCustomerGateway", "RegionId", "cn-shanghai", "IpAddress", "192.0.2.79"), "CustomerGatewayId")
 	made := b.ok("CreateVpnConnection", "VpnGatewayId", v.gateway, "LocalSubnet", "0.0.0.0/0", "RemoteSubnet", "0.0.0.0/0", "EffectImmediately", "false",
 		"TunnelOptionsSpecification.1.Role", "master", "TunnelOptionsSpecification.1.CustomerGatewayId", v.customer, "TunnelOptionsSpecification.1.TunnelIkeConfig.Psk", "first-key-0123456", "TunnelOptionsSpecification.1.TunnelIkeConfig.IkeVersion", "ikev2",
 		"TunnelOptionsSpecification.2.Role", "slave", "TunnelOptionsSpecification.2.CustomerGatewayId", second, "TunnelOptionsSpecification.2.TunnelIkeConfig.Psk", "other-key-0123456", "TunnelOptionsSpecification.2.TunnelIpsecConfig.IpsecPfs", "group14")
