@@ -347,6 +347,9 @@ func (b *builder) sessions() {
 		if e.cfg.Flows != nil {
 			e.table.Visit = e.logLong
 		}
+		if e.cfg.Siblings != nil {
+			e.table.Claims = e.tellClaim
+		}
 		restored, damaged := e.table.Restore(b.now, func(s *session.Session) bool { return e.allowed(s) && e.reopen(s) })
 		if restored+damaged > 0 {
 			e.cfg.Log.Info("sessions restored", "sessions", restored, "damaged_records", damaged)

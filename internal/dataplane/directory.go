@@ -20,6 +20,7 @@ type directory struct {
 	mu      sync.RWMutex
 	byLane  [MaxLanes]*lane
 	holders map[flow]uint8
+	claims  map[uint64]uint8 // of session.ClaimOf; by which lane
 	calls   map[calling]claimed
 	uses    map[string]*uses
 }
@@ -81,6 +82,33 @@ func (d *directory) holder(f flow) (lane uint8, held bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	lane, held = d.holders[f]
+	return lane, held
+}
+
+func (d *directory) holdClaim(claim uint64, lane uint8) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.claims == nil {
+		d.claims = map[uint64]uint8{}
+	}
+	d.claims[claim] = lane
+}
+
+func (d *directory) releaseClaim(claim uint64, lane uint8) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if held, ok := d.claims[claim]; ok && held == lane {
+		delete(d.claims, claim)
+	}
+}
+
+func (d *directory) claimHolder(claim uint64) (lane uint8, held bool) {
+	if d.lanes.Load() < 2 {
+		return 0, false
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	lane, held = d.claims[claim]
 	return lane, held
 }
 

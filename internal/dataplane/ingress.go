@@ -17,12 +17,14 @@ import (
 func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
 	s := e.table.ByFlow(e.plan.self, m.From, sock.addr)
-	if s == nil && e.passed(sock, m) {
-		return
-	}
 	if s == nil || !s.Confirmed {
+		if e.passed(sock, m) {
+			return
+		}
 		if moved := e.follow(now, sock, m.From, &what); moved != nil {
 			s = moved
+		} else if e.passedByClaim(sock, m, &what) {
+			return
 		}
 	} else if s.Moving != nil {
 		stays(now, s, &what)

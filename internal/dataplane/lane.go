@@ -167,6 +167,22 @@ func (l *lane) Pass(local netip.AddrPort, m udpio.Message) bool {
 	return held && n != l.n && l.send(n, local, m)
 }
 
+// HoldClaim implements Siblings.
+func (l *lane) HoldClaim(claim uint64) {
+	if !l.alone() {
+		l.plane.shared.holdClaim(claim, l.n)
+	}
+}
+
+// ReleaseClaim implements Siblings.
+func (l *lane) ReleaseClaim(claim uint64) { l.plane.shared.releaseClaim(claim, l.n) }
+
+// PassClaim implements Siblings.
+func (l *lane) PassClaim(claim uint64, local netip.AddrPort, m udpio.Message) bool {
+	n, held := l.plane.shared.claimHolder(claim)
+	return held && n != l.n && l.send(n, local, m)
+}
+
 // Claim implements Siblings.
 func (l *lane) Claim(group session.Name, endpoint netip.Addr, claim uint8) {
 	if !l.alone() {

@@ -1,10 +1,13 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"causeway/internal/dataplane/session"
 	"causeway/internal/dataplane/udpio"
+	"causeway/internal/ipsec"
+	"causeway/internal/keys"
 )
 
 // Siblings is what an Engine knows of the others when several share a PoP, each
@@ -30,6 +33,13 @@ type Siblings interface {
 	// Pass gives a packet to the engine that holds its flow, and reports whether
 	// there is one other than this.
 	Pass(local netip.AddrPort, m udpio.Message) bool
+	// HoldClaim makes the others pass on what shows a claim of a session of ours from
+	// an address that they do not know, until ReleaseClaim; see session.ClaimOf.
+	HoldClaim(claim uint64)
+	ReleaseClaim(claim uint64)
+	// PassClaim gives a packet to the engine that holds its claim, and reports whether
+	// there is one other than this.
+	PassClaim(claim uint64, local netip.AddrPort, m udpio.Message) bool
 	// Claim notes that a client of this lane belongs to an endpoint of the group.
 	Claim(group session.Name, endpoint netip.Addr, claim uint8)
 	// PassCall gives a packet with which an endpoint begins to the engine whose
@@ -64,6 +74,33 @@ func (e *Engine) among(bound int) int {
 // passed gives a packet of no session of ours to the engine that has it, if one has.
 func (e *Engine) passed(sock *socket, m *udpio.Message) bool {
 	return e.cfg.Siblings != nil && e.cfg.Siblings.Pass(sock.addr, *m)
+}
+
+// passedByClaim gives a packet from an address without a session to the engine
+// that has its client, if one has.
+func (e *Engine) passedByClaim(sock *socket, m *udpio.Message, what *ipsec.Packet) bool {
+	if e.cfg.Siblings == nil {
+		return false
+	}
+	claim, ok := session.ClaimOf(e.claimSeed, sock.addr, what)
+	return ok && e.cfg.Siblings.PassClaim(claim, sock.addr, *m)
+}
+
+// tellClaim tells the other engines which claims lead to sessions of ours.
+func (e *Engine) tellClaim(claim uint64, held bool) {
+	if held {
+		e.cfg.Siblings.HoldClaim(claim)
+	} else {
+		e.cfg.Siblings.ReleaseClaim(claim)
+	}
+}
+
+// claimSeed makes claims that all engines of a PoP understand, and nobody else can make.
+func claimSeed(key keys.PrivateKey) (seed uint64) {
+	for i := 0; i < len(key); i += 8 {
+		seed = ipsec.Mix(seed ^ binary.BigEndian.Uint64(key[i:]))
+	}
+	return seed
 }
 
 // steered reports whether what remote sends to a shared socket reaches this engine.

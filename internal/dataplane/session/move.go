@@ -29,11 +29,17 @@ func (t *Table) Claim(s *Session, claim uint64) {
 	t.disclaim(s, *at)
 	*at = claim
 	t.claims[claim] = s.slot + 1
+	if t.Claims != nil {
+		t.Claims(claim, true)
+	}
 }
 
 func (t *Table) disclaim(s *Session, claim uint64) {
 	if claim != 0 && t.claims[claim] == s.slot+1 {
 		delete(t.claims, claim)
+		if t.Claims != nil {
+			t.Claims(claim, false)
+		}
 	}
 }
 

@@ -50,6 +50,8 @@ type Table struct {
 	// Gone is called for every session that leaves the table, before it does;
 	// the owner releases what the session held (sockets, buffers). Set before use.
 	Gone func(*Session)
+	// Claims is told of each claim that comes to be held, and that is no more; nil: nobody wants to know.
+	Claims func(claim uint64, held bool)
 	// Visit is called for sessions that Sweep looks at and that go on; nil: nobody wants to know.
 	Visit func(now mono.Time, s *Session)
 	// Wall is the clock that survives a restart: last activity is kept on disk in
