@@ -17,7 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK = .cache/staticcheck-$(STATICCHECK_VERSION)-$(shell $(GO) env GOVERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build setup setup-go test test-aliyun bench bench-repair lint generate web test-web fuzz ci clean
+.PHONY: help demo build setup setup-go test test-aliyun bench bench-repair lint generate web test-web packages test-packages fuzz ci clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -84,6 +84,12 @@ web: ## Build the web console anew from web/ (needs npm; what it makes is commit
 
 test-web: build ## Test the web console in headless Chromium
 	@$(SUDO) scripts/web-test.sh
+
+packages: setup-go ## Build deb, rpm, apk and an OCI image into out/packages
+	@scripts/package.sh
+
+test-packages: setup-go ## Try the packages in a fresh Debian: install, run, upgrade, purge
+	@$(SUDO) scripts/package-test.sh
 
 generate: ## Make api/gen and api/openapi anew from api/proto (needs npm; what it makes is committed)
 	@scripts/generate.sh

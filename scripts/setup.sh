@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh        everything
 #   scripts/setup.sh go     only check Go and fetch modules: enough to build
+#   scripts/setup.sh packages  what trying the packages needs besides
 #   scripts/setup.sh web    what the web console's tests need besides
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -47,6 +48,10 @@ fetch_modules() {
 
 # package | the file that shows that it is there | why
 packages() {
+  if [ "$mode" = packages ]; then
+    echo "debootstrap|/usr/sbin/debootstrap|a fresh Debian to try the packages in"
+    return
+  fi
   if [ "$mode" = web ]; then
     echo "chromium|/usr/bin/chromium|the browser that the web console is tested in"
     return

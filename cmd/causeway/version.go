@@ -34,6 +34,9 @@ func newVersionCommand() *command {
 	return c
 }
 
+// release is the version of a package, which its build sets; "" otherwise.
+var release string
+
 // build says what the toolchain wrote into the program.
 func build() report.Build {
 	b := report.Build{Version: "(devel)", Go: runtime.Version()}
@@ -41,7 +44,7 @@ func build() report.Build {
 	if !ok {
 		return b
 	}
-	b.Version = cmp.Or(info.Main.Version, b.Version)
+	b.Version = cmp.Or(release, info.Main.Version, b.Version)
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
