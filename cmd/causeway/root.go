@@ -40,12 +40,16 @@ address changes.`,
 	root.AddCommand(newControllerCommand(), newDevCommand(), newSnapshotCommand(), newConsoleCommand())
 	root.AddCommand(newGatewayCommand())
 	root.AddCommand(nounCommands()...)
+	root.AddCommand(extra...)
 	root.SetFlagErrorFunc(flagError)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	eachCommand(root, complete)
 	return root
 }
+
+// extra are commands that only some builds have.
+var extra []*command
 
 // newExitCodesTopic is `causeway help exit-codes`.
 func newExitCodesTopic() *command {
