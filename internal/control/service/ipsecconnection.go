@@ -164,11 +164,26 @@ func (t *tx) nameAccelerator(c *resource.IPsecConnection) error {
 	return nil
 }
 
-// around is what connections refer to, as this transaction sees it.
+// around is what connections refer to, as this transaction sees it. It is read
+// once for as long as nothing of it changes. Nobody may alter it.
 func (t *tx) around() (*resource.Around, error) {
+	if t.near != nil {
+		return t.near, nil
+	}
 	var w resource.Around
 	err := firstError(gather(t, &w.VPNGateways), gather(t, &w.CustomerGateways), gather(t, &w.IPSets), gather(t, &w.Listeners), gather(t, &w.EndpointGroups))
+	if err == nil {
+		t.near = &w
+	}
 	return &w, err
+}
+
+// forgetAround has around read anew after a resource of a kind changed.
+func (t *tx) forgetAround(kind resource.Kind) {
+	switch kind {
+	case resource.KindVPNGateway, resource.KindCustomerGateway, resource.KindIPSet, resource.KindListener, resource.KindEndpointGroup:
+		t.near = nil
+	}
 }
 
 func gather[T any, P object[T]](t *tx, into *[]T) error {

@@ -27,6 +27,7 @@ type tx struct {
 	writes   map[string]store.Write
 	resolved map[string]resolution // domains looked up for this transaction
 	touched  bool                  // resources were written, so the serial is
+	near     *resource.Around      // what connections refer to, as it is now; nil: not read
 	made     map[string]bool       // secrets that were made, not given, in this transaction: by name of the connection and path
 	changes  []AuditChange         // what was done to them
 }
@@ -247,6 +248,7 @@ func (t *tx) write(o resource.Object) error {
 		return resource.AsError(fmt.Errorf("encode %s: %w", ref, err))
 	}
 	t.put(resourceKey(ref), value)
+	t.forgetAround(ref.Kind)
 	for _, p := range o.Parents() {
 		t.put(belowKey(p.Ref, ref), []byte(p.Note))
 	}
@@ -269,6 +271,7 @@ func (t *tx) remove(o resource.Object) error {
 	}
 	t.delete(resourceKey(ref))
 	t.delete(idKey(o.Head().ID))
+	t.forgetAround(ref.Kind)
 	t.did("delete", nil, o)
 	t.touched = true
 	return nil

@@ -589,3 +589,21 @@ func TestPropagatedRoutesLeadToTheNetworksOfConnections(t *testing.T) {
 		t.Errorf("the gateway is told %+v", routes)
 	}
 }
+
+func TestManyConnectionsAreAppliedAtOnce(t *testing.T) {
+	b := newBench(t).vpn()
+	var objects []resource.Object
+	for i := range 300 {
+		g := vpnGateway(fmt.Sprint("g", i), "cn-shanghai", fmt.Sprintf("198.18.%d.%d", i/200, i%200+1), "10.1.0.0/16")
+		c := connection(fmt.Sprint("c", i), "10.2.0.0/16")
+		c.VPNGateway, c.Accelerator = g.Name, "sha-sel"
+		objects = append(objects, &c, &g)
+	}
+	done := must(b.Apply(ctx, operator, objects, nil))(t)
+	if len(done) != len(objects) {
+		t.Errorf("%d of %d were applied", len(done), len(objects))
+	}
+	if again := must(b.Apply(ctx, operator, objects, nil))(t); slices.ContainsFunc(again, func(a Applied) bool { return a.Action != Kept }) {
+		t.Error("applying the same again changes something")
+	}
+}

@@ -93,13 +93,15 @@ func checkVPNGatewayChange(t *tx, old, new *resource.VPNGateway) error {
 	if err != nil {
 		return err
 	}
-	for i := range around.VPNGateways {
-		if around.VPNGateways[i].Name == new.Name {
-			around.VPNGateways[i] = *new
+	changed := *around
+	changed.VPNGateways = slices.Clone(around.VPNGateways)
+	for i := range changed.VPNGateways {
+		if changed.VPNGateways[i].Name == new.Name {
+			changed.VPNGateways[i] = *new
 		}
 	}
 	for _, c := range connections {
-		if err := t.judgeConnection(around, c); err != nil {
+		if err := t.judgeConnection(&changed, c); err != nil {
 			e := resource.AsError(err)
 			return resource.Errorf(resource.CodeInUse, "%s could not go on as it is: %s", resource.RefOf(c), e.Message).About(resource.RefOf(c)).
 				WithFix("change that connection first, or keep what it needs")
