@@ -227,7 +227,7 @@ func lintAlgorithms(t Tunnel) []Finding {
 			}
 		}
 	}
-	if key := t.Auth.PSK.Reveal(); t.Auth.Method == PSK && key != "" && len(key) < 20 {
+	if key := t.Auth.PSK.Reveal(); t.Auth.Method == PSK && key != "" && len(key) < 16 {
 		f = append(f, Finding{Code: WeakAlgorithm, Severity: Warn, Field: "auth.psk", Local: fmt.Sprintf("%d characters", len(key)),
 			Text: "A short pre-shared key can be guessed by whoever records one negotiation.", Fix: "Take a random one: openssl rand -hex 24."})
 	}
