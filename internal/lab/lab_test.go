@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +64,10 @@ func causeway(t *testing.T) string {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		flag.Set("test.parallel", strconv.Itoa(cap(places))) // they wait more than they compute
+	}
 	code := m.Run()
 	if binary.path != "" {
 		os.RemoveAll(filepath.Dir(binary.path))
@@ -167,9 +173,9 @@ func processesOf(name string) (found []string) {
 	return found
 }
 
-// places are for two labs at a time: they send a few hundred packets a second,
+// places are for three labs at a time: they send a few hundred packets a second,
 // which leaves processors idle, but many of them would be in one another's way.
-var places = make(chan struct{}, 2)
+var places = make(chan struct{}, 3)
 
 // beside has a test run beside another one.
 func beside(t *testing.T) {
