@@ -1,6 +1,8 @@
 package aliyunapi
 
 import (
+	"fmt"
+
 	"causeway/internal/control/service"
 	"causeway/internal/resource"
 )
@@ -18,6 +20,8 @@ var acceleratorActions = []action{
 	{name: "OpenAcceleratorService", kind: resource.KindAccelerator, origin: later, verdict: differs, note: "the service is always open", do: openService},
 	{name: "DescribeAcceleratorAutoRenewAttribute", kind: resource.KindAccelerator, origin: later, verdict: differs, note: "answers what was set; nothing is renewed, as nothing runs out", do: describeAcceleratorRenewal},
 	{name: "UpdateAcceleratorAutoRenewAttribute", kind: resource.KindAccelerator, origin: later, verdict: differs, note: "kept and answered again; nothing is renewed, as nothing runs out", writes: true, do: updateAcceleratorRenewal},
+	{name: "UpdateAcceleratorCrossBorderStatus", kind: resource.KindAccelerator, origin: later, verdict: differs, note: "kept and answered again; what may cross a border is what a CrossDomain package is bound for", writes: true, do: updateCrossBorder},
+	{name: "UpdateAcceleratorCrossBorderMode", kind: resource.KindAccelerator, origin: later, verdict: differs, note: "kept and answered again; lines are what the PoPs' carriers are", writes: true, do: updateCrossBorder},
 	{name: "UpdateAcceleratorConfirm", kind: resource.KindAccelerator, origin: later, verdict: differs, note: "there is never anything to confirm: egress IPs do not change by themselves", do: confirmAccelerator},
 	{name: "ListSpareIps", kind: resource.KindAccelerator, origin: later, verdict: differs, note: "always empty: there are no spare IPs", do: listSpareIPs},
 	{name: "EnableSourceConsistent", kind: resource.KindAccelerator, origin: ours, verdict: supported, note: "the first ticket: AcceleratorId, Enable (default true)", writes: true, do: enableSourceConsistent},
@@ -56,7 +60,7 @@ func acceleratorReply(s *scene, a *resource.Accelerator) reply {
 	r := reply{
 		"AcceleratorId": a.ID, "Name": a.Title, "Description": a.Description, "State": s.acceleratorState(a), "Spec": a.Size().Code, "RegionId": "cn-hangzhou",
 		"DnsName": "", "SecondDnsName": "", "CenId": "", "DdosId": "", "ResourceGroupId": "", "InstanceChargeType": said(&a.Meta, "charge", "PREPAY"),
-		"BandwidthBillingType": said(&a.Meta, "billing", "BandwidthPackage"), "CreateTime": millis(a), "ExpiredTime": neverExpires, "CrossBorderStatus": false, "CrossBorderMode": "private",
+		"BandwidthBillingType": said(&a.Meta, "billing", "BandwidthPackage"), "CreateTime": millis(a), "ExpiredTime": neverExpires, "CrossBorderStatus": said(&a.Meta, "CrossBorderStatus", "false") == "true", "CrossBorderMode": said(&a.Meta, "CrossBorderMode", "private"),
 		"SourceConsistent": a.IsSourceConsistent(), "BasicBandwidthPackage": reply{"InstanceId": "", "Bandwidth": 0, "BandwidthType": ""}, "CrossDomainBandwidthPackage": reply{"InstanceId": "", "Bandwidth": 0},
 		"Tags": tagList(&a.Meta),
 	}
@@ -184,4 +188,28 @@ func updateAcceleratorRenewal(c *call) (reply, error) {
 	}
 	a, err := c.service.UpdateAccelerator(c.ctx, c.write(nil), id, func(a *resource.Accelerator) error { return c.renew(&a.Meta) })
 	return reply{"AcceleratorId": a.ID}, err
+}
+
+// updateCrossBorder keeps what clients say about lines across borders.
+func updateCrossBorder(c *call) (reply, error) {
+	id, err := c.params.need("AcceleratorId")
+	if err != nil {
+		return nil, err
+	}
+	mode := c.params.text("CrossBorderMode")
+	if mode != "" && mode != "bgpPro" && mode != "private" {
+		return nil, refuse("InvalidParameter", "CrossBorderMode is %q; allowed: bgpPro, private", clip(mode))
+	}
+	on, err := c.params.flag("CrossBorderStatus", false)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.service.UpdateAccelerator(c.ctx, c.write(c.unlocked(id, nil)), id, func(a *resource.Accelerator) error {
+		remember(&a.Meta, "CrossBorderMode", mode)
+		if c.params.given("CrossBorderStatus") {
+			remember(&a.Meta, "CrossBorderStatus", fmt.Sprint(on))
+		}
+		return nil
+	})
+	return reply{}, err
 }

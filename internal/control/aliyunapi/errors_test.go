@@ -118,6 +118,10 @@ var errorTable = map[string]func(b *bench, s stack, refused func(action string, 
 		refused("UpdateIpSet", "IpSetId", s.ipSet, "Bandwidth", "18")
 		refused("DeleteIpSets", "IpSetIds.1", s.ipSet)
 	},
+	"NotActive.IpSet": func(b *bench, s stack, refused func(string, ...string)) {
+		b.ok("UpdateIpSet", "IpSetId", s.ipSet, "Bandwidth", "19")
+		refused("UpdateIpSets", "IpSets.1.IpSetId", s.ipSet, "IpSets.1.Bandwidth", "18")
+	},
 	"StateError.EndPointGroup": func(b *bench, s stack, refused func(string, ...string)) {
 		b.ok("UpdateEndpointGroup", "EndpointGroupId", s.group, "EndpointConfigurations.1.Endpoint", "192.0.2.8")
 		refused("UpdateEndpointGroup", "EndpointGroupId", s.group, "EndpointConfigurations.1.Endpoint", "192.0.2.9")

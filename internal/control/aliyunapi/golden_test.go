@@ -50,6 +50,8 @@ func TestGoldenAnswers(t *testing.T) {
 	for _, action := range []string{"ListAvailableAccelerateAreas", "ListAvailableBusiRegions", "UpdateAcceleratorConfirm", "ListSpareIps", "DescribeAcceleratorAutoRenewAttribute", "EnableSourceConsistent"} {
 		say(action, "AcceleratorId", a)
 	}
+	say("UpdateAcceleratorCrossBorderStatus", "AcceleratorId", a, "CrossBorderStatus", "true")
+	say("UpdateAcceleratorCrossBorderMode", "AcceleratorId", a, "CrossBorderMode", "private")
 	say("UpdateAcceleratorAutoRenewAttribute", "AcceleratorId", a, "AutoRenew", "true", "AutoRenewDuration", "1")
 	set := say("CreateIpSets", "AcceleratorId", a, "AccelerateRegion.1.AccelerateRegionId", "cn-shanghai", "AccelerateRegion.1.Bandwidth", "20")["IpSets"].([]any)[0].(map[string]any)["IpSetId"].(string)
 	say("DescribeIpSet", "IpSetId", set)

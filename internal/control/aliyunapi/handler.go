@@ -19,7 +19,7 @@ import (
 
 // Bounds of requests, in bytes, and of how many are carried out at once.
 const (
-	maxBody     = 1 << 20
+	maxBody     = 128 << 10
 	maxQuery    = 256 << 10
 	maxInFlight = 256
 )
@@ -79,14 +79,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeError(w, r, id, refuse("InternalError", "something went wrong inside the controller; look into its log"))
 		}
 	}()
-	select {
-	case a.room <- struct{}{}:
-		defer func() { <-a.room }()
-	default:
-		writeError(w, r, id, refuse("ServiceUnavailable", "more than %d requests are being carried out; try again", maxInFlight))
-		return
-	}
-	answer, act, err := a.answer(r)
+	var answer reply
+	var err error
+	answer, act, err = a.answer(r)
 	if err != nil {
 		var kindly *Error
 		if act != nil {
@@ -121,6 +116,13 @@ func (a *API) answer(r *http.Request) (reply, *action, error) {
 	body, err := readBody(r)
 	if err != nil {
 		return nil, nil, err
+	}
+	// Whoever sends slowly has been read to the end: what follows is short.
+	select {
+	case a.room <- struct{}{}:
+		defer func() { <-a.room }()
+	default:
+		return nil, nil, refuse("ServiceUnavailable", "more than %d requests are being carried out; try again", maxInFlight)
 	}
 	query, err := readValues(r.URL.RawQuery)
 	if err != nil {

@@ -126,6 +126,9 @@ func (c *call) unlockedSets(ids []string) func(context.Context) error {
 			if o == nil {
 				continue // the service says so
 			}
+			if s.of(resource.RefOf(o), o.Revision) == working && c.action.name == "UpdateIpSets" {
+				return refuse("NotActive.IpSet", "IP set %s is not active: its PoP has not said yet that it runs the change before this one; try again", o.ID)
+			}
 			if s.of(resource.RefOf(o), o.Revision) == working {
 				return refuse("StateError.IpSet", "IP set %s is being configured: its PoP has not said yet that it runs the change before this one; try again", o.ID)
 			}
