@@ -20,7 +20,7 @@ type VPNDiagnosis struct {
 
 // DiagnoseVPN says what is wrong with an IPsec connection, from all that is
 // known of it: what its gateway concluded from strongSwan, what PoPs see of it
-// on the wire, and its parameters. Live returns what a PoP reported last, as
+// on the wire, its parameters, and those of its other end where that is ours. Live returns what a PoP reported last, as
 // JSON; nil where that is not known.
 func (s *Service) DiagnoseVPN(ctx context.Context, call Call, ref string, live func(pop string) []byte) (VPNDiagnosis, error) {
 	var none VPNDiagnosis
@@ -50,7 +50,14 @@ func (s *Service) DiagnoseVPN(ctx context.Context, call Call, ref string, live f
 	default:
 		d.Sources = append(d.Sources, fmt.Sprintf("VPN gateway %q: its strongSwan's log and states", c.VPNGateway))
 	}
+	pair, source, err := s.bothEnds(v, c)
+	if err != nil {
+		return none, s.refusal("DiagnoseVPN", err)
+	}
+	if source != "" {
+		d.Sources = append(d.Sources, source)
+	}
 	seen, sources := v.seenByPoPs(c, live)
-	d.Findings, d.Sources = diagnose.Merge(d.Findings, seen), append(d.Sources, sources...)
+	d.Findings, d.Sources = diagnose.Merge(d.Findings, pair, seen), append(d.Sources, sources...)
 	return d, nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"causeway/internal/control/auth"
 	"causeway/internal/control/store/memstore"
@@ -605,5 +606,48 @@ func TestManyConnectionsAreAppliedAtOnce(t *testing.T) {
 	}
 	if again := must(b.Apply(ctx, operator, objects, nil))(t); slices.ContainsFunc(again, func(a Applied) bool { return a.Action != Kept }) {
 		t.Error("applying the same again changes something")
+	}
+}
+
+func TestTwoEndsOfOursAreComparedWithOneAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*resource.IPsecTunnel)
+		code   vpn.Code
+		field  string
+	}{
+		"nothing":          {func(*resource.IPsecTunnel) {}, "", ""},
+		"the key":          {func(t *resource.IPsecTunnel) { t.Auth.PSK = "canary-the-other-key" }, vpn.PskMismatch, "tunnels[0].auth.psk"},
+		"the version":      {func(t *resource.IPsecTunnel) { t.IKE.Version = 1 }, vpn.IkeVersionMismatch, "tunnels[0].ike.version"},
+		"the ESP lifetime": {func(t *resource.IPsecTunnel) { t.ESP.Lifetime = 8 * time.Hour }, vpn.LifetimeMismatch, "tunnels[0].esp.lifetime"},
+		"the ESP's group": {func(t *resource.IPsecTunnel) {
+			t.ESP.Proposals = []vpn.Proposal{{Encryption: "aes256", Integrity: "sha256", DH: 19}}
+		}, vpn.PfsMismatch, "tunnels[0].esp.proposals[0].dh"},
+		"the far identity": {func(t *resource.IPsecTunnel) { t.RemoteID = "sha.example.com" }, vpn.PeerIdMismatch, ""},
+	} {
+		b := newBench(t).vpn()
+		must(b.CreateVPNGateway(ctx, operator, vpnGateway("sel-gw", "kr-seoul", "192.0.2.7", "10.2.0.0/16")))(t)
+		must(b.CreateCustomerGateway(ctx, operator, customer("branch", "kr-seoul", "203.0.113.200")))(t)
+		back := connection("back", "10.1.0.0/16")
+		back.VPNGateway, back.CustomerGateway = "sel-gw", "branch"
+		back.Tunnels = []resource.IPsecTunnel{{Start: vpn.StartPeer}}
+		o := must(b.RevealSecrets(ctx, operator, resource.Ref{Kind: resource.KindIPsecConnection, Name: "direct"}))(t)
+		back.Tunnels[0].Auth.PSK = o.(*resource.IPsecConnection).Tunnels[0].Auth.PSK
+		c.change(&back.Tunnels[0])
+		must(b.CreateIPsecConnection(ctx, operator, back))(t)
+		d := must(b.DiagnoseVPN(ctx, reader, "direct", nil))(t)
+		if strings.Contains(fmt.Sprintf("%+v", d), "canary") {
+			t.Errorf("%s: the diagnosis has the key", name)
+		}
+		if c.code == "" {
+			if slices.ContainsFunc(d.Findings, func(f vpn.Finding) bool { return f.Severity != vpn.Normal }) {
+				t.Errorf("two ends that fit together: %+v", d.Findings)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(d.Findings, func(f vpn.Finding) bool {
+			return f.Code == c.code && (c.field == "" || f.Field == c.field) && f.Remote != ""
+		}) {
+			t.Errorf("%s differs, and %+v", name, d.Findings)
+		}
 	}
 }
