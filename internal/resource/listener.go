@@ -77,7 +77,7 @@ const (
 // VXLAN's (4789, 4790), and 250, as with the cloud product this one follows.
 var ReservedUDP = []uint16{250, 4789, 4790}
 
-func (*Listener) Kind() Kind          { return KindListener }
+func (*Listener) Kind() Kind { return KindListener }
 func (l *Listener) Parents() []Parent {
 	list := parent(KindAccelerator, l.Accelerator, "")
 	for _, name := range l.ACLs {
