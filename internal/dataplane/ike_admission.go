@@ -36,7 +36,9 @@ func (e *Engine) mayBegin(now mono.Time, sock *socket, m *udpio.Message, what *i
 	l, source := sock.listener, admission.Source(m.From.Addr())
 	cookie := what.Init.Cookie(m.Data)
 	verified := cookie != nil && e.cookies.Check(now, m.From, what.InitiatorSPI, cookie)
-	switch l.gate(endpoint).Begin(now, source, what.InitiatorSPI, l.known.Has(source), verified, l.ask(what, g, endpoint)) {
+	gate := l.gate(endpoint)
+	gate.Lanes = e.lanes()
+	switch gate.Begin(now, source, what.InitiatorSPI, l.known.Has(source), verified, l.ask(what, g, endpoint)) {
 	case admission.Admit:
 		return true
 	case admission.Challenge:

@@ -62,6 +62,14 @@ func (e *Engine) lane() uint8 {
 	return e.cfg.Siblings.Lane()
 }
 
+// lanes is among how many engines clients are spread.
+func (e *Engine) lanes() int {
+	if e.cfg.Siblings == nil {
+		return 1
+	}
+	return e.cfg.Siblings.Lanes()
+}
+
 // among divides what a snapshot bounds by the engines that share it.
 func (e *Engine) among(bound int) int {
 	if e.cfg.Siblings == nil || bound == 0 {

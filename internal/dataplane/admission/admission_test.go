@@ -203,6 +203,22 @@ func TestKnownForgetsTheOldest(t *testing.T) {
 	}
 }
 
+func TestLanesShareWhatStrangersMayHave(t *testing.T) {
+	admitted := 0
+	for lane := range 4 {
+		g := Gate{Lanes: 4}
+		g.press(begin)
+		for i := range 10 {
+			if g.Begin(begin, source(100*lane+i), 9, false, false, Never) == Admit {
+				admitted++
+			}
+		}
+	}
+	if admitted != Pressed {
+		t.Errorf("%d strangers were admitted under pressure by four lanes, want %d", admitted, Pressed)
+	}
+}
+
 func TestAnIPv6NetworkIsOneSource(t *testing.T) {
 	a, b, c := netip.MustParseAddr("2001:db8:1:2::3"), netip.MustParseAddr("2001:db8:1:2:ffff::1"), netip.MustParseAddr("2001:db8:1:3::1")
 	if Source(a) != Source(b) || Source(a) == Source(c) || Source(netip.MustParseAddr("::ffff:192.0.2.1")) != netip.MustParseAddr("192.0.2.1") {

@@ -58,6 +58,10 @@ const (
 // begun and are not finished. It allocates only when it has more of them than ever.
 // The zero Gate is ready.
 type Gate struct {
+	// Lanes is among how many Gates the endpoint is shared, each with sources of its
+	// own: each has its part of what all strangers may have. 0 is 1.
+	Lanes int
+
 	open []halfOpen
 
 	PressedSince mono.Time // zero: it is not pressed
@@ -125,7 +129,7 @@ func (g *Gate) judge(now mono.Time, source netip.Addr, spi uint64, known, verifi
 			}
 		}
 	}
-	if stale > staleMost {
+	if stale > g.part(staleMost) {
 		g.press(now)
 	}
 	if known {
@@ -142,13 +146,13 @@ func (g *Gate) judge(now mono.Time, source netip.Addr, spi uint64, known, verifi
 	case verified || ask == Never:
 	case ask == Always:
 		return Challenge
-	case pressed || strangers >= askFrom:
+	case pressed || strangers >= g.part(askFrom):
 		g.press(now)
 		return Challenge
 	}
-	limit := Young
+	limit := g.part(Young)
 	if pressed {
-		limit = Pressed
+		limit = g.part(Pressed)
 	}
 	if own >= PerStranger || strangers >= limit || len(g.open) >= openMost {
 		g.press(now)
@@ -156,6 +160,9 @@ func (g *Gate) judge(now mono.Time, source netip.Addr, spi uint64, known, verifi
 	}
 	return g.enter(halfOpen{source: source, spi: spi, since: now, verified: verified})
 }
+
+// part is this Gate's of what all may have together, and at least one.
+func (g *Gate) part(bound int) int { return max(1, bound/max(1, g.Lanes)) }
 
 func (g *Gate) enter(o halfOpen) Verdict {
 	g.open = append(g.open, o)
