@@ -173,17 +173,25 @@ func (e *Engine) Receive(now mono.Time, token uint64, batch []udpio.Message) {
 		return
 	}
 	e.now = now
+	some := sock.use == Edge && e.urgentFirst(now, sock, batch)
 	for i := range batch {
-		m := &batch[i]
-		sock.fromPeer.Add(len(m.Data))
-		switch {
-		case sock.use == Overlay:
-			e.fromPeer(now, sock, m)
-		case sock.listener != nil:
-			e.fromClient(now, sock, m)
-		default:
-			e.fromEndpoint(now, sock, m)
+		if some && batch[i].Data == nil {
+			continue // carried already
 		}
+		e.receive(now, sock, &batch[i])
+	}
+}
+
+// receive takes in one datagram.
+func (e *Engine) receive(now mono.Time, sock *socket, m *udpio.Message) {
+	sock.fromPeer.Add(len(m.Data))
+	switch {
+	case sock.use == Overlay:
+		e.fromPeer(now, sock, m)
+	case sock.listener != nil:
+		e.fromClient(now, sock, m)
+	default:
+		e.fromEndpoint(now, sock, m)
 	}
 }
 

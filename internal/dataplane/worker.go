@@ -101,6 +101,12 @@ const holdBytes = 128 << 10
 // socket from starving the others.
 const readRounds = 4
 
+// turnBytes is after how many bytes it is another socket's turn, though rounds are left: a
+// round of joined datagrams is up to 4 MB. Listeners have sockets of their own, so when
+// a worker has more to do than it can, each accelerator gets its turn, and what is
+// too much waits, and is lost, in the buffer of the one it is for.
+const turnBytes = 512 << 10
+
 // run carries packets until ctx ends.
 func (w *worker) run(ctx context.Context) error {
 	defer close(w.done)
@@ -147,7 +153,8 @@ func (w *worker) run(ctx context.Context) error {
 // drain carries what has arrived on one socket. It writes when some has gathered:
 // then each of many sockets on the way out has several packets to send at once.
 func (w *worker) drain(now mono.Time, token uint64, batches *[readRounds]*udpio.Batch) mono.Time {
-	held := 0 // bytes that wait for Flush, and with it the batches they are in
+	held := 0  // bytes that wait for Flush, and with it the batches they are in
+	taken := 0 // bytes of this turn
 	engine := w.conns[token].lane.engineOrNil()
 	for _, batch := range batches {
 		conn := w.conns[token]
@@ -164,11 +171,12 @@ func (w *worker) drain(now mono.Time, token uint64, batches *[readRounds]*udpio.
 		for i := range batch.Messages[:n] {
 			held += len(batch.Messages[i].Data)
 		}
+		taken += held
 		if held >= holdBytes {
 			engine.Flush(now)
 			now, held = w.plane.clock.Now(), 0
 		}
-		if n < readBatch { // the socket is empty
+		if n < readBatch || taken >= turnBytes { // the socket is empty, or it is others' turn
 			break
 		}
 	}
@@ -210,4 +218,4 @@ func (w *worker) patience() time.Duration {
 
 // flowing is for how long after a packet the next is expected any moment: waits are
 // brief then.
-const flowing = 2 * time.Millisecond
+const flowing = 20 * time.Millisecond

@@ -238,9 +238,11 @@ func (s *Segment) Flush(now mono.Time) {
 		return
 	}
 	s.now = now
-	for i := range s.packers {
-		if s.dirty>>i&1 != 0 {
-			s.packers[i].Flush()
+	for _, class := range [...]Class{Urgent, Bulk} { // the sooner on its way
+		for i := int(class); i < len(s.packers); i += 2 {
+			if s.dirty>>i&1 != 0 {
+				s.packers[i].Flush()
+			}
 		}
 	}
 	s.dirty = 0

@@ -182,7 +182,7 @@ func (c *Conn) send(w *wave, stats *SendStats, mayJoin bool) {
 
 // sendmmsg returns how many messages were taken, or why the first was not.
 func sendmmsg(fd int, heads []mmsghdr) (int, unix.Errno) {
-	got, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&heads[0])),
+	got, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&heads[0])),
 		uintptr(len(heads)), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
