@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"causeway/internal/cli"
-	labreport "causeway/internal/lab/report"
 	"causeway/internal/report"
 	"causeway/internal/top"
 )
@@ -40,11 +41,13 @@ Where there is no terminal, or with --once, it prints all of it for one moment.`
 		if err != nil {
 			return err
 		}
-		if width, _ := labreport.Terminal(os.Stdout); once || width == 0 || !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
+		if once || !top.IsTerminal(os.Stdin) || !top.IsTerminal(os.Stdout) {
 			return topOnce(c, at, first, every)
 		}
 		ask := func(ctx context.Context) (report.PoP, error) { return at.report(ctx) }
-		return top.Run(c.Context(), top.NewModel(ask, every, cli.Colour(os.Stdout)))
+		ctx, cancel := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		defer cancel()
+		return top.Run(ctx, top.NewModel(cli.Colour(os.Stdout)), ask, every, os.Stdin, os.Stdout)
 	}
 	return c
 }
@@ -60,9 +63,4 @@ func topOnce(c *command, at atPoP, before report.PoP, every time.Duration) error
 	}
 	_, err = fmt.Fprint(c.OutOrStdout(), top.Plain(top.Look{Before: before, Now: now}))
 	return err
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

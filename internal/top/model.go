@@ -1,81 +1,32 @@
 package top
 
-import (
-	"context"
-	"time"
+import "causeway/internal/report"
 
-	tea "github.com/charmbracelet/bubbletea"
+// Model is the view with keys and answers. It has no clock and no terminal
+// (Run has).
+type Model struct{ Look }
 
-	"causeway/internal/report"
-)
-
-// Ask returns a PoP's report.
-type Ask func(ctx context.Context) (report.PoP, error)
-
-// Model is the view with keys and time, for bubbletea.
-type Model struct {
-	Look
-	ask   Ask
-	every time.Duration
+// NewModel returns a model that waits for its first report.
+func NewModel(colour bool) *Model {
+	return &Model{Look{Width: 80, Height: 24, Colour: colour}}
 }
 
-// NewModel returns a model that asks every so often.
-func NewModel(ask Ask, every time.Duration, colour bool) Model {
-	return Model{ask: ask, every: every, Look: Look{Width: 80, Height: 24, Colour: colour}}
-}
-
-// answered is what came of asking.
-type answered struct {
-	pop report.PoP
-	err error
-}
-
-type due struct{}
-
-// Init asks for the first time.
-func (m Model) Init() tea.Cmd { return m.askNow() }
-
-func (m Model) askNow() tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		p, err := m.ask(ctx)
-		return answered{p, err}
+// Answer takes in a report, or why there is none. While paused, what is shown stays.
+func (m *Model) Answer(p report.PoP, err error) {
+	m.Problem = ""
+	if err != nil {
+		m.Problem = err.Error()
+	} else if !m.Paused {
+		m.Before, m.Now = m.Now, p
 	}
 }
 
-// Update takes in keys, sizes and answers.
-func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.Width, m.Height = msg.Width, msg.Height
-	case tea.KeyMsg:
-		return m.key(msg.String())
-	case due:
-		if m.Paused {
-			return m, m.later()
-		}
-		return m, m.askNow()
-	case answered:
-		m.Problem = ""
-		if msg.err != nil {
-			m.Problem = msg.err.Error()
-		} else if !m.Paused {
-			m.Before, m.Now = m.Now, msg.pop
-		}
-		return m, m.later()
-	}
-	return m, nil
-}
-
-func (m Model) later() tea.Cmd {
-	return tea.Tick(m.every, func(time.Time) tea.Msg { return due{} })
-}
-
-func (m Model) key(name string) (tea.Model, tea.Cmd) {
+// Key takes in a key by the name that parseKeys gives it, and reports whether it
+// ends the view.
+func (m *Model) Key(name string) (quit bool) {
 	switch name {
 	case "q", "ctrl+c", "esc":
-		return m, tea.Quit
+		return true
 	case "tab", "right", "l":
 		m.Page, m.Scroll = (m.Page+1)%len(Pages), 0
 	case "shift+tab", "left", "h":
@@ -95,17 +46,55 @@ func (m Model) key(name string) (tea.Model, tea.Cmd) {
 	case " ":
 		m.Paused = !m.Paused
 	}
-	return m, nil
+	return false
 }
 
-// View implements tea.Model.
-func (m Model) View() string { return View(m.Look) }
+// escapes are what terminals send for keys that are no characters.
+var escapes = []struct{ bytes, name string }{
+	{"\x1b[A", "up"}, {"\x1b[B", "down"}, {"\x1b[C", "right"}, {"\x1b[D", "left"}, {"\x1b[Z", "shift+tab"},
+	{"\x1bOA", "up"}, {"\x1bOB", "down"}, {"\x1bOC", "right"}, {"\x1bOD", "left"},
+	{"\x1b[5~", "pgup"}, {"\x1b[6~", "pgdown"}, {"\x1b[H", "home"}, {"\x1b[1~", "home"}, {"\x1bOH", "home"},
+}
 
-// Run shows it on the terminal until somebody quits or ctx ends.
-func Run(ctx context.Context, m Model) error {
-	_, err := tea.NewProgram(m, tea.WithAltScreen(), tea.WithContext(ctx)).Run()
-	if ctx.Err() != nil {
-		return nil
+// parseKeys reads what a terminal sent at once. Escape sequences that it does
+// not know are passed over whole.
+func parseKeys(b []byte) (names []string) {
+	s := string(b)
+next:
+	for len(s) > 0 {
+		for _, e := range escapes {
+			if len(s) >= len(e.bytes) && s[:len(e.bytes)] == e.bytes {
+				names, s = append(names, e.name), s[len(e.bytes):]
+				continue next
+			}
+		}
+		switch c := s[0]; {
+		case c == 0x1b && len(s) == 1:
+			names = append(names, "esc")
+		case c == 0x1b:
+			s = s[unknownEscape(s)-1:]
+		case c == '\t':
+			names = append(names, "tab")
+		case c == 3:
+			names = append(names, "ctrl+c")
+		case c >= ' ' && c < 0x7f:
+			names = append(names, string(rune(c)))
+		}
+		s = s[1:]
 	}
-	return err
+	return names
+}
+
+// unknownEscape is how long an escape sequence is: ESC [ parameters and a letter,
+// or ESC and one character.
+func unknownEscape(s string) int {
+	if s[1] != '[' && s[1] != 'O' {
+		return 2
+	}
+	for i := 2; i < len(s); i++ {
+		if s[i] >= 0x40 && s[i] <= 0x7e {
+			return i + 1
+		}
+	}
+	return len(s)
 }

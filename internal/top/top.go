@@ -1,7 +1,7 @@
 // Package top is the terminal's view of a PoP that runs: what it carries, how its
 // segments and routes are, what needs somebody, renewed every second. View is a
-// pure function of two reports and the terminal's size; Model is that view for
-// bubbletea. Where there is no terminal, one View is the whole output.
+// pure function of two reports and the terminal's size; Model takes in keys and
+// reports, and Run drives a terminal with it. Where there is no terminal, one View is the whole output.
 package top
 
 import (

@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/sys/unix"
 
 	"causeway/internal/report"
 )
@@ -118,69 +118,141 @@ func TestRatesOfARestartedPoPAreNotMadeUp(t *testing.T) {
 	}
 }
 
-// keys drives a model as somebody at a keyboard does.
-func keys(m tea.Model, names ...string) (tea.Model, tea.Cmd) {
-	var cmd tea.Cmd
-	for _, name := range names {
-		key := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
-		switch name {
-		case "tab":
-			key = tea.KeyMsg{Type: tea.KeyTab}
-		case "down":
-			key = tea.KeyMsg{Type: tea.KeyDown}
-		case "up":
-			key = tea.KeyMsg{Type: tea.KeyUp}
-		case " ":
-			key = tea.KeyMsg{Type: tea.KeySpace, Runes: []rune(" ")}
-		}
-		m, cmd = m.Update(key)
-	}
-	return m, cmd
-}
-
-func TestTheModelTakesKeysSizesAndAnswers(t *testing.T) {
+func TestTheModelTakesKeysAndAnswers(t *testing.T) {
 	before, now := moments()
-	answers := []answered{{pop: before}, {pop: now}, {err: errors.New("the socket is gone")}}
-	asked := 0
-	var m tea.Model = NewModel(func(context.Context) (report.PoP, error) {
-		a := answers[asked]
-		asked++
-		return a.pop, a.err
-	}, time.Millisecond, false)
-	if !strings.Contains(m.View(), "waiting for the PoP") {
-		t.Errorf("at first:\n%s", m.View())
+	m := NewModel(false)
+	keys := func(bytes string) (quit bool) {
+		for _, name := range parseKeys([]byte(bytes)) {
+			quit = m.Key(name) || quit
+		}
+		return quit
 	}
-	next := m.(Model).Init()
-	for range answers {
-		m, next = m.Update(next()) // the answer, which makes it wait
-		m, next = m.Update(next()) // the time is over, which makes it ask
+	if !strings.Contains(View(m.Look), "waiting for the PoP") {
+		t.Errorf("at first:\n%s", View(m.Look))
 	}
-	if text := m.View(); !strings.Contains(text, "STALE") || !strings.Contains(text, "the socket is gone") || !strings.Contains(text, "10 Mb/s") {
+	m.Answer(before, nil)
+	m.Answer(now, nil)
+	m.Answer(report.PoP{}, errors.New("the socket is gone"))
+	if text := View(m.Look); !strings.Contains(text, "STALE") || !strings.Contains(text, "the socket is gone") || !strings.Contains(text, "10 Mb/s") {
 		t.Errorf("after an answer that failed:\n%s", text)
 	}
-	m, _ = m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
-	if n := strings.Count(m.View(), "\n") + 1; n != 30 {
-		t.Errorf("%d lines of 30", n)
+	for _, step := range []struct{ bytes, shows string }{
+		{"\t", "198.51.100.7:4500"}, {"3", "no_route"}, {"\x1b[Z", "198.51.100.7:4500"}, {"\x1b[C\x1b[C", "SEGMENT"}, {"\x1b[D", "no_route"}, {"1", "SEGMENT"},
+		{" ", "PAUSED"}, {"x\x1b[200~y", "PAUSED"}, {" ", "SEGMENT"},
+	} {
+		m.Answer(now, nil)
+		if keys(step.bytes) || !strings.Contains(View(m.Look), step.shows) {
+			t.Errorf("after %q there is no %s:\n%s", step.bytes, step.shows, View(m.Look))
+		}
 	}
-	m, _ = keys(m, "tab")
-	if !strings.Contains(m.View(), "198.51.100.7:4500") {
-		t.Errorf("sessions:\n%s", m.View())
+	keys("jj\x1b[B\x1bOA")
+	if m.Scroll != 2 {
+		t.Errorf("scrolled by %d", m.Scroll)
 	}
-	m, _ = keys(m, "3")
-	if !strings.Contains(m.View(), "no_route") {
-		t.Errorf("drops:\n%s", m.View())
+	keys("\x1b[6~\x1b[5~\x1b[H")
+	if m.Scroll != 0 {
+		t.Errorf("scrolled by %d", m.Scroll)
 	}
-	m, _ = keys(m, "1", "down", "down", "up")
-	if m.(Model).Scroll != 1 {
-		t.Errorf("scrolled by %d", m.(Model).Scroll)
+	keys(" ")
+	m.Answer(before, nil)
+	if !m.Now.At.Equal(now.At) {
+		t.Error("a paused view went on")
 	}
-	m, _ = m.Update(answered{pop: now})
-	m, _ = keys(m, " ")
-	m, _ = m.Update(answered{pop: before})
-	if !m.(Model).Now.At.Equal(now.At) || !strings.Contains(m.View(), "PAUSED") {
-		t.Errorf("paused:\n%s", m.View())
+	for _, bytes := range []string{"q", "\x1b", "\x03"} {
+		if !keys(bytes) {
+			t.Errorf("%q does not end it", bytes)
+		}
 	}
-	if _, cmd := keys(m, "q"); cmd == nil || cmd() != tea.Quit() {
-		t.Error("q does not end it")
+}
+
+// Whatever a terminal sends, nothing breaks.
+func FuzzKeys(f *testing.F) {
+	for _, seed := range []string{"q", "\x1b[", "\x1b[1;5A", "\x1b\x1b[Z", "\x1bO", "\x1b]11;rgb:0/0/0\x07"} {
+		f.Add([]byte(seed))
 	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := NewModel(false)
+		for _, name := range parseKeys(b) {
+			m.Key(name)
+		}
+		View(m.Look)
+	})
+}
+
+// On a terminal of its own, it draws, takes keys, and leaves the terminal as it was.
+func TestOnATerminal(t *testing.T) {
+	in, out := terminal(t)
+	was, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, now := moments()
+	asked := 0
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(t.Context(), NewModel(true), func(context.Context) (report.PoP, error) {
+			if asked++; asked == 1 {
+				return before, nil
+			}
+			return now, nil
+		}, time.Millisecond, out, out)
+	}()
+	screen := &strings.Builder{}
+	until := func(text string) {
+		t.Helper()
+		buf := make([]byte, 65536)
+		for !strings.Contains(screen.String(), text) {
+			if err := in.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := in.Read(buf)
+			if err != nil {
+				t.Fatalf("waited for %q: %v; there is\n%s", text, err, screen)
+			}
+			screen.Write(buf[:n])
+		}
+	}
+	until(enter)
+	until("10 Mb/s")
+	if _, err := in.WriteString("\t"); err != nil {
+		t.Fatal(err)
+	}
+	until("198.51.100.7:4500")
+	if _, err := in.WriteString("q"); err != nil {
+		t.Fatal(err)
+	}
+	until(leave)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if is, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS); err != nil || *is != *was {
+		t.Errorf("the terminal is left as %+v, was %+v, %v", is, was, err)
+	}
+	if IsTerminal(in) && !IsTerminal(out) {
+		t.Error("a terminal is not known as one")
+	}
+}
+
+// terminal opens a pseudo terminal: what a person has, and what a program has.
+func terminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Skipf("this machine has no pseudo terminals: %v", err)
+	}
+	person = os.NewFile(uintptr(fd), "ptmx")
+	t.Cleanup(func() { person.Close() })
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Skipf("this machine has no pseudo terminals: %v", err)
+	}
+	if program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Skipf("this machine has no pseudo terminals: %v", err)
+	}
+	t.Cleanup(func() { program.Close() })
+	_ = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80})
+	return person, program
 }
