@@ -8,7 +8,7 @@ import (
 )
 
 var acceleratorActions = []action{
-	{name: "CreateAccelerator", kind: resource.KindAccelerator, verdict: differs, note: "nothing is ordered or paid for: Duration, PricingCycle, AutoPay and the like are taken and mean nothing; without Spec the size is custom, which has no limits", writes: true, do: createAccelerator},
+	{name: "CreateAccelerator", kind: resource.KindAccelerator, verdict: differs, note: "nothing is ordered or paid for: Duration, PricingCycle, AutoPay and the like are taken and mean nothing; without Spec the size is custom, which has no limits and reads as an empty Spec", writes: true, do: createAccelerator},
 	{name: "DescribeAccelerator", kind: resource.KindAccelerator, verdict: differs, note: "DnsName is empty, ExpiredTime is the end of 2099; State is configuring while PoPs have not applied the newest change", do: describeAccelerator},
 	{name: "ListAccelerators", kind: resource.KindAccelerator, verdict: supported, do: listAccelerators},
 	{name: "UpdateAccelerator", kind: resource.KindAccelerator, verdict: supported, writes: true, do: updateAccelerator},
@@ -58,7 +58,7 @@ func describeAccelerator(c *call) (reply, error) {
 
 func acceleratorReply(s *scene, a *resource.Accelerator) reply {
 	r := reply{
-		"AcceleratorId": a.ID, "Name": a.Title, "Description": a.Description, "State": s.acceleratorState(a), "Spec": a.Size().Code, "RegionId": "cn-hangzhou",
+		"AcceleratorId": a.ID, "Name": a.Title, "Description": a.Description, "State": s.acceleratorState(a), "Spec": specCode(a), "RegionId": "cn-hangzhou",
 		"DnsName": "", "SecondDnsName": "", "CenId": "", "DdosId": "", "ResourceGroupId": "", "InstanceChargeType": said(&a.Meta, "charge", "PREPAY"),
 		"BandwidthBillingType": said(&a.Meta, "billing", "BandwidthPackage"), "CreateTime": millis(a), "ExpiredTime": neverExpires, "CrossBorderStatus": said(&a.Meta, "CrossBorderStatus", "false") == "true", "CrossBorderMode": said(&a.Meta, "CrossBorderMode", "private"),
 		"SourceConsistent": a.IsSourceConsistent(), "BasicBandwidthPackage": reply{"InstanceId": "", "Bandwidth": 0, "BandwidthType": ""}, "CrossDomainBandwidthPackage": reply{"InstanceId": "", "Bandwidth": 0},
@@ -75,6 +75,15 @@ func acceleratorReply(s *scene, a *resource.Accelerator) reply {
 		}
 	}
 	return r
+}
+
+// specCode is an accelerator's size; one without limits has none, as the
+// vendor's pay-as-you-go instances have none.
+func specCode(a *resource.Accelerator) string {
+	if a.Size().Unlimited() {
+		return ""
+	}
+	return a.Size().Code
 }
 
 func listAccelerators(c *call) (reply, error) {

@@ -18,7 +18,7 @@ const groupNote = "endpoints are Ip, PublicIp and Domain; port overrides, virtua
 
 var endpointGroupActions = []action{
 	{name: "CreateEndpointGroup", kind: resource.KindEndpointGroup, verdict: differs, note: groupNote, writes: true, do: createEndpointGroup},
-	{name: "DescribeEndpointGroup", kind: resource.KindEndpointGroup, verdict: supported, do: describeEndpointGroup},
+	{name: "DescribeEndpointGroup", kind: resource.KindEndpointGroup, verdict: differs, note: "TrafficPercentage, when it is 100, and HealthCheckEnabled are left out until a client has said them", do: describeEndpointGroup},
 	{name: "ListEndpointGroups", kind: resource.KindEndpointGroup, verdict: differs, note: "EndpointGroupIpList always has exactly one address, and it never changes", do: listEndpointGroups},
 	{name: "UpdateEndpointGroup", kind: resource.KindEndpointGroup, verdict: differs, note: groupNote, writes: true, do: updateEndpointGroup},
 	{name: "UpdateEndpointGroupAttribute", kind: resource.KindEndpointGroup, verdict: supported, writes: true, do: updateEndpointGroupAttribute},
@@ -97,6 +97,7 @@ func (c *call) group(g *resource.EndpointGroup) error {
 			return err
 		}
 		g.TrafficPercentage = &n
+		remember(&g.Meta, "TrafficPercentage", p.text("TrafficPercentage"))
 	}
 	if p.given("EnableAccessLog") {
 		on, err := p.flag("EnableAccessLog", false)
@@ -169,7 +170,7 @@ func readEndpoint(e *params) (endpoint resource.Endpoint, kind string, err error
 var healthFields = []string{"HealthCheckEnabled", "HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath", "HealthCheckIntervalSeconds", "ThresholdCount"}
 
 // healthCheck works the group's health check out of what was ever said about it.
-func (c *call) healthCheck(g *resource.EndpointGroup) error {
+func (c *call) healthCheck(g *resource.EndpointGroup) (err error) {
 	touched := false
 	for _, name := range healthFields {
 		if c.params.given(name) {
@@ -177,35 +178,40 @@ func (c *call) healthCheck(g *resource.EndpointGroup) error {
 			remember(&g.Meta, name, c.params.text(name))
 		}
 	}
-	if !touched {
-		return nil
+	if touched {
+		g.HealthCheck, err = healthSaid(&g.Meta)
 	}
+	return err
+}
+
+// healthSaid is the health check that clients asked for; nil: none.
+func healthSaid(m *resource.Meta) (*resource.HealthCheck, error) {
 	all := values{}
 	for _, name := range healthFields {
-		if v := g.Compat[name]; v != "" {
+		if v := m.Compat[name]; v != "" {
 			all[name] = v
 		}
 	}
 	p, err := newParams(all)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	protocol := strings.ToLower(p.text("HealthCheckProtocol"))
 	on, err := p.flag("HealthCheckEnabled", protocol != "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	interval, err := p.number("HealthCheckIntervalSeconds", 1, 300, 2)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	threshold, err := p.number("ThresholdCount", 1, 10, 3)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	port, err := p.number("HealthCheckPort", 1, 65535, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h := resource.HealthCheck{Probe: snapshot.Probe(protocol), Port: uint16(port), Interval: time.Duration(interval) * time.Second, Up: threshold, Down: threshold}
 	switch h.Probe {
@@ -219,33 +225,47 @@ func (c *call) healthCheck(g *resource.EndpointGroup) error {
 		h.Interval = max(h.Interval, snapshot.MinIKEInterval)
 	case snapshot.ProbeTCP:
 	default:
-		return refuse("NoPermission.EnableHealthCheck", "HealthCheckProtocol is %q; allowed: tcp, http, https, icmp, ike", clip(protocol))
+		return nil, refuse("NoPermission.EnableHealthCheck", "HealthCheckProtocol is %q; allowed: tcp, http, https, icmp, ike", clip(protocol))
 	}
-	switch {
-	case !on:
-		g.HealthCheck = nil
-	case h.Probe == snapshot.ProbeTCP && h.Port == 0:
-		return refuse("MissingParameter", "the parameter HealthCheckPort is needed: TCP has no usual one")
-	default:
-		g.HealthCheck = &h
+	if !on {
+		return nil, nil
 	}
-	return nil
+	if h.Probe == snapshot.ProbeTCP && h.Port == 0 {
+		return nil, refuse("MissingParameter", "the parameter HealthCheckPort is needed: TCP has no usual one")
+	}
+	return &h, nil
 }
 
-// groupHealth is a group's health check as answers have it.
+// groupHealth is a group's health check as answers have it: what was said, word
+// for word, as long as that is what there is. What was never said is not
+// answered for: Terraform would want to take it away again.
 func groupHealth(g *resource.EndpointGroup) reply {
-	r := reply{"HealthCheckEnabled": false, "HealthCheckProtocol": said(&g.Meta, "HealthCheckProtocol", ""), "HealthCheckPath": said(&g.Meta, "HealthCheckPath", "")}
-	r["HealthCheckPort"], _ = strconv.Atoi(g.Compat["HealthCheckPort"])
-	r["HealthCheckIntervalSeconds"], _ = strconv.Atoi(g.Compat["HealthCheckIntervalSeconds"])
-	r["ThresholdCount"], _ = strconv.Atoi(g.Compat["ThresholdCount"])
-	if h := g.HealthCheck; h != nil && g.Compat["probe"] == "" {
-		r["HealthCheckEnabled"], r["HealthCheckPath"], r["HealthCheckPort"] = true, h.Path, int(h.Port)
+	r := reply{"HealthCheckProtocol": g.Compat["HealthCheckProtocol"], "HealthCheckPath": g.Compat["HealthCheckPath"], "HealthCheckPort": atoi(g.Compat["HealthCheckPort"]),
+		"HealthCheckIntervalSeconds": atoi(g.Compat["HealthCheckIntervalSeconds"]), "ThresholdCount": atoi(said(&g.Meta, "ThresholdCount", "3"))}
+	if on := g.Compat["HealthCheckEnabled"]; on != "" {
+		r["HealthCheckEnabled"] = strings.EqualFold(on, "true")
+	}
+	said, err := healthSaid(&g.Meta)
+	actual := g.HealthCheck
+	if actual != nil && g.Compat["probe"] != "" {
+		actual = nil // it is the endpoints' probe
+	}
+	if err == nil && sameHealth(said, actual) {
+		return r
+	}
+	r["HealthCheckEnabled"] = actual != nil
+	if h := actual; h != nil {
+		r["HealthCheckProtocol"], r["HealthCheckPath"], r["HealthCheckPort"] = string(h.Probe), h.Path, int(h.Port)
 		r["HealthCheckIntervalSeconds"], r["ThresholdCount"] = int(h.Interval/time.Second), h.Down
-		if !strings.EqualFold(g.Compat["HealthCheckProtocol"], string(h.Probe)) {
-			r["HealthCheckProtocol"] = string(h.Probe)
-		}
 	}
 	return r
+}
+
+func sameHealth(a, b *resource.HealthCheck) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.WithDefaults() == b.WithDefaults()
 }
 
 func endpointGroupReply(s *scene, g *resource.EndpointGroup) reply {
@@ -255,9 +275,9 @@ func endpointGroupReply(s *scene, g *resource.EndpointGroup) reply {
 	if l != nil {
 		accelerator = idOf(s.World.Accelerators, l.Accelerator)
 	}
-	percentage := 100
-	if g.TrafficPercentage != nil {
-		percentage = *g.TrafficPercentage
+	// As with health checks: the usual 100 is answered when it was said.
+	if p := g.TrafficPercentage; p != nil && (*p != 100 || g.Compat["TrafficPercentage"] != "") {
+		r["TrafficPercentage"] = *p
 	}
 	access := "off"
 	if g.FlowLog {
@@ -265,7 +285,7 @@ func endpointGroupReply(s *scene, g *resource.EndpointGroup) reply {
 	}
 	for name, value := range (reply{
 		"EndpointGroupId": g.ID, "AcceleratorId": accelerator, "ListenerId": idOf(s.World.Listeners, g.Listener), "Name": g.Title, "Description": g.Description,
-		"EndpointGroupRegion": s.regionID(g.Region), "EndpointGroupType": "default", "State": s.childState(g, "init", "updating"), "TrafficPercentage": percentage,
+		"EndpointGroupRegion": s.regionID(g.Region), "EndpointGroupType": "default", "State": s.childState(g, "init", "updating"),
 		"EndpointRequestProtocol": said(&g.Meta, "EndpointRequestProtocol", ""), "EndpointConfigurations": endpointReplies(g), "PortOverrides": []reply{}, "ForwardingRuleIds": []string{},
 		"EndpointGroupIpList": []string{g.Given.IP.String()}, "EndpointGroupUnconfirmedIpList": []string{}, "EgressIpId": idOf(s.World.EgressIPs, g.Given.EgressIP),
 		"EnableAccessLog": g.FlowLog, "AccessLogSwitch": access, "SlsRegion": "", "SlsProjectName": "", "SlsLogStoreName": "", "Tags": tagList(&g.Meta),

@@ -115,7 +115,7 @@ func TestWhatWasSaidIsReadAgain(t *testing.T) {
 	b.do("UpdateEndpointGroup", "EndpointGroupId", s.group, "HealthCheckEnabled", "false", "HealthCheckProtocol", "TCP", "HealthCheckPort", "10", "HealthCheckPath", "default", "HealthCheckIntervalSeconds", "3", "ThresholdCount", "4")
 	g := b.ok("DescribeEndpointGroup", "EndpointGroupId", s.group)
 	for name, want := range map[string]any{"HealthCheckEnabled": false, "HealthCheckProtocol": "TCP", "HealthCheckPort": 10.0, "HealthCheckPath": "default", "HealthCheckIntervalSeconds": 3.0, "ThresholdCount": 4.0,
-		"EndpointGroupRegion": "ap-northeast-2", "AccessLogSwitch": "off", "EndpointGroupType": "default", "TrafficPercentage": 100.0} {
+		"EndpointGroupRegion": "ap-northeast-2", "AccessLogSwitch": "off", "EndpointGroupType": "default", "TrafficPercentage": nil} {
 		if g[name] != want {
 			t.Errorf("the group's %s is %v, want %v", name, g[name], want)
 		}
@@ -123,9 +123,25 @@ func TestWhatWasSaidIsReadAgain(t *testing.T) {
 	if e := g["EndpointConfigurations"].([]any)[0].(map[string]any); e["Type"] != "PublicIp" || e["Weight"] != 100.0 {
 		t.Errorf("the endpoint is %v", e)
 	}
+	if a := b.ok("DescribeAccelerator", "AcceleratorId", text(b.do("CreateAccelerator"), "AcceleratorId")); a["Spec"] != "" {
+		t.Errorf("an accelerator without limits has the Spec %v", a["Spec"])
+	}
+	upper := text(b.do("CreateListener", listenerWith(s, "UDP", "600", "600")...), "ListenerId")
+	if l := b.ok("DescribeListener", "ListenerId", upper); l["Protocol"] != "UDP" {
+		t.Errorf("what was said as UDP is answered as %v", l["Protocol"])
+	}
 	b.do("UpdateEndpointGroup", "EndpointGroupId", s.group, "HealthCheckEnabled", "true")
 	if stored, _ := b.service.GetEndpointGroup(background, local, s.group); stored.HealthCheck == nil || stored.HealthCheck.Probe != "tcp" || stored.HealthCheck.Port != 10 || stored.HealthCheck.Down != 4 {
 		t.Errorf("the health check is %+v", stored.HealthCheck)
+	}
+	if _, err := b.service.UpdateEndpointGroup(background, local, s.group, func(g *resource.EndpointGroup) error {
+		g.HealthCheck = &resource.HealthCheck{Probe: "ike"}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if g := b.ok("DescribeEndpointGroup", "EndpointGroupId", s.group); g["HealthCheckProtocol"] != "ike" || g["HealthCheckPort"] != 500.0 || g["HealthCheckEnabled"] != true {
+		t.Errorf("a health check that was changed elsewhere reads %v", g)
 	}
 }
 

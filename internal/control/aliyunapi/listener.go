@@ -49,6 +49,7 @@ func (c *call) listener(l *resource.Listener) error {
 	c.rename(&l.Meta)
 	switch protocol := strings.ToLower(p.text("Protocol")); protocol {
 	case "", "udp":
+		remember(&l.Meta, "Protocol", p.text("Protocol")) // in whose case it is answered: clients compare
 	default:
 		return refuse("ProtocalIllegal.Listener", "Protocol is %q; allowed: udp, which is all that IPsec needs", clip(protocol))
 	}
@@ -139,7 +140,7 @@ func listenerReply(s *scene, l *resource.Listener) reply {
 	}
 	return reply{
 		"ListenerId": l.ID, "AcceleratorId": idOf(s.World.Accelerators, l.Accelerator), "Name": l.Title, "Description": l.Description, "State": s.childState(l, "init", "updating"),
-		"Protocol": l.Protocol, "PortRanges": ranges, "ClientAffinity": upper(l.Affinity), "IdleTimeout": int(l.IdleTimeout / time.Second), "ProxyProtocol": false,
+		"Protocol": said(&l.Meta, "Protocol", l.Protocol), "PortRanges": ranges, "ClientAffinity": upper(l.Affinity), "IdleTimeout": int(l.IdleTimeout / time.Second), "ProxyProtocol": false,
 		"BackendPorts": []reply{}, "Certificates": []reply{}, "AclType": aclWord(l), "RelatedAcls": related,
 	}
 }
