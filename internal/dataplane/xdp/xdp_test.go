@@ -49,9 +49,29 @@ func inNamespace(t *testing.T, f func()) {
 				return
 			}
 		}
-		f()
+		if carrier() {
+			f()
+		} else {
+			t.Error("the cable is not up after 20 s")
+		}
 	}()
 	<-done
+}
+
+// carrier waits until both ends of the cable are up, which the kernel does in its own time.
+func carrier() bool {
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		up := 0
+		for _, name := range []string{"outside", "inside"} {
+			if dev, err := net.InterfaceByName(name); err == nil && dev.Flags&net.FlagRunning != 0 {
+				up++
+			}
+		}
+		if up == 2 {
+			return true
+		}
+	}
+	return false
 }
 
 // sender puts frames on the cable as they are.
