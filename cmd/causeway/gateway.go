@@ -29,6 +29,7 @@ type gatewayOptions struct {
 	vpngw.Options
 	link vpngw.LinkOptions
 	logOptions
+	metrics metricsOptions
 }
 
 func newGatewayCommand() *command {
@@ -68,6 +69,7 @@ Where systemd runs strongSwan it is left there (--unit).`,
 	f.StringVar(&o.Vici, "vici", "", "charon's control socket, with --unit (default: /run/charon.vici)")
 	f.StringVar(&o.ESP, "esp", "", "who encrypts: kernel or kernel-libipsec (default: the kernel, if it can)")
 	o.logOptions.flags(c)
+	o.metrics.flags(c, "127.0.0.1:9466")
 	_ = c.MarkFlagFilename("snapshot", "yaml", "yml", "json")
 	_ = c.MarkFlagFilename("token-file")
 	_ = c.MarkFlagDirname("state-dir")
@@ -104,6 +106,11 @@ func (o gatewayOptions) run(ctx context.Context) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	o.Build, o.Log, o.Reload = build(), log, hangup
+	stop, err := watchGateway(ctx, o.metrics, o.Options, log)
+	if err != nil {
+		return o.explain(err)
+	}
+	defer stop()
 	if linked {
 		return o.explain(vpngw.RunLinked(ctx, o.Options, o.link))
 	}
