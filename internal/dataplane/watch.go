@@ -56,7 +56,7 @@ func (e *Engine) watchOf(now mono.Time, s *session.Session) *session.Watched {
 	if w := s.Assoc.Watch; w != nil {
 		return w
 	}
-	w := e.watches.find(now)
+	w := e.watches.find(now, s.Assoc.Proven)
 	if w == nil {
 		return nil
 	}
@@ -65,16 +65,17 @@ func (e *Engine) watchOf(now mono.Time, s *session.Session) *session.Watched {
 }
 
 // find returns a Watch as new: one whose association has ended, else one more
-// while there may be more, else one that has seen nothing for watchSilent.
-func (p *watches) find(now mono.Time) *session.Watched {
-	if now < p.full {
+// while there may be more, else one that has seen nothing for watchSilent. A proven
+// client's association may take that of a stranger, of whom there are any number.
+func (p *watches) find(now mono.Time, proven bool) *session.Watched {
+	if now < p.full && !proven {
 		return nil
 	}
 	var silent *session.Watched
 	for range min(watchLooks, len(p.all)) {
 		p.hand = (p.hand + 1) % len(p.all)
 		w := p.all[p.hand]
-		if w.Owner == nil || w.Owner.Ended() {
+		if w.Owner == nil || w.Owner.Ended() || proven && !w.Owner.Proven && len(p.all) == watchMost {
 			return p.take(w)
 		}
 		if last := max(w.Last[0], w.Last[1]); silent == nil && now.Sub(last) >= watchSilent {
