@@ -32,6 +32,14 @@ type governor struct {
 	usage    float64 // repairs sent per source packet, lately
 	heldBack uint64  // times
 
+	// Holding back for a queue's sake alone is a trial: what was seen before it, and,
+	// where it changed nothing, how much delay is not held against us, until when.
+	trial        bool
+	trialLoss    float64
+	trialQueue   time.Duration
+	excused      time.Duration
+	excusedUntil mono.Time
+
 	slope, slopeError, steady float64 // of the last judgement
 }
 
@@ -72,6 +80,11 @@ const (
 	govQueue = 12 * time.Millisecond
 	// govQueued is how much redundancy stays allowed where a queue is shared.
 	govQueued = 0.05
+	// Delays that vary for reasons of their own look like a short queue. From a queue of
+	// our making less is lost once a tenth of the packets is no longer sent: where loss
+	// is as high as govUnmoved and stays so, it is none.
+	govUnmoved    = 0.05
+	govUnmovedFor = 5 * time.Minute // until it is tried again
 )
 
 func (g *governor) init() { g.limit, g.width, g.hold = math.Inf(1), govWide, govHold }
@@ -135,7 +148,11 @@ func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 	g.judged = g.at
 	loss, blame, shared := g.blame()
 	shared = shared && g.usage > govQueued
-	queue := queueing > govQueue && loss > govLoss/3
+	bearable := govQueue
+	if now < g.excusedUntil {
+		bearable = max(bearable, g.excused)
+	}
+	queue := queueing > bearable && loss > govLoss/3
 	since := now.Sub(g.changed)
 	settled := since > 2*rtt+2*g.width
 	switch g.state {
@@ -148,8 +165,20 @@ func (g *governor) judge(now mono.Time, rtt, queueing time.Duration) {
 			g.set(now, govBack, 0)
 		} else if queue && g.usage > govQueued || shared {
 			g.set(now, govBack, govQueued)
+			g.trial, g.trialLoss, g.trialQueue = !shared && g.usage > 2*govQueued, loss, queueing
 		}
 	case govBack:
+		if g.trial && !blame && !shared {
+			if since < 2*rtt+(govWindow+4)*g.width {
+				return // the window still has what was sent before
+			}
+			g.trial = false
+			if most := max(queueing, g.trialQueue); loss > govUnmoved && loss > 0.85*g.trialLoss && most < 3*govQueue {
+				g.excused, g.excusedUntil = 3*most, now.Add(govUnmovedFor)
+				g.set(now, govFree, math.Inf(1))
+				return
+			}
+		}
 		if since < g.hold {
 			return
 		}
