@@ -178,20 +178,42 @@ func (t *tx) around() (*resource.Around, error) {
 	return &w, err
 }
 
-// forgetAround has around read anew after a resource of a kind changed.
-func (t *tx) forgetAround(kind resource.Kind) {
-	switch kind {
-	case resource.KindVPNGateway, resource.KindCustomerGateway, resource.KindIPSet, resource.KindListener, resource.KindEndpointGroup:
-		t.near = nil
-	}
-}
-
 func gather[T any, P object[T]](t *tx, into *[]T) error {
 	list, err := all[T, P](t)
 	for _, o := range list {
 		*into = append(*into, *o)
 	}
 	return err
+}
+
+// noteAround keeps what around returned as it is now, after o was written.
+func (t *tx) noteAround(o resource.Object) {
+	if t.near == nil {
+		return
+	}
+	switch o := o.(type) {
+	case *resource.VPNGateway:
+		t.near.VPNGateways = upsert(t.near.VPNGateways, o)
+	case *resource.CustomerGateway:
+		t.near.CustomerGateways = upsert(t.near.CustomerGateways, o)
+	case *resource.IPSet:
+		t.near.IPSets = upsert(t.near.IPSets, o)
+	case *resource.Listener:
+		t.near.Listeners = upsert(t.near.Listeners, o)
+	case *resource.EndpointGroup:
+		t.near.EndpointGroups = upsert(t.near.EndpointGroups, o)
+	}
+}
+
+// upsert puts a copy of o in the place of what has its name in list, or behind all.
+func upsert[T any, P object[T]](list []T, o P) []T {
+	for i := range list {
+		if P(&list[i]).Head().Name == o.Head().Name {
+			list[i] = *o
+			return list
+		}
+	}
+	return append(list, *o)
 }
 
 // judgeConnection refuses a connection that its gateway could not be told of.

@@ -248,7 +248,7 @@ func (t *tx) write(o resource.Object) error {
 		return resource.AsError(fmt.Errorf("encode %s: %w", ref, err))
 	}
 	t.put(resourceKey(ref), value)
-	t.forgetAround(ref.Kind)
+	t.noteAround(o)
 	for _, p := range o.Parents() {
 		t.put(belowKey(p.Ref, ref), []byte(p.Note))
 	}
@@ -271,7 +271,7 @@ func (t *tx) remove(o resource.Object) error {
 	}
 	t.delete(resourceKey(ref))
 	t.delete(idKey(o.Head().ID))
-	t.forgetAround(ref.Kind)
+	t.near = nil
 	t.did("delete", nil, o)
 	t.touched = true
 	return nil

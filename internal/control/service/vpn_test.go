@@ -594,8 +594,8 @@ func TestPropagatedRoutesLeadToTheNetworksOfConnections(t *testing.T) {
 func TestManyConnectionsAreAppliedAtOnce(t *testing.T) {
 	b := newBench(t).vpn()
 	var objects []resource.Object
-	for i := range 300 {
-		g := vpnGateway(fmt.Sprint("g", i), "cn-shanghai", fmt.Sprintf("198.18.%d.%d", i/200, i%200+1), "10.1.0.0/16")
+	for i := range 60 {
+		g := vpnGateway(fmt.Sprint("g", i), "cn-shanghai", fmt.Sprintf("198.18.0.%d", i+1), "10.1.0.0/16")
 		c := connection(fmt.Sprint("c", i), "10.2.0.0/16")
 		c.VPNGateway, c.Accelerator = g.Name, "sha-sel"
 		objects = append(objects, &c, &g)

@@ -59,11 +59,12 @@ func checkVPNGateway(t *tx, g *resource.VPNGateway) error {
 
 // freeOuter refuses addresses that another VPN gateway has.
 func (t *tx) freeOuter(g *resource.VPNGateway) error {
-	others, err := all[resource.VPNGateway](t)
+	around, err := t.around()
 	if err != nil {
 		return err
 	}
-	for _, other := range others {
+	for k := range around.VPNGateways {
+		other := &around.VPNGateways[k]
 		if other.Name == g.Name {
 			continue
 		}
