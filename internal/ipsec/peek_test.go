@@ -168,6 +168,7 @@ func FuzzPeek(f *testing.F) {
 	f.Add(espBytes(0x1234, 1, 64), true)
 	f.Add(marked(initResponse(3, 4, sa(), notify(NotifyCookie, make([]byte, 20))).bytes()), true)
 	f.Add(initRequest(3, notify(NotifyNATDetectionSource, make([]byte, 20))).bytes(), false)
+	f.Add(message{initiator: 3, version: 0x10, exchange: MainMode, payloads: []part{{payloadV1SA, make([]byte, 48)}, {payloadV1NATD, make([]byte, 20)}}}.bytes(), false)
 	f.Fuzz(func(t *testing.T, payload []byte, natt bool) {
 		before := bytes.Clone(payload)
 		p := Peek(payload, natt)
@@ -183,7 +184,7 @@ func FuzzPeek(f *testing.F) {
 			if p.InitiatorSPI == 0 || p.Major() < 1 || p.Major() > 2 || (natt && !p.Marker) {
 				t.Fatalf("impossible IKE %+v", p)
 			}
-			if p.Init != (Init{}) && p.Exchange != IKESAInit {
+			if p.Init != (Init{}) && !p.Opening() {
 				t.Fatalf("Init filled for exchange %d", p.Exchange)
 			}
 			if c := p.Init.Cookie(payload); len(c) > maxCookie {
