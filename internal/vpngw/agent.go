@@ -40,6 +40,11 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	for _, path := range []*string{&o.StateDir, &o.RunDir, &o.Socket} { // charon is told paths, and an agent to come must find the same
+		if absolute, err := filepath.Abs(*path); err == nil && *path != "" {
+			*path = absolute
+		}
+	}
 	o.Socket = cmp.Or(o.Socket, filepath.Join(o.RunDir, "gateway.sock"))
 	if o.Unit != "" {
 		o.Vici = cmp.Or(o.Vici, "/run/charon.vici")

@@ -54,6 +54,7 @@ type engine struct {
 	events   chan swan.Event
 	requests chan func(ctx context.Context)
 	changed  chan struct{} // something that a controller wants to hear at once
+	news     bool          // that there is something to tell
 
 	mu        sync.Mutex
 	told      report.Gateway // guarded by mu, as is all below
@@ -174,6 +175,10 @@ func (e *engine) turn(ctx context.Context) {
 	}
 	e.syncRoutes()
 	e.tell()
+	if e.news {
+		e.news = false
+		e.wake()
+	}
 }
 
 // do has f called between two turns, and waits for it.
@@ -299,7 +304,11 @@ func (e *engine) tunnel(name string) *tunnel {
 	return nil
 }
 
-func (e *engine) poke() {
+// poke has a report sent when this turn's is written.
+func (e *engine) poke() { e.news = true }
+
+// wake has a report sent now.
+func (e *engine) wake() {
 	select {
 	case e.changed <- struct{}{}:
 	default:

@@ -45,7 +45,7 @@ func (a *agent) reload(ctx context.Context, why string) error {
 		if a.refuse(err) {
 			a.Log.Error("snapshot refused; what ran before goes on", "because", why, "running", a.version(), "reason", err)
 		}
-		a.engine.poke()
+		a.engine.wake()
 		return err
 	}
 	a.mu.Lock()
@@ -57,7 +57,7 @@ func (a *agent) reload(ctx context.Context, why string) error {
 		}
 	}
 	a.took(l)
-	a.engine.poke()
+	a.engine.wake()
 	a.Log.Info("snapshot applied", "because", why, "version", l.snapshot.Version, "unchanged", same)
 	return nil
 }

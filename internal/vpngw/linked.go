@@ -119,7 +119,7 @@ func (l *linked) refuse(err error) {
 	l.mu.Lock()
 	l.refused = err
 	l.mu.Unlock()
-	l.agent.engine.poke()
+	l.agent.engine.wake()
 }
 
 // Deliver writes the snapshot down and has the gateway take it. The gateway also
