@@ -49,7 +49,8 @@ func outside() int {
 	}
 	defer os.RemoveAll(folder)
 	program := filepath.Join(folder, "causeway")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "./cmd/causeway")
+	// The flags are those of `make build`, so that its cache serves.
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", program, "./cmd/causeway")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Printf("build causeway: %v\n%s", err, out)
