@@ -67,6 +67,8 @@ func (o *speedOptions) check() error {
 }
 
 func (o *speedOptions) newPlane(key keys.PrivateKey, stateDir string, log *slog.Logger) (popagent.Plane, error) {
+	// A worker keeps its P while it waits briefly: leave one for everything else.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), o.loops+1))
 	return dataplane.New(dataplane.Config{
 		Key: key, StateDir: stateDir, Log: log,
 		Workers: o.loops, CPUs: o.cpus, BusyPoll: o.busyPoll, Without: o.without, XDP: o.xdp,

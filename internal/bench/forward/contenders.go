@@ -18,6 +18,7 @@ type contender struct {
 	// account has all the line's boxes.
 	begin func(r *running) error
 	ours  bool   // runs PoPs
+	aside bool   // only where it is asked for
 	exe   string // another build of causeway to run; empty: the one of the options
 }
 
@@ -50,7 +51,7 @@ var contenders = []contender{
 	{name: "one-box", hops: 1, begin: beginOneBox, ours: true},
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
 	{name: "xdp", hops: 2, begin: beginXDP, ours: true},
-	{name: "workers", hops: 2, begin: beginWorkers, ours: true},
+	{name: "workers", hops: 2, begin: beginWorkers, ours: true, aside: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},
 }
 

@@ -174,6 +174,9 @@ func (b *bench) contenders() []contender {
 		if len(b.Only) > 0 && !slices.Contains(b.Only, c.name) && c.name != Baseline {
 			continue
 		}
+		if len(b.Only) == 0 && c.aside {
+			continue
+		}
 		list = append(list, c)
 		if c.ours && b.Against != "" {
 			c.exe = b.Against
