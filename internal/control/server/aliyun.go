@@ -94,7 +94,16 @@ func (e *either) run() {
 func (e *either) sniff(conn net.Conn) {
 	reader := bufio.NewReaderSize(conn, 512)
 	_ = conn.SetReadDeadline(time.Now().Add(sniffTime))
+	spoke := make(chan struct{})
+	go func() { // the silent are not waited for at the end
+		select {
+		case <-e.stopped:
+			_ = conn.SetReadDeadline(time.Unix(1, 0))
+		case <-spoke:
+		}
+	}()
 	first, err := reader.Peek(1)
+	close(spoke)
 	_ = conn.SetReadDeadline(time.Time{})
 	if err != nil {
 		conn.Close()
