@@ -22,7 +22,7 @@ type StatusView struct {
 }
 
 // StatusParts are the parts of a report that can be asked for by name.
-var StatusParts = []string{"segments", "wires", "routes", "listeners", "limits", "endpoints", "sessions", "drops"}
+var StatusParts = []string{"segments", "wires", "routes", "listeners", "limits", "endpoints", "sessions", "ipsec", "drops"}
 
 // sessionsShown bounds the list of sessions where everything is shown.
 const sessionsShown = 20
@@ -51,6 +51,8 @@ func PoPStatus(w io.Writer, p report.PoP, v StatusView) error {
 			s.endpoints()
 		case "sessions":
 			s.sessions()
+		case "ipsec":
+			s.ipsec()
 		case "drops":
 			s.drops()
 		}
@@ -397,6 +399,37 @@ func (s *status) sessions() {
 		s.printf("… and %d more: causeway pop status sessions\n", more)
 	default:
 		s.printf("… and %d more, less busy ones\n", more)
+	}
+}
+
+// ipsec shows each association once: all its sessions have the same.
+func (s *status) ipsec() {
+	t := NewTable("CLIENT", "PART", "IKE", "NAT-T", ">REKEYS", ">COLLISIONS", ">IKE AGAIN", ">LOST TO ENDPOINT", ">LOST TO CLIENT", ">LATE FOR A WINDOW OF 32", "REFUSALS")
+	shown := map[string]bool{}
+	for _, n := range s.Sessions.List {
+		if n.IPsec == nil || shown[n.Association] {
+			continue
+		}
+		shown[n.Association] = true
+		i := n.IPsec
+		natt := Cell{"yes", Good}
+		if !i.NATT {
+			natt = Cell{"no", Warn}
+		}
+		notifies := slices.Concat(slices.Collect(maps.Keys(i.ToClient.IKE.Notifies)), slices.Collect(maps.Keys(i.ToEndpoint.IKE.Notifies)))
+		slices.Sort(notifies)
+		notifies = slices.DeleteFunc(slices.Compact(notifies), func(n string) bool { return !strings.HasPrefix(n, "NO_") && !strings.HasPrefix(n, "INVALID_") && !strings.HasSuffix(n, "_FAILED") })
+		lost := func(e report.ESPLane) string {
+			if e.Packets == 0 {
+				return "-"
+			}
+			return Ratio(e.Loss)
+		}
+		t.Row(n.Client.Addr(), n.Part, i.IKEVersion, natt, i.Rekeys, i.Collisions, i.ToClient.IKE.Retransmits+i.ToEndpoint.IKE.Retransmits,
+			lost(i.ToEndpoint.ESP), lost(i.ToClient.ESP), i.ToEndpoint.ESP.Outside32+i.ToClient.ESP.Outside32, strings.Join(notifies, ","))
+	}
+	if t.Len() > 0 {
+		s.part("IPSEC, AS SEEN BY THE NUMBERS OF ITS PACKETS", t, "none")
 	}
 }
 

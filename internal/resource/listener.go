@@ -29,6 +29,7 @@ type ListenerSpec struct {
 	Order            string         `json:"order,omitempty" yaml:"order,omitempty"`                         // ordered, windowed, off; default ordered
 	ReplayWindow     int            `json:"replay_window,omitempty" yaml:"replay_window,omitempty"`         // of the VPN devices, packets; 32–65,536; default 32
 	Allow            []netip.Prefix `json:"allow,omitempty" yaml:"allow,omitempty"`                         // client prefixes; default everyone
+	IKEAdmission     string         `json:"ike_admission,omitempty" yaml:"ike_admission,omitempty"`         // auto, challenge, open: whether the PoP asks for a cookie before a new negotiation crosses; default auto
 	ACLs             []string       `json:"acls,omitempty" yaml:"acls,omitempty"`                           // names of ACLs, at most 2; a client must pass them and allow
 	ACLMode          ACLMode        `json:"acl_mode,omitempty" yaml:"acl_mode,omitempty"`                   // allow or deny: what becomes of clients that the ACLs list; default allow where there are ACLs
 }
@@ -105,6 +106,7 @@ func (l *Listener) FillDefaults() {
 	setDefault(&l.Repair, string(snapshot.Balanced))
 	setDefault(&l.Order, string(snapshot.Ordered))
 	setDefault(&l.ReplayWindow, snapshot.ReplayWin)
+	setDefault(&l.IKEAdmission, string(snapshot.AdmitAuto))
 	if len(l.ACLs) > 0 {
 		setDefault(&l.ACLMode, ACLAllow)
 	}
@@ -132,6 +134,7 @@ func (l *Listener) Validate() problem.List {
 	j.choice("repair", l.Repair, string(snapshot.Latency), string(snapshot.Balanced), string(snapshot.Economy), string(snapshot.Off))
 	j.choice("order", l.Order, string(snapshot.Ordered), string(snapshot.Windowed), string(snapshot.Unordered))
 	j.between("replay_window", l.ReplayWindow, snapshot.ReplayWin, snapshot.MaxReplayWindow)
+	j.choice("ike_admission", l.IKEAdmission, string(snapshot.AdmitAuto), string(snapshot.AdmitChallenge), string(snapshot.AdmitOpen))
 	j.prefixes("allow", l.Allow)
 	j.acls(l)
 	return j.found

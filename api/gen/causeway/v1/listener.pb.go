@@ -68,6 +68,9 @@ type Listener struct {
 	Acls []string `protobuf:"bytes,20,rep,name=acls,proto3" json:"acls,omitempty"`
 	// allow or deny: what becomes of clients that the ACLs list; default allow.
 	AclMode string `protobuf:"bytes,21,opt,name=acl_mode,json=aclMode,proto3" json:"acl_mode,omitempty"`
+	// auto, challenge or open: whether the PoP itself asks for a cookie (RFC 7296)
+	// before a new IKE negotiation crosses; default auto.
+	IkeAdmission string `protobuf:"bytes,22,opt,name=ike_admission,json=ikeAdmission,proto3" json:"ike_admission,omitempty"`
 	// Output only.
 	Status        *ListenerStatus `protobuf:"bytes,50,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -240,6 +243,13 @@ func (x *Listener) GetAcls() []string {
 func (x *Listener) GetAclMode() string {
 	if x != nil {
 		return x.AclMode
+	}
+	return ""
+}
+
+func (x *Listener) GetIkeAdmission() string {
+	if x != nil {
+		return x.IkeAdmission
 	}
 	return ""
 }
@@ -595,7 +605,7 @@ var File_causeway_v1_listener_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_listener_proto_rawDesc = "" +
 	"\n" +
-	"\x1acauseway/v1/listener.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x06\n" +
+	"\x1acauseway/v1/listener.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x06\n" +
 	"\bListener\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -617,7 +627,8 @@ const file_causeway_v1_listener_proto_rawDesc = "" +
 	"\rreplay_window\x18\x12 \x01(\x05R\freplayWindow\x12\x14\n" +
 	"\x05allow\x18\x13 \x03(\tR\x05allow\x12\x12\n" +
 	"\x04acls\x18\x14 \x03(\tR\x04acls\x12\x19\n" +
-	"\bacl_mode\x18\x15 \x01(\tR\aaclMode\x123\n" +
+	"\bacl_mode\x18\x15 \x01(\tR\aaclMode\x12#\n" +
+	"\rike_admission\x18\x16 \x01(\tR\fikeAdmission\x123\n" +
 	"\x06status\x182 \x01(\v2\x1b.causeway.v1.ListenerStatusR\x06status\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
