@@ -161,3 +161,6 @@ type Route struct {
 	Priority    int          `json:"priority,omitempty" yaml:"priority,omitempty"` // 1–100, smaller first; policy-based only; default 10
 	Publish     bool         `json:"publish,omitempty" yaml:"publish,omitempty"`   // also into the network's route tables
 }
+
+// Fragments reports whether large IKE messages may be sent in pieces (RFC 7383).
+func (i IKE) Fragments() bool { return i.Fragmentation == nil || *i.Fragmentation }
