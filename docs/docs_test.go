@@ -108,7 +108,11 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range slices.Concat([]string{"../README.md", "../CHANGELOG.md", "../changes/README.md"}, pages, more) {
+	third, err := filepath.Glob("*/*/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range slices.Concat([]string{"../README.md", "../CHANGELOG.md", "../changes/README.md"}, pages, more, third) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
