@@ -418,7 +418,9 @@ func (s *status) ipsec() {
 		}
 		notifies := slices.Concat(slices.Collect(maps.Keys(i.ToClient.IKE.Notifies)), slices.Collect(maps.Keys(i.ToEndpoint.IKE.Notifies)))
 		slices.Sort(notifies)
-		notifies = slices.DeleteFunc(slices.Compact(notifies), func(n string) bool { return !strings.HasPrefix(n, "NO_") && !strings.HasPrefix(n, "INVALID_") && !strings.HasSuffix(n, "_FAILED") })
+		notifies = slices.DeleteFunc(slices.Compact(notifies), func(n string) bool {
+			return !strings.HasPrefix(n, "NO_") && !strings.HasPrefix(n, "INVALID_") && !strings.HasSuffix(n, "_FAILED")
+		})
 		lost := func(e report.ESPLane) string {
 			if e.Packets == 0 {
 				return "-"

@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -86,8 +85,6 @@ func clean(s string) string {
 	}
 	return s
 }
-
-func number(n int) string { return strconv.Itoa(n) }
 
 // describe is Describe of every collector here: what belongs to a daemon.
 func describe(daemon string, to chan<- *prometheus.Desc) {
