@@ -74,7 +74,9 @@ func anyOf(text string, wanted []string) bool {
 
 // constants works out constants of our packages from their source: those that
 // are made of numbers, of one another and of units of time.
-type constants struct{ packages map[string]map[string]ast.Expr }
+type constants struct {
+	packages map[string]map[string]ast.Expr
+}
 
 func (c *constants) value(pkg, name string) (float64, error) {
 	known, err := c.load(pkg)
