@@ -40,3 +40,20 @@ func TestACLsOfListeners(t *testing.T) {
 	must(b.UpdateListener(ctx, operator, "ipsec", func(l *resource.Listener) error { l.ACLs, l.ACLMode = nil, ""; return nil }))(t)
 	must(b.DeleteACL(ctx, operator, "offices"))(t)
 }
+
+// TestExportsHoldACLs: a file of everything is whole, so that it can be applied
+// to a store that is empty.
+func TestExportsHoldACLs(t *testing.T) {
+	b := newBench(t).tutorial()
+	must(b.CreateACL(ctx, operator, acl("offices", "192.0.2.0/24")))(t)
+	must(b.UpdateListener(ctx, operator, "ipsec", func(l *resource.Listener) error { l.ACLs = []string{"offices"}; return nil }))(t)
+	file := must(b.Export(ctx, reader))(t)
+	fresh := newBench(t)
+	must(fresh.Apply(ctx, admin, file, nil))(t)
+	if l := must(fresh.GetListener(ctx, reader, "ipsec"))(t); len(l.ACLs) != 1 || l.ACLs[0] != "offices" {
+		t.Errorf("the listener has %v", l.ACLs)
+	}
+	if a := must(fresh.GetACL(ctx, reader, "offices"))(t); len(a.Entries) != 1 {
+		t.Errorf("the ACL has %v", a.Entries)
+	}
+}

@@ -290,6 +290,7 @@ func (s *Service) export(ctx context.Context, call Call) ([]resource.Object, err
 	objects = append(objects, exported(w.Accelerators)...)
 	objects = append(objects, exported(w.Packages)...)
 	objects = append(objects, exported(w.IPSets)...)
+	objects = append(objects, exported(w.ACLs)...)
 	objects = append(objects, exported(w.Listeners)...)
 	for _, o := range exported(w.EgressIPs) {
 		if o.(*resource.EgressIP).IsReserved() { // the others come with their endpoint groups
