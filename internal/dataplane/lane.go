@@ -20,6 +20,7 @@ type lane struct {
 	engine *Engine
 	file   *session.File
 	shared map[uint64]sharedSocket // by token: those whose address all lanes have
+	passes uint8                   // of the letter that is being read; 0: it is none
 }
 
 type sharedSocket struct {
@@ -217,24 +218,31 @@ func (l *lane) Share(allowance string, direction int, used uint64, open int) (fl
 
 // letter is a packet that one lane passes to another.
 type letter struct {
-	lane  *lane
-	local netip.AddrPort
-	m     udpio.Message // its bytes are its own
+	lane   *lane
+	local  netip.AddrPort
+	m      udpio.Message // its bytes are its own
+	passes uint8         // how often it has been passed on
 }
+
+// maxPasses is how often one packet is passed on: to who holds its flow, and from
+// there to who holds its claim. What one lane knows of a packet and another knows
+// better could else go round between them for as long as both are right.
+const maxPasses = 2
 
 // mailRoom is how many letters may wait for a worker.
 const mailRoom = 1024
 
 // send passes a packet on to lane n; what finds no room is lost, as in a full
-// socket buffer. It reports that the packet is no longer the caller's.
+// socket buffer. It reports that the packet is no longer the caller's; it stays so
+// when it has been passed on often enough.
 func (l *lane) send(n uint8, local netip.AddrPort, m udpio.Message) bool {
 	to := l.plane.shared.lane(n)
-	if to == nil {
+	if to == nil || l.passes >= maxPasses {
 		return false
 	}
 	m.Data = slices.Clone(m.Data)
 	select {
-	case to.worker.mail <- letter{to, local, m}:
+	case to.worker.mail <- letter{to, local, m, l.passes + 1}:
 		l.worker.mailed++
 		to.worker.poller.Wake()
 	default:
@@ -250,7 +258,9 @@ func (w *worker) readMail(now mono.Time) {
 		case m := <-w.mail:
 			e := m.lane.engine
 			if sock := e.byAddr[m.local]; sock != nil {
+				m.lane.passes = m.passes
 				e.Receive(now, sock.token, []udpio.Message{m.m})
+				m.lane.passes = 0
 				e.Flush(now)
 			}
 		default:
