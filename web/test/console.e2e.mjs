@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, existsSync, openSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test as step } from 'node:test'
@@ -67,7 +67,6 @@ before(async () => {
   await cli('pop', 'create', 'shanghai', '--region', 'cn-shanghai', '--overlay', '198.51.100.10:4600', '--address', '198.51.100.11', '--address', '198.51.100.12')
   await cli('pop', 'create', 'seoul', '--region', 'kr-seoul', '--overlay', '198.51.100.20:4600', '--address', '198.51.100.21', '--address', '198.51.100.22')
   for (const name of ['shanghai', 'seoul']) {
-    const { writeFileSync } = await import('node:fs')
     writeFileSync(path.join(dir, `${name}.token`), await cli('token', 'create', '--pop', name, '-q'))
     pop(name, '--token-file', `${name}.token`)
   }
@@ -206,6 +205,22 @@ test('every step of the wizard judges what is typed, and makes an accelerator th
   await page.getByText('198.51.100.21').waitFor()
   await accessible('the end of the wizard')
   await picture('wizard')
+  await page.getByRole('button', { name: 'Make the connection' }).click()
+  await page.getByText('Fill this in.').first().waitFor()
+  await page.getByLabel('Public IP address of the client’s device').fill('192.0.2.10')
+  await page.getByLabel('Networks behind the client’s device').fill('10.1.0.0/16')
+  await page.getByLabel('Networks behind the endpoint’s device').fill('10.1.2.0/24') // overlaps
+  await page.getByRole('button', { name: 'Make the connection' }).click()
+  await page.locator('.wrong, .failure').first().waitFor()
+  await page.getByLabel('Networks behind the endpoint’s device').fill('10.2.0.0/16')
+  await page.getByRole('button', { name: 'Make the connection' }).click()
+  for (const [title, peer] of [['The client’s device', '198.51.100.11'], ['The endpoint’s device', '198.51.100.21']]) {
+    const device = page.locator('.configuration', { has: page.getByRole('heading', { name: title }) })
+    await device.getByRole('button', { name: 'Show' }).click()
+    await device.locator('pre', { hasText: peer }).first().waitFor()
+    await device.getByRole('link', { name: 'Download' }).first().waitFor()
+  }
+  await accessible('both configurations')
   assert.match(await cli('accelerator', 'get', 'office'), /active/)
 })
 
@@ -257,7 +272,7 @@ test('every page can be opened, and none has anything wrong for a screen reader'
 })
 
 test('a VPN connection shows what is wrong with it, and configurations for both ends', async () => {
-  await cli('vpn-gateway', 'create', 'shanghai-gw', '--region', 'cn-shanghai', '--address', '192.0.2.10', '--network', '10.0.0.0/16')
+  await cli('vpn-gateway', 'create', 'shanghai-gw', '--region', 'cn-shanghai', '--address', '192.0.2.11', '--network', '10.0.0.0/16')
   await cli('customer-gateway', 'create', 'seoul-office', '--region', 'cn-shanghai', '--address', '192.0.2.8')
   await cli('ipsec-connection', 'create', 'to-seoul', '--vpn-gateway', 'shanghai-gw', '--customer-gateway', 'seoul-office', '--remote', '172.32.0.0/16', '--accelerator', 'office')
   await open('VPN connections')
@@ -356,6 +371,37 @@ test('a lost controller leaves everything in sight, marked as stale, until it is
   await page.getByText('Live', { exact: true }).waitFor()
   await page.getByRole('button', { name: 'Next' }).click()
   await page.getByLabel('Acceleration region').waitFor()
+})
+
+test('a thousand accelerators and two hundred PoPs stay usable', async () => {
+  const file = ['pops:']
+  for (let i = 0; i < 200; i++) file.push(`  - name: many-${i}\n    region: kr-seoul\n    overlay: [{name: a, bind: "203.0.113.${i + 1}:4600"}]`)
+  file.push('accelerators:')
+  for (let i = 0; i < 1000; i++) file.push(`  - name: acc-${String(i).padStart(4, '0')}`)
+  writeFileSync(path.join(dir, 'many.yaml'), `${file.join('\n')}\n`)
+  await cli('apply', '-f', path.join(dir, 'many.yaml'))
+  await open('Accelerators')
+  await page.getByText('of 1001').waitFor()
+  const shows = async (filter, row) => {
+    const began = Date.now()
+    await page.getByLabel('Filter').fill(filter)
+    await page.getByRole('link', { name: row, exact: true }).waitFor()
+    return Date.now() - began
+  }
+  console.log(`# one of 1,001 accelerators was found ${await shows('acc-0999', 'acc-0999')} ms after typing`)
+  await open('Overview')
+  const began = Date.now()
+  await open('Accelerators')
+  await page.getByText('of 1001').waitFor()
+  console.log(`# the list of 1,001 accelerators was there ${Date.now() - began} ms after the click`)
+  await open('PoPs')
+  await page.getByText('of 202').waitFor()
+  await page.getByRole('button', { name: 'Next page' }).click()
+  await page.getByText('51–100').waitFor()
+  await open('Overview')
+  await page.getByText('2 / 202').waitFor()
+  await accessible('an overview of 202 PoPs')
+  await picture('many')
 })
 
 test('nothing went wrong in the browser meanwhile', () => {

@@ -7,6 +7,7 @@ import { count, ms, num, percent, ports, quantity } from '../format'
 import { t } from '../i18n'
 import { ConfirmDelete, Copy, Dialog, Failure, Field, State, Table, Tile } from '../parts/basics'
 import { Chart } from '../parts/chart'
+import { DeviceConfigurations } from '../parts/devices'
 import { go, to } from '../router'
 import { throughput } from './overview'
 
@@ -132,7 +133,7 @@ export function Accelerator({ name }: { name: string }) {
       )}
       <section className="card">
         <h2>{t('acc.configs')}</h2>
-        <DeviceConfigurations sets={sets} groups={groups} />
+        <DeviceConfigurations accelerator={name} sets={sets} groups={groups} />
       </section>
       {editing && <EditEndpoints group={editing} close={() => setEditing(undefined)} />}
       {deleting && (
@@ -145,30 +146,6 @@ export function Accelerator({ name }: { name: string }) {
           }}
         />
       )}
-    </>
-  )
-}
-
-/** What to set on the two devices. */
-export function DeviceConfigurations({ sets, groups }: { sets: IPSet[]; groups: EndpointGroup[] }) {
-  return (
-    <>
-      <p>{t('acc.configs.help')}</p>
-      <dl className="peers">
-        {sets.map((s) => (
-          <div key={s.name}>
-            <dt>{t('acc.peerHere')} ({s.region})</dt>
-            <dd><code>{s.given?.acceleratedIp}</code> <Copy text={s.given?.acceleratedIp ?? ''} /></dd>
-          </div>
-        ))}
-        {groups.map((g) => (
-          <div key={g.name}>
-            <dt>{t('acc.peerThere')} ({g.region})</dt>
-            <dd><code>{g.given?.ip}</code> <Copy text={g.given?.ip ?? ''} /></dd>
-          </div>
-        ))}
-      </dl>
-      <p><a href={to('vpn')}>{t('vpn.config')}</a></p>
     </>
   )
 }

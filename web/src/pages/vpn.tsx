@@ -4,7 +4,8 @@ import type { IPsecConnection, VPNFinding } from '../api/types'
 import { all, one, useWorld } from '../api/world'
 import { instant } from '../format'
 import { t } from '../i18n'
-import { Copy, Download, Failure, Field, State, Table } from '../parts/basics'
+import { Failure, State, Table } from '../parts/basics'
+import { Configuration } from '../parts/devices'
 import { to } from '../router'
 
 /** The far end's address: of the tunnels in use, or the customer gateway's name. */
@@ -94,66 +95,5 @@ export function VPNConnection({ name }: { name: string }) {
         <Configuration name={name} />
       </section>
     </>
-  )
-}
-
-interface Device {
-  name: string
-  title?: string
-}
-
-interface Config {
-  files?: { name: string; text?: string; secret?: boolean }[]
-  notes?: string[]
-  warnings?: string[]
-  findings?: VPNFinding[]
-}
-
-function Configuration({ name }: { name: string }) {
-  const w = useWorld()
-  const [devices, setDevices] = useState<Device[]>([])
-  const [device, setDevice] = useState('strongswan')
-  const [side, setSide] = useState('local')
-  const [config, setConfig] = useState<Config>()
-  const [error, setError] = useState<unknown>()
-  useEffect(() => {
-    const stop = new AbortController()
-    call<{ devices?: Device[] }>('IPsecConnectionService', 'ListVPNDevices', {}, stop.signal)
-      .then((d) => setDevices(d.devices ?? []))
-      .catch((e) => stop.signal.aborted || setError(e))
-    return () => stop.abort()
-  }, [])
-  return (
-    <form
-      noValidate
-      onSubmit={async (e) => {
-        e.preventDefault()
-        setError(undefined)
-        try {
-          setConfig(await call<Config>('IPsecConnectionService', 'GetVPNConfig', { name, device, side, masked: w.who?.role === 'reader' }))
-        } catch (x) {
-          setConfig(undefined)
-          setError(x)
-        }
-      }}
-    >
-      <Failure error={error} fields={['device']} />
-      <Field label={t('vpn.device')} value={device} set={setDevice} error={error} name="device" options={devices.map((d) => ({ value: d.name, label: d.title || d.name }))} />
-      <Field label={t('vpn.side')} value={side} set={setSide} options={[{ value: 'local', label: t('vpn.side.local') }, { value: 'remote', label: t('vpn.side.remote') }]} />
-      <div className="buttons"><button type="submit" className="primary">{t('vpn.show')}</button></div>
-      {config && (
-        <div aria-live="polite">
-          {(config.findings ?? []).map((f) => <p key={f.code}><strong>{f.code}</strong> {f.text} <span className="fix">{f.fix}</span></p>)}
-          {config.warnings?.map((n) => <p key={n}><State of="Warn" /> {n}</p>)}
-          {config.files?.map((f) => (
-            <div key={f.name}>
-              <h3><code>{f.name}</code> <Copy text={f.text ?? ''} /> <Download name={f.name.replaceAll('/', '-').replace(/^-/, '')} text={f.text ?? ''} /></h3>
-              <pre tabIndex={0} aria-label={f.name}>{f.text}</pre>
-            </div>
-          ))}
-          {config.notes && <ul>{config.notes.map((n) => <li key={n}>{n}</li>)}</ul>}
-        </div>
-      )}
-    </form>
   )
 }

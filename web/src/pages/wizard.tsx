@@ -9,8 +9,8 @@ import { all, one, useWorld, type World } from '../api/world'
 import { readPorts } from '../format'
 import { t, type Word } from '../i18n'
 import { Failure, Field, State } from '../parts/basics'
+import { DeviceConfigurations } from '../parts/devices'
 import { to } from '../router'
-import { DeviceConfigurations } from './accelerator'
 
 const steps: Word[] = ['wizard.name', 'wizard.region', 'wizard.listener', 'wizard.endpoint', 'wizard.egress', 'wizard.done']
 
@@ -228,6 +228,7 @@ function Done({ w, name }: { w: World; name: string }) {
         <State of={acc?.status?.state} /> {ready ? t('wizard.ready') : t('wizard.made')} {acc?.status?.reason}
       </p>
       <DeviceConfigurations
+        accelerator={name}
         sets={all<IPSet>(w, 'ip-set').filter((s) => s.accelerator === name)}
         groups={all<EndpointGroup>(w, 'endpoint-group').filter((g) => all<Listener>(w, 'listener').some((l) => l.name === g.listener && l.accelerator === name))}
       />
