@@ -81,6 +81,7 @@ export const en = {
   'overview.topology.help': 'Lines are segments between PoPs: the wider, the more loss repair mends; dashed ones are down. Ways in use are coloured.',
   'overview.alarms': 'Needs attention',
   'overview.quiet': 'Nothing needs attention.',
+  'overview.more': '… and {0} more',
   'overview.silent': '{0} has not reported to this controller',
   'overview.away': '{0} is away',
   'overview.refused': '{0} refuses its configuration: {1}',

@@ -83,6 +83,7 @@ export const ko: Words = {
   'overview.topology.help': '선은 PoP 사이의 세그먼트입니다. 굵을수록 복구하는 손실이 많고, 점선은 끊긴 구간이며, 색이 있는 선이 사용 중인 경로입니다.',
   'overview.alarms': '확인 필요',
   'overview.quiet': '확인할 것이 없습니다.',
+  'overview.more': '… 외 {0}건',
   'overview.silent': '{0}이(가) 이 컨트롤러에 보고하지 않았습니다',
   'overview.away': '{0}에 연결되지 않습니다',
   'overview.refused': '{0}이(가) 구성을 거부합니다: {1}',

@@ -83,6 +83,7 @@ export const zh: Words = {
   'overview.topology.help': '连线是 PoP 之间的分段：越粗表示修复的丢包越多，虚线表示中断，着色的是在用路径。',
   'overview.alarms': '需要处理',
   'overview.quiet': '没有需要处理的事项。',
+  'overview.more': '… 另有 {0} 项',
   'overview.silent': '{0} 尚未向此控制器上报',
   'overview.away': '{0} 失联',
   'overview.refused': '{0} 拒绝了配置：{1}',

@@ -36,6 +36,9 @@ function troubles(w: World): Trouble[] {
   return list
 }
 
+/** How many troubles are listed. */
+const most = 20
+
 /** Bits per second over all accelerators, by the overviews of the last seconds. */
 export function throughput(w: World, name?: string): number {
   if (!w.overview || !w.before) return 0
@@ -98,11 +101,12 @@ export function OverviewPage() {
           <p className="quiet">✓ {t('overview.quiet')}</p>
         ) : (
           <ul className="troubles">
-            {list.slice(0, 20).map((x) => (
+            {list.slice(0, most).map((x) => (
               <li key={x.id}>
                 <State of={x.state} /> <a href={x.href}>{x.text}</a>
               </li>
             ))}
+            {list.length > most && <li>{t('overview.more', list.length - most)}</li>}
           </ul>
         )}
       </section>
