@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,9 @@ func (t *tx) completeSecrets(old, o resource.Object) error {
 		}
 	}
 	c, isConnection := o.(*resource.IPsecConnection)
+	if was, ok := old.(*resource.IPsecConnection); ok && was != nil && isConnection {
+		kept = keptByTunnel(was, c)
+	}
 	var made vpn.Secret // for all tunnels that are given none: charon finds a key by identities, which may be the same
 	for _, f := range s.Secrets() {
 		was := kept[f.Path]
@@ -61,6 +65,53 @@ func (t *tx) completeSecrets(old, o resource.Object) error {
 		}
 	}
 	return nil
+}
+
+// keptByTunnel is the secrets that old's tunnels have, by where those tunnels are
+// in c: one that an edit leaves as it was is found again when another has gone, or
+// when they change places. One that was edited is taken to be where it was.
+func keptByTunnel(old, c *resource.IPsecConnection) map[string]vpn.Secret {
+	kept, taken := map[string]vpn.Secret{}, map[int]bool{}
+	keep := func(i, k int) {
+		taken[k] = true
+		kept[fmt.Sprintf("tunnels[%d].auth.psk", i)] = old.Tunnels[k].Auth.PSK
+		kept[fmt.Sprintf("tunnels[%d].auth.private_key", i)] = old.Tunnels[k].Auth.PrivateKey
+	}
+	was := make([]string, len(old.Tunnels))
+	for k := range was {
+		was[k] = withoutSecrets(old.Tunnels[k])
+	}
+	var edited []int
+	for i := range c.Tunnels {
+		is, at := withoutSecrets(c.Tunnels[i]), -1
+		for k := range was {
+			if was[k] == is && !taken[k] && (at < 0 || k == i) {
+				at = k
+			}
+		}
+		if at < 0 {
+			edited = append(edited, i)
+		} else {
+			keep(i, at)
+		}
+	}
+	for _, i := range edited {
+		if i < len(was) && !taken[i] {
+			keep(i, i)
+		}
+	}
+	return kept
+}
+
+// withoutSecrets is what tells a tunnel from another. Its role does not: where it
+// is left out it follows from the tunnel's place.
+func withoutSecrets(t resource.IPsecTunnel) string {
+	t.Auth.PSK, t.Auth.PrivateKey, t.Role = "", "", ""
+	text, err := json.Marshal(t)
+	if err != nil {
+		panic(fmt.Sprintf("service: a tunnel cannot be encoded: %v", err))
+	}
+	return string(text)
 }
 
 // methodWants reports whether the secret at path belongs to its tunnel's method.

@@ -510,6 +510,37 @@ func TestAMaskOrNothingKeepsTheKey(t *testing.T) {
 	}
 }
 
+// A file that was exported has masks: without the first tunnel, or with the two
+// in another order, each keeps its own key.
+func TestKeysStayWithTheirTunnels(t *testing.T) {
+	b := newBench(t).vpn()
+	tunnel := func(id string, key vpn.Secret) resource.IPsecTunnel {
+		return resource.IPsecTunnel{RemoteID: id, Auth: vpn.Auth{PSK: key}}
+	}
+	apply := func(tunnels ...resource.IPsecTunnel) ([]resource.IPsecTunnel, error) {
+		c := connection("direct", "10.2.0.0/16")
+		c.Tunnels = tunnels
+		if _, err := b.Apply(ctx, operator, []resource.Object{&c}, nil); err != nil {
+			return nil, err
+		}
+		o := must(b.RevealSecrets(ctx, operator, resource.Ref{Kind: resource.KindIPsecConnection, Name: "direct"}))(t)
+		return o.(*resource.IPsecConnection).Tunnels, nil
+	}
+	const one, two = "key-of-the-first-0815", "key-of-the-second-0816"
+	must(apply(tunnel("a.example.com", one), tunnel("b.example.com", two)))(t)
+	if have := must(apply(tunnel("b.example.com", vpn.Mask), tunnel("a.example.com", vpn.Mask)))(t); have[0].Auth.PSK != two || have[1].Auth.PSK != one {
+		t.Error("the tunnels changed places, and their keys did not")
+	}
+	if have := must(apply(tunnel("b.example.com", vpn.Mask), tunnel("c.example.com", vpn.Mask)))(t); have[0].Auth.PSK != two || have[1].Auth.PSK != one {
+		t.Error("an edited tunnel has lost its key")
+	}
+	if have := must(apply(tunnel("c.example.com", "")))(t); have[0].Auth.PSK != one {
+		t.Error("the second tunnel has the key of the first, which is gone")
+	}
+	_, err := apply(tunnel("c.example.com", vpn.Mask), tunnel("d.example.com", vpn.Mask))
+	wantCode(t, err, resource.CodeInvalidField)
+}
+
 func TestAConnectionIsInTheStateThatItsGatewayTells(t *testing.T) {
 	b := newBench(t).vpn()
 	state := func() resource.IPsecConnectionStatus {
