@@ -7,6 +7,7 @@ import (
 
 	"causeway/internal/control/auth"
 	"causeway/internal/resource"
+	"causeway/internal/vpn"
 )
 
 // Action is what Apply does to one resource.
@@ -217,6 +218,12 @@ func applyAs[T any, P object[T]](t *tx, caller auth.Caller, in P, check func(*tx
 		made, err := createIn(t, *in, check)
 		return Applied{Ref: ref, Action: Created, After: P(&made)}, err
 	}
+	if saysSecrets(in) {
+		// Whoever may not see a secret is not told either that a guess is right.
+		if err := auth.Authorize(caller, "RevealSecrets"); err != nil {
+			return Applied{}, resource.AsError(err).WithFix("put a mask, %s, in the place of the secrets", vpn.Mask)
+		}
+	}
 	before, err := find[T, P](t, ref.Name, "")
 	if err != nil {
 		return Applied{}, err
@@ -233,6 +240,12 @@ func applyAs[T any, P object[T]](t *tx, caller auth.Caller, in P, check func(*tx
 		return Applied{ref, Kept, before, before}, nil
 	}
 	return Applied{ref, Updated, before, P(&after)}, auth.Authorize(caller, "Update"+noun)
+}
+
+// saysSecrets reports whether o has a secret as it is, not a mask for it.
+func saysSecrets(o resource.Object) bool {
+	s, ok := o.(resource.Secretive)
+	return ok && slices.ContainsFunc(s.Secrets(), func(f resource.SecretField) bool { return *f.Value != "" && *f.Value != vpn.Mask })
 }
 
 func (t *tx) applyDelete(caller auth.Caller, ref resource.Ref) (Applied, error) {

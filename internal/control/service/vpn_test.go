@@ -541,6 +541,33 @@ func TestKeysStayWithTheirTunnels(t *testing.T) {
 	wantCode(t, err, resource.CodeInvalidField)
 }
 
+// A reader may compare a file with what there is, but cannot find out a key by it.
+func TestReadersCannotTryKeys(t *testing.T) {
+	b := newBench(t).vpn()
+	o := must(b.RevealSecrets(ctx, operator, resource.Ref{Kind: resource.KindIPsecConnection, Name: "direct"}))(t)
+	right := o.(*resource.IPsecConnection).Tunnels[0].Auth.PSK
+	apply := func(key vpn.Secret) error {
+		c := connection("direct", "10.2.0.0/16")
+		c.Tunnels = []resource.IPsecTunnel{{Auth: vpn.Auth{PSK: key}}}
+		call := reader
+		call.DryRun = true
+		_, err := b.Apply(ctx, call, []resource.Object{&c}, nil)
+		return err
+	}
+	for _, key := range []vpn.Secret{"", vpn.Mask} {
+		if err := apply(key); err != nil {
+			t.Errorf("nothing changes: %v", err)
+		}
+	}
+	said := map[string]bool{}
+	for _, key := range []vpn.Secret{right, "a-wrong-guess-0815"} {
+		said[wantCode(t, apply(key), resource.CodeDenied).Error()] = true
+	}
+	if len(said) != 1 {
+		t.Errorf("the right key and a wrong one are told apart: %v", said)
+	}
+}
+
 func TestAConnectionIsInTheStateThatItsGatewayTells(t *testing.T) {
 	b := newBench(t).vpn()
 	state := func() resource.IPsecConnectionStatus {
