@@ -37,6 +37,8 @@ for arch in ${ARCHES:-$(go env GOARCH)}; do
   # Its time of writing is the only thing in it that changes.
   sed -E 's/"timestamp": "[^"]*"/"timestamp": "'"$MTIME"'"/' "$stage/sbom.json" >"$stage/causeway.cdx.json"
   gzip -9n "$stage"/man/*.1
+  cp -r packaging/systemd packaging/grafana packaging/prometheus LICENSE "$stage/"
+  find "$stage" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
   for kind in deb rpm apk; do
     GOARCH=$arch "$nfpm" package --config packaging/nfpm.yaml --packager "$kind" --target "$out/" >"$stage/nfpm.log" 2>&1 || {

@@ -122,3 +122,55 @@ func BenchmarkAChangeReaches50PoPs(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1e3, "p50-ms")
 	b.ReportMetric(float64(took[min(len(took)*99/100, len(took)-1)].Microseconds())/1e3, "p99-ms")
 }
+
+// BenchmarkAThousandAgentsReconnect has a thousand agents lose their connection and
+// come back within ten seconds, each wanting its snapshot anew. It measures from an
+// agent's dialling until it has the snapshot, and what users notice of it: how long
+// the API takes to answer meanwhile.
+func BenchmarkAThousandAgentsReconnect(b *testing.B) {
+	r := onEtcd(b)
+	c := r.client(r.admin)
+	const pops, within = 1000, 10 * time.Second
+	fleet := r.fleet(c, pops)
+	quantile := func(of []time.Duration, q int) time.Duration {
+		slices.Sort(of)
+		return of[min(len(of)*q/100, len(of)-1)]
+	}
+	var agents, answers []time.Duration
+	for b.Loop() {
+		took := make([]time.Duration, pops)
+		stops := make([]func(), pops)
+		var all sync.WaitGroup
+		for i, credentials := range fleet {
+			all.Go(func() {
+				time.Sleep(within * time.Duration(i) / pops)
+				a, began := newAgent(), time.Now()
+				stops[i] = r.follow(credentials, a)
+				<-a.delivered
+				took[i] = time.Since(began)
+			})
+		}
+		done := make(chan struct{})
+		go func() { all.Wait(); close(done) }()
+		for asking := true; asking; {
+			asked := time.Now()
+			if _, err := c.Get(context.Background(), resource.KindRegion, "kr-seoul"); err != nil {
+				b.Fatal(err)
+			}
+			answers = append(answers, time.Since(asked))
+			select {
+			case <-done:
+				asking = false
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		agents = append(agents, took...)
+		for _, stop := range stops {
+			all.Go(stop)
+		}
+		all.Wait()
+	}
+	b.ReportMetric(float64(quantile(agents, 50).Microseconds())/1e3, "agent-p50-ms")
+	b.ReportMetric(float64(quantile(agents, 99).Microseconds())/1e3, "agent-p99-ms")
+	b.ReportMetric(float64(quantile(answers, 99).Microseconds())/1e3, "api-p99-ms")
+}
