@@ -71,6 +71,9 @@ func (j *joining) bind(c *command) {
 	c.Flags().BoolVar(&j.start, "start", true, "start the service, now and at every boot")
 }
 
+// systemdRuns is there where systemd runs the machine. A test has its own.
+var systemdRuns = "/run/systemd/system"
+
 // run writes the service's files and starts it.
 func (j *joining) run(c *command, controller, token string) error {
 	if token == "-" {
@@ -102,12 +105,15 @@ func (j *joining) run(c *command, controller, token string) error {
 		return err
 	}
 	unit := "causeway-" + j.part + ".service"
-	if _, err := os.Stat("/run/systemd/system"); !j.start || err != nil {
+	if _, err := os.Stat(systemdRuns); !j.start || err != nil {
 		_, err := fmt.Fprintf(c.OutOrStdout(), "%s says what to do. Start it with: systemctl enable --now %s\n", env, unit)
 		return err
 	}
-	if out, err := exec.CommandContext(c.Context(), "systemctl", "enable", "--now", unit).CombinedOutput(); err != nil {
-		return &cli.Error{What: "start " + unit, Err: fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out))), Fix: "look at: journalctl -u " + unit}
+	// Restarted, not only started: it may run already, by what was there before.
+	for _, verb := range []string{"enable", "restart"} {
+		if out, err := exec.CommandContext(c.Context(), "systemctl", verb, unit).CombinedOutput(); err != nil {
+			return &cli.Error{What: verb + " " + unit, Err: fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out))), Fix: "look at: journalctl -u " + unit}
+		}
 	}
 	_, err := fmt.Fprintf(c.OutOrStdout(), "%s runs. See it with: causeway %s status\n", unit, j.part)
 	return err
