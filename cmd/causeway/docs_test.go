@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"causeway/internal/strictyaml"
 )
 
@@ -89,6 +91,7 @@ func TestCommandsOnThePagesAreRight(t *testing.T) {
 	targets := regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(string(makefile), -1)
 	seen := 0
 	script := ""
+	root := newRootCommand()
 	for _, page := range pages(t) {
 		for _, b := range readPage(t, page) {
 			if b.kind != "sh" && b.kind != "bash" {
@@ -100,7 +103,7 @@ func TestCommandsOnThePagesAreRight(t *testing.T) {
 				switch {
 				case filepath.Base(words[0]) == "causeway":
 					seen++
-					judgeCommand(t, where, words[1:], true)
+					judgeCommand(t, root, where, words[1:], true)
 				case words[0] == "make" && len(words) > 1:
 					if !slices.ContainsFunc(targets, func(m []string) bool { return m[1] == words[1] }) {
 						t.Errorf("%s: the Makefile has no target %q", where, words[1])
@@ -113,7 +116,7 @@ func TestCommandsOnThePagesAreRight(t *testing.T) {
 			for _, words := range commandsIn(m[1]) {
 				if filepath.Base(words[0]) == "causeway" && !slices.Contains(words, "…") {
 					seen++
-					judgeCommand(t, page, words[1:], false)
+					judgeCommand(t, root, page, words[1:], false)
 				}
 			}
 		}
@@ -133,6 +136,7 @@ func TestCommandsOnThePagesAreRight(t *testing.T) {
 // for apply, user data for cloud-init, or at least YAML.
 func TestYAMLOnThePagesIsRight(t *testing.T) {
 	seen := map[string]int{}
+	root := newRootCommand()
 	for _, page := range pages(t) {
 		for _, b := range readPage(t, page) {
 			if b.kind != "yaml" {
@@ -152,7 +156,7 @@ func TestYAMLOnThePagesIsRight(t *testing.T) {
 			switch {
 			case strings.HasPrefix(text, "#cloud-config\n"):
 				kind = "cloud-config"
-				judgeUserData(t, where, fields)
+				judgeUserData(t, root, where, fields)
 			case fields["format"] != nil && fields["pop"] != nil:
 				kind = "snapshot"
 				judgeFile(t, where, text, "pop", "check")
@@ -208,7 +212,7 @@ func judgeFile(t *testing.T, where, text string, command ...string) {
 
 // judgeUserData looks at what cloud-init would do: the scripts are ones that sh
 // takes, their commands are right, and what is YAML in the files is YAML.
-func judgeUserData(t *testing.T, where string, fields map[string]any) {
+func judgeUserData(t *testing.T, root *command, where string, fields map[string]any) {
 	t.Helper()
 	for name := range fields {
 		if name != "write_files" && name != "runcmd" {
@@ -228,7 +232,7 @@ func judgeUserData(t *testing.T, where string, fields map[string]any) {
 		}
 		for _, words := range commandsIn(script) {
 			if words[0] == "causeway" {
-				judgeCommand(t, where, words[1:], true)
+				judgeCommand(t, root, where, words[1:], true)
 			}
 		}
 	}
@@ -251,15 +255,16 @@ func judgeUserData(t *testing.T, where string, fields map[string]any) {
 
 // judgeCommand holds a command line against the commands that there are. Whole
 // lines must have all they need; a mention may leave things out.
-func judgeCommand(t *testing.T, where string, words []string, whole bool) {
+func judgeCommand(t *testing.T, root *command, where string, words []string, whole bool) {
 	t.Helper()
 	name := "causeway " + strings.Join(words, " ")
-	c, rest, err := newRootCommand().Find(words)
+	c, rest, err := root.Find(words)
 	if err != nil {
 		t.Errorf("%s: %s: %v", where, name, err)
 		return
 	}
 	c.InitDefaultHelpFlag()
+	c.Flags().VisitAll(func(f *pflag.Flag) { f.Changed = false }) // by the command line before
 	if err := c.ParseFlags(rest); err != nil && (whole || !strings.Contains(err.Error(), "needs an argument")) {
 		t.Errorf("%s: %s: %v", where, name, err)
 		return

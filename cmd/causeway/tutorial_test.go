@@ -127,8 +127,9 @@ func newTutorial(t *testing.T) *tutorial {
 			mkdir -p /run/systemd/system
 			mount -t tmpfs state /var/lib
 			mkdir %[1]s/etc%[2]d
-			cp -a /etc/. %[1]s/etc%[2]d
-			rm -rf %[1]s/etc%[2]d/causeway
+			for f in passwd group nsswitch.conf hosts ld.so.cache alternatives; do
+				[ ! -e /etc/$f ] || cp -a /etc/$f %[1]s/etc%[2]d
+			done
 			mount --bind %[1]s/etc%[2]d /etc
 			ip link set lo up
 			ip link set eth0 up
@@ -193,7 +194,8 @@ func (x *tutorial) must(name string, args ...string) {
 // shell runs a script on a host, and stops at the first command that fails.
 func (x *tutorial) shell(ctx context.Context, address, script string) (string, error) {
 	c := exec.CommandContext(ctx, "nsenter", "-t", fmt.Sprint(x.pid[address]), "-n", "-m", "bash", "-euo", "pipefail", "-c", "cd "+x.dir+"\n"+script)
-	c.Env = append(os.Environ(), "PATH="+filepath.Join(x.dir, "bin")+":"+os.Getenv("PATH"), "HOME="+filepath.Join(x.dir, "home-"+address), "CAUSEWAY_PROFILE=")
+	c.Env = append(os.Environ(), "PATH="+filepath.Join(x.dir, "bin")+":"+os.Getenv("PATH"), "HOME="+filepath.Join(x.dir, "home-"+address), "CAUSEWAY_PROFILE=",
+		"GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE")) // the race detector makes each command wait for a second at its end
 	// What it prints goes to a file: services that it leaves running hold no pipe open.
 	out, err := os.CreateTemp(x.dir, "printed-*")
 	if err != nil {
@@ -214,17 +216,17 @@ func (x *tutorial) run(b block, shown string) {
 	if address == "" {
 		x.t.Fatalf("line %d: the block begins with %q; say where it is run, as %q, or why the test cannot, as %q", b.line, first, "# on the controller", notRun+"…")
 	}
-	deadline := time.Now().Add(40 * time.Second)
+	began := time.Now()
 	for {
 		out, err := x.shell(x.t.Context(), address, b.text)
 		if err == nil {
 			err = prints(out, shown)
 		}
 		if err == nil {
-			x.t.Logf("line %d:\n%s%s", b.line, b.text, out)
+			x.t.Logf("line %d, %v:\n%s%s", b.line, time.Since(began), b.text, out)
 			return
 		}
-		if !b.patient || time.Now().After(deadline) {
+		if !b.patient || time.Since(began) > time.Minute {
 			x.t.Fatalf("line %d: %v\n--- the block\n%s--- what came\n%s", b.line, err, b.text, out)
 		}
 		time.Sleep(100 * time.Millisecond)
