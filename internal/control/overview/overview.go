@@ -78,6 +78,7 @@ func (m *Maker) reports(pops []string, o *v1.Overview) map[string]*report.PoP {
 				o.Silent = append(o.Silent, name)
 				continue
 			}
+			known.pop.Name = name         // whatever it calls itself
 			known.pop.Sessions.List = nil // the long part, which nothing here needs
 		}
 		kept[name], found[name] = known, &known.pop

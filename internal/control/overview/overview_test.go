@@ -63,3 +63,15 @@ func TestAnAcceleratorIsJudgedByTheWayInUse(t *testing.T) {
 		t.Errorf("%v", o)
 	}
 }
+
+// A PoP that calls itself by another's name is told of by its own.
+func TestPoPsHaveTheNamesThatTheControllerKnows(t *testing.T) {
+	text, err := json.Marshal(report.PoP{Name: "seoul"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := New(func(string) ([]byte, bool) { return text, true }).Make([]string{"shanghai"}, time.Unix(1000, 0))
+	if len(o.Pops) != 1 || o.Pops[0].Name != "shanghai" {
+		t.Errorf("%v", o.Pops)
+	}
+}
