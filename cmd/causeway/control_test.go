@@ -99,7 +99,7 @@ func cross(ts *testscript.TestScript, neg bool, args []string) {
 	accelerated, err := net.ResolveUDPAddr("udp", args[1])
 	ts.Check(err)
 	buffer := make([]byte, 2000)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		_, err := client.WriteTo(initMessage, accelerated)
 		ts.Check(err)
 		ts.Check(client.SetReadDeadline(time.Now().Add(100 * time.Millisecond)))
@@ -121,7 +121,7 @@ func cross(ts *testscript.TestScript, neg bool, args []string) {
 
 // awaitFile waits until a file is there.
 func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
 			return
 		}

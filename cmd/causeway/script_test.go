@@ -56,7 +56,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: await TEXT COMMAND…")
 	}
 	var stdout, stderr string
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		err := ts.Exec(args[1], args[2:]...)
 		stdout, stderr = ts.ReadFile("stdout"), ts.ReadFile("stderr")
 		if err == nil && strings.Contains(stdout, args[0]) {

@@ -62,7 +62,7 @@ func (l *lined) up() bool {
 func (l *lined) exchange(client, endpoint *net.UDPConn, listener netip.AddrPort, payload []byte) netip.AddrPort {
 	l.t.Helper()
 	buf := make([]byte, 2000)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	client.SetDeadline(deadline)
 	endpoint.SetDeadline(deadline)
 	if _, err := client.WriteToUDPAddrPort(payload, listener); err != nil {

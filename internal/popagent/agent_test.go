@@ -189,7 +189,7 @@ func (p *pop) runOnce() error {
 
 func (p *pop) await(what string, done func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("waited in vain until %s; the log:\n%s", what, p.log)
 		}
@@ -514,7 +514,7 @@ func TestSystemdIsTold(t *testing.T) {
 	next := func(want string) {
 		t.Helper()
 		buffer := make([]byte, 4096)
-		l.SetReadDeadline(time.Now().Add(10 * time.Second))
+		l.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := l.Read(buffer)
 		if err != nil || !strings.HasPrefix(string(buffer[:n]), want) {
 			t.Fatalf("got %q, %v after %q; want %q", buffer[:n], err, messages, want)

@@ -45,7 +45,7 @@ func TestEndpointsOfTheAppliedSnapshotAreAsked(t *testing.T) {
 	}
 	await := func(want bool) {
 		t.Helper()
-		for late := time.After(20 * time.Second); ; {
+		for late := time.After(time.Minute); ; {
 			select {
 			case up := <-plane.told:
 				if up == want {

@@ -68,7 +68,7 @@ func TestAVPNGatewayIsToldItsConnectionsAndTellsHowTheyAre(t *testing.T) {
 		t.Errorf("the answer has %q in the place of the key", made.Tunnels[0].Auth.PSK.Reveal())
 	}
 	token := r.create(c, &resource.Token{TokenSpec: resource.TokenSpec{Gateway: "sha-gw"}}).Secret
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	credentials, err := agentlink.Enrol(ctx, agentlink.Enrolment{Controllers: []string{"https://" + r.address}, Token: token, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	must(t, err)

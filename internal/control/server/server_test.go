@@ -175,7 +175,7 @@ func (a *agent) Changed() <-chan struct{} { return a.changed }
 func (r *running) enrol(token, dir string) (*agentlink.Credentials, error) {
 	key, err := keys.Generate()
 	must(r.t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return agentlink.Enrol(ctx, agentlink.Enrolment{Controllers: []string{"https://" + r.address}, Token: token, PublicKey: key.Public().String(), Dir: dir, Log: slog.New(slog.DiscardHandler)})
 }
@@ -198,7 +198,7 @@ func (a *agent) next(t *testing.T) agentlink.Update {
 	select {
 	case u := <-a.delivered:
 		return u
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no snapshot came")
 		return agentlink.Update{}
 	}
@@ -207,7 +207,7 @@ func (a *agent) next(t *testing.T) agentlink.Update {
 // eventually waits until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}

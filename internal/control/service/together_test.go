@@ -204,7 +204,7 @@ func TestWhatCannotBeApplied(t *testing.T) {
 // watchUntil collects events until enough says so.
 func watchUntil(t *testing.T, b *bench, kinds []resource.Kind, after int64, enough func([]Event) bool) []Event {
 	t.Helper()
-	within, cancel := context.WithTimeout(ctx, 10*time.Second)
+	within, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	stop := errors.New("enough")
 	var events []Event
@@ -281,7 +281,7 @@ func TestAWatchOfACompactedRevisionSaysSo(t *testing.T) {
 
 func TestChangesAreToldToTheController(t *testing.T) {
 	b := newBench(t).world()
-	within, cancel := context.WithTimeout(ctx, 10*time.Second)
+	within, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	told := make(chan int64, 100)
 	ended := make(chan error, 1)

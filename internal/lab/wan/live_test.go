@@ -21,7 +21,8 @@ import (
 
 // These tests run the whole emulator on real devices.
 
-// arrive sends n numbered packets and returns which came, a second after the last at most.
+// arrive sends n numbered packets and returns which came: all, or those before a
+// second of silence.
 func arrive(t *testing.T, from, to *net.UDPConn, dst string, n int) []bool {
 	t.Helper()
 	for i := range n {
@@ -29,8 +30,8 @@ func arrive(t *testing.T, from, to *net.UDPConn, dst string, n int) []bool {
 	}
 	came := make([]bool, n)
 	b := make([]byte, 100)
-	for {
-		to.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	for count1(came) < n {
+		to.SetReadDeadline(time.Now().Add(time.Second))
 		if _, _, err := to.ReadFromUDPAddrPort(b); errors.Is(err, os.ErrDeadlineExceeded) {
 			to.SetReadDeadline(time.Time{})
 			return came
@@ -39,6 +40,7 @@ func arrive(t *testing.T, from, to *net.UDPConn, dst string, n int) []bool {
 		}
 		came[int(b[0])<<8|int(b[1])] = true
 	}
+	return came
 }
 
 func count1(came []bool) (n int) {
@@ -93,9 +95,9 @@ func TestLinksChangeWhileTheyRun(t *testing.T) {
 	if n := count1(arrive(t, sh, se, se4, 20)); n != 0 {
 		t.Errorf("%d came through full loss", n)
 	}
-	must(t, client.Change(ctx, "sh", "se", weather.Step{Profile: &weather.Profile{}, Outage: 400 * ms}))
+	must(t, client.Change(ctx, "sh", "se", weather.Step{Profile: &weather.Profile{}, Outage: 3 * time.Second}))
 	if n := count1(arrive(t, sh, se, se4, 20)); n != 0 {
-		t.Errorf("%d came through an outage of 400 ms", n)
+		t.Errorf("%d came through an outage", n)
 	}
 	until(t, "the outage is over", func() bool { return count1(arrive(t, sh, se, se4, 1)) == 1 })
 	s := stats(t, client, true)
@@ -172,9 +174,9 @@ func TestTheKernelLearnsTheMTU(t *testing.T) {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited 10 s for this: %s", what)
+			t.Fatalf("waited a minute for this: %s", what)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (s *site) asking(groups ...string) snapshot.Snapshot {
 	for _, g := range groups {
 		list = append(list, snapshot.EndpointGroup{
 			Name: g, PoP: "here", EgressIP: snapshot.Address{Bind: loopback}, Endpoints: []snapshot.Endpoint{{Address: at.Addr()}},
-			Health: &snapshot.HealthCheck{Probe: snapshot.ProbeHTTP, Port: at.Port(), Interval: 5 * time.Millisecond, Timeout: time.Second, Up: 2, Down: 2},
+			Health: &snapshot.HealthCheck{Probe: snapshot.ProbeHTTP, Port: at.Port(), Interval: 5 * time.Millisecond, Timeout: 20 * time.Second, Up: 2, Down: 2},
 		})
 	}
 	return snapshot.Snapshot{PoP: snapshot.PoP{Name: "here"}, EndpointGroups: list}
@@ -129,7 +129,7 @@ func next(t *testing.T, told <-chan string) string {
 	select {
 	case s := <-told:
 		return s
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing is told")
 		return ""
 	}
