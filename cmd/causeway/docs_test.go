@@ -94,6 +94,17 @@ func TestCommandsOnThePagesAreRight(t *testing.T) {
 	root := newRootCommand()
 	for _, page := range pages(t) {
 		for _, b := range readPage(t, page) {
+			if b.kind == "" || b.kind == "console" { // what is printed, and sometimes what is typed
+				for _, line := range regexp.MustCompile(`(?m)^(?:[$#] )?((?:sudo )?(?:bin/)?causeway [^─]*?)$`).FindAllStringSubmatch(b.text, -1) {
+					for _, words := range commandsIn(line[1]) {
+						if filepath.Base(words[0]) == "causeway" && !slices.Contains(words, "…") {
+							seen++
+							judgeCommand(t, root, fmt.Sprintf("%s:%d", page, b.line), words[1:], true)
+						}
+					}
+				}
+				continue
+			}
 			if b.kind != "sh" && b.kind != "bash" {
 				continue
 			}

@@ -145,8 +145,13 @@ func newTutorial(t *testing.T) *tutorial {
 // with the unit's environment and folders, and returns when it is ready.
 const systemctl = `#!/bin/bash
 set -eu
-[ "$1 $2" = "enable --now" ]
-name=${3%.service}
+case "$1 $2" in
+"enable --now") shift ;;
+"enable "*) exit 0 ;;
+"restart "*) ;; # nothing runs yet
+*) echo "this systemctl does not know: $*" >&2; exit 1 ;;
+esac
+name=${2%.service}
 unit=UNITS/$name.service
 say() { sed -n "s/^$1=//p" "$unit"; }
 mkdir -p -m 700 "/var/lib/$(say StateDirectory)"
