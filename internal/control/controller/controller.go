@@ -252,15 +252,23 @@ func (c *Controller) leave(pop string) {
 	c.leaving[pop] = time.AfterFunc(grace, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
-		c.mu.Lock()
-		there, last := c.followers[pop] > 0, c.known[pop]
-		c.mu.Unlock()
-		if there || !last.Connected {
-			return
-		}
-		last.Connected, last.Since = false, time.Now()
-		c.note(ctx, pop, last)
+		c.left(ctx, pop)
 	})
+}
+
+// left notes that an agent is away, unless it came back or went to another controller.
+func (c *Controller) left(ctx context.Context, agent string) {
+	c.mu.Lock()
+	there, last := c.followers[agent] > 0, c.known[agent]
+	c.mu.Unlock()
+	if there || !last.Connected {
+		return
+	}
+	if where, err := c.service.ReporterOf(ctx, agent); err == nil && where != "" && where != c.Address {
+		return
+	}
+	last.Connected, last.Since = false, time.Now()
+	_ = c.note(ctx, agent, last) // what is wrong it has logged
 }
 
 // noteMissing notes that PoPs are away which the store says are connected, and
