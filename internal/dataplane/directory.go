@@ -85,13 +85,17 @@ func (d *directory) holder(f flow) (lane uint8, held bool) {
 	return lane, held
 }
 
+// holdClaim notes whose a claim is: of the lane that shows it first, until that lets
+// go. Somebody else who repeats an SPI cannot lead its client's packets elsewhere.
 func (d *directory) holdClaim(claim uint64, lane uint8) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.claims == nil {
 		d.claims = map[uint64]uint8{}
 	}
-	d.claims[claim] = lane
+	if _, taken := d.claims[claim]; !taken {
+		d.claims[claim] = lane
+	}
 }
 
 func (d *directory) releaseClaim(claim uint64, lane uint8) {

@@ -29,3 +29,20 @@ func TestAPacketIsNotPassedOnForEver(t *testing.T) {
 		t.Errorf("%d packets were passed on", passed)
 	}
 }
+
+// Who repeats a client's SPI in a session of its own, in another lane, does not
+// take that client's claim, nor let it go.
+func TestAClaimIsOfTheLaneThatShowedItFirst(t *testing.T) {
+	var d directory
+	d.lanes.Store(3)
+	d.holdClaim(7, 1)
+	d.holdClaim(7, 2)
+	d.releaseClaim(7, 2)
+	if lane, held := d.claimHolder(7); !held || lane != 1 {
+		t.Errorf("it is of lane %d, held %v", lane, held)
+	}
+	d.releaseClaim(7, 1)
+	if _, held := d.claimHolder(7); held {
+		t.Error("it was let go, and is held")
+	}
+}
