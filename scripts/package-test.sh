@@ -50,7 +50,7 @@ debootstrap --variant=minbase "$VERSION_CODENAME" "$root" "$mirror" >"$work/debo
   die "debootstrap failed; check the network"
 }
 mount -t proc proc "$root/proc"
-files() { (cd "$root" && find . -path ./proc -prune -o -path ./var/log -prune -o -path ./var/lib/dpkg -prune -o -path ./tmp -prune -o -path ./var/cache -prune -o -print | LC_ALL=C sort); }
+files() { (cd "$root" && find . -path ./proc -prune -o -path ./var/log -prune -o -path ./var/lib/dpkg -prune -o -path ./tmp -prune -o -path ./run -prune -o -path ./var/cache -prune -o -print | LC_ALL=C sort); }
 in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 files >"$work/before"
 cp "$root/etc/passwd" "$work/passwd"
@@ -126,7 +126,8 @@ diff "$work/passwd" "$root/etc/passwd" || die "purge left a user behind"
 
 say "rpm and apk hold the same program"
 for kind in rpm apk; do [ -s "$work"/one/*."$kind" ] || die "there is no $kind"; done
-tar -tf "$work"/one/*.apk 2>/dev/null | grep -qx usr/bin/causeway || die "the apk has no program"
-if command -v rpm >/dev/null 2>&1; then rpm -qlp "$work"/one/*.rpm 2>/dev/null | grep -qx /usr/bin/causeway || die "the rpm has no program"; fi
-tar -tf "$work"/one/*.oci.tar | grep -q manifest.json || die "the image has no manifest"
+listed=$(tar -tzf "$work"/one/*.apk --ignore-zeros 2>/dev/null) # several archives, one behind the other
+grep -qx usr/bin/causeway <<<"$listed" || die "the apk has no program"
+if command -v rpm >/dev/null 2>&1; then grep -qx /usr/bin/causeway <<<"$(rpm -qlp "$work"/one/*.rpm 2>/dev/null)" || die "the rpm has no program"; fi
+grep -q manifest.json <<<"$(tar -tf "$work"/one/*.oci.tar)" || die "the image has no manifest"
 say "all well"

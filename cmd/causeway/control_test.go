@@ -24,7 +24,7 @@ func TestControlPlane(t *testing.T) {
 		if os.Geteuid() != 0 {
 			t.Skip("needs root, to make a network namespace")
 		}
-		again := exec.Command(os.Args[0], "-test.run=^TestControlPlane$", "-test.timeout=120s", "-test.v="+verbose())
+		again := exec.Command(os.Args[0], "-test.run=^TestControlPlane$", "-test.timeout=400s", "-test.v="+verbose())
 		again.Env = append(os.Environ(), inside+"=1")
 		again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 		if out, err := again.CombinedOutput(); err != nil {
@@ -38,6 +38,10 @@ func TestControlPlane(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/control",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // commands end at once, also with the race detector
+			return nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"await": await, "expand": expand, "code": code, "cross": cross, "awaitfile": awaitFile,
 		},

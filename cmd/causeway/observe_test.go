@@ -18,6 +18,7 @@ func TestObservationScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/observe",
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // commands end at once, also with the race detector
 			for i := range 4 {
 				port, err := freePort()
 				if err != nil {

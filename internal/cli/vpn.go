@@ -125,6 +125,9 @@ func printFiles(w io.Writer, files []*v1.VPNConfigFile) error {
 // writeFiles puts files into one folder, by the last part of their names; those
 // with keys can be read by their owner only.
 func writeFiles(w io.Writer, dir string, files []*v1.VPNConfigFile) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
 	for _, f := range files {
 		mode := os.FileMode(0o644)
 		if f.GetSecret() {

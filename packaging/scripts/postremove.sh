@@ -9,7 +9,7 @@ rm -rf /etc/causeway /var/lib/causeway /var/lib/causeway-controller /var/lib/cau
 rm -f /etc/systemd/system/multi-user.target.wants/causeway-*.service
 for u in causeway causeway-controller; do
   if id "$u" >/dev/null 2>&1; then
-    userdel "$u" 2>/dev/null || deluser "$u" 2>/dev/null || true
+    userdel -f "$u" >/dev/null 2>&1 || deluser "$u" >/dev/null 2>&1 || true
   fi
   if getent group "$u" >/dev/null 2>&1; then
     groupdel "$u" 2>/dev/null || delgroup "$u" 2>/dev/null || true

@@ -109,7 +109,7 @@ func (c *compiler) why(w way, g *resource.EndpointGroup) *Problem {
 	case c.crossesBorder(w.set, g) && w.crossing.Name == "":
 		return &Problem{State: resource.Blocked,
 			Reason: fmt.Sprintf("from %s to %s traffic crosses the border between %s and %s, and no CrossDomain package is bound", w.set.Region, g.Region, c.area[w.set.Region], c.area[g.Region]),
-			Fix:    "bind one: causeway bandwidth-package bind <package> --accelerator " + w.accelerator.Name}
+			Fix:    "bind one: causeway bandwidth-package bind <package> " + w.accelerator.Name}
 	case !c.reaches(from, to):
 		return &Problem{State: resource.Blocked, Reason: fmt.Sprintf("PoP %q has no way to PoP %q: no overlay addresses of the same family, and no relay", from, to), Fix: "give them overlay addresses of the same family"}
 	case len(c.endpoint[g.Name]) == 0:

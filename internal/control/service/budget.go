@@ -82,7 +82,7 @@ func (b *budget) judge(field string, found any) error {
 	}
 	if b.basic == nil && !size.Unlimited() && len(b.sets) > 0 {
 		return resource.Errorf(resource.CodeNoBasicPackage, "%s has IP sets, but would have no Basic bandwidth package", name).At(field, found).
-			WithFix("bind one: causeway bandwidth-package bind <package> --accelerator %s; or give the accelerator the spec %s", b.accelerator.Name, resource.Custom)
+			WithFix("bind one: causeway bandwidth-package bind <package> %s; or give the accelerator the spec %s", b.accelerator.Name, resource.Custom)
 	}
 	for _, s := range b.sets {
 		if s.Mbps == 0 && (!size.Unlimited() || b.basic != nil) {
@@ -105,7 +105,7 @@ func (b *budget) needsBasic(what string) error {
 	}
 	return resource.Errorf(resource.CodeNoBasicPackage, "%s needs a Basic bandwidth package on %s, which has none", what, resource.RefOf(b.accelerator)).
 		At("accelerator", b.accelerator.Name).
-		WithFix("bind one: causeway bandwidth-package bind <package> --accelerator %s; or give the accelerator the spec %s", b.accelerator.Name, resource.Custom)
+		WithFix("bind one: causeway bandwidth-package bind <package> %s; or give the accelerator the spec %s", b.accelerator.Name, resource.Custom)
 }
 
 // crossings are the ways of traffic that go from one border area to another:
