@@ -159,7 +159,8 @@ func (r *reader) addrPort() netip.AddrPort {
 		}
 	case 6:
 		if b := r.take(16); b != nil {
-			return netip.AddrPortFrom(netip.AddrFrom16([16]byte(b)), r.u16())
+			// An IPv4 address has one spelling: a mapped one is the address itself.
+			return netip.AddrPortFrom(netip.AddrFrom16([16]byte(b)).Unmap(), r.u16())
 		}
 	}
 	r.bad = true
