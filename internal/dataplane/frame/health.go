@@ -67,7 +67,7 @@ func ParseEndpointHealth(b []byte) (h EndpointHealth, rest []byte, ok bool) {
 		h.Address = netip.AddrFrom4([4]byte(b[14:18]))
 		return h, b[18:], true
 	case b[13] == 6 && len(b) >= MaxEndpointHealth:
-		h.Address = netip.AddrFrom16([16]byte(b[14:30]))
+		h.Address = netip.AddrFrom16([16]byte(b[14:30])).Unmap() // an IPv4 address has one spelling
 		return h, b[30:], true
 	}
 	return EndpointHealth{}, nil, false
