@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -26,6 +27,18 @@ type Client struct {
 	Credentials *Credentials  // kept on disk
 	Every       time.Duration // between reports when nothing changes; default 10 s
 	Log         *slog.Logger
+
+	connected atomic.Bool
+	heard     atomic.Int64 // nanoseconds since 1970; 0: never
+}
+
+// Link says whether the controller is in reach, and when it was heard last: zero
+// for never. It may be called while Run runs.
+func (c *Client) Link() (connected bool, heard time.Time) {
+	if at := c.heard.Load(); at != 0 {
+		heard = time.Unix(0, at)
+	}
+	return c.connected.Load(), heard
 }
 
 // Run follows the controller until ctx ends: it delivers snapshots, sends
@@ -71,8 +84,11 @@ func (c *Client) follow(ctx context.Context, address string, a Agent, have *Have
 	defer others.Wait()
 	defer cancel(nil) // before waiting: deferred calls run from the last
 	connected := false
+	defer c.connected.Store(false)
 	for stream.Receive() {
 		alive.Reset(silence)
+		c.heard.Store(time.Now().UnixNano())
+		c.connected.Store(true)
 		if !connected {
 			connected = true
 			c.Log.Info("the controller is in reach", "controller", address)

@@ -47,6 +47,14 @@ func RunLinked(ctx context.Context, o Options, l LinkOptions) error {
 	defer cancel()
 	client := &agentlink.Client{Controllers: l.Controllers, Credentials: credentials, Log: o.Log}
 	ended.Go(func() { client.Run(ctx, link) })
+	others := o.Amend
+	o.Amend = func(p *report.PoP) {
+		connected, heard := client.Link()
+		p.Snapshot.Controller = &report.Link{Connected: connected, Heard: heard}
+		if others != nil {
+			others(p)
+		}
+	}
 	return link.run(ctx, o)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"causeway/internal/agentlink"
 	"causeway/internal/keys"
 	"causeway/internal/pki"
+	"causeway/internal/report"
 )
 
 // boss is a controller with one PoP, whose snapshots the test writes.
@@ -165,6 +167,10 @@ func TestALinkedPoPEnrolsRunsAndTellsWhatItRuns(t *testing.T) {
 	soon(t, "2 is acknowledged", func() bool { return b.last().Applied == agentlink.Have{Version: 2, Digest: "digest-2"} })
 	if r := b.last(); r.Refused != (agentlink.Have{}) || !strings.Contains(string(r.JSON), `"no_session":3`) {
 		t.Errorf("the report is %+v", r)
+	}
+	var told report.PoP
+	if err := json.Unmarshal(b.last().JSON, &told); err != nil || told.Snapshot.Controller == nil || !told.Snapshot.Controller.Connected || told.Snapshot.Controller.Heard.IsZero() {
+		t.Errorf("it says of its controller: %+v, %v", told.Snapshot.Controller, err)
 	}
 	if _, err := keys.ParsePublic(b.key); err != nil {
 		t.Errorf("it enrolled with the overlay key %q", b.key)

@@ -63,6 +63,14 @@ type Snapshot struct {
 	Source  string    `json:"source"`            // "file", or "last-good" when the PoP started from its own copy
 	File    string    `json:"file,omitempty"`    // where new ones are read from
 	Refused *Refusal  `json:"refused,omitempty"` // the newest attempt, when it was refused
+
+	Controller *Link `json:"controller,omitempty"` // who says what to run; absent where only a file does
+}
+
+// Link is the connection to a controller.
+type Link struct {
+	Connected bool      `json:"connected"`
+	Heard     time.Time `json:"heard,omitzero"` // of the newest sign of life; absent: none since the start
 }
 
 // Refusal is a snapshot that was not taken. The one before it goes on.

@@ -18,6 +18,8 @@ var (
 	configRefused  = define("pop gateway", Gauge, "config_refused", "1 while the newest snapshot is refused and an older one runs.")
 	configFailures = define("pop", Counter, "config_apply_failures_total", "Snapshots that were refused.")
 	configLastGood = define("pop", Gauge, "config_from_last_good", "1 while the PoP runs from its own copy because the file cannot be used.")
+	linkConnected  = define("pop", Gauge, "controller_connected", "1 while the controller that says what to run is in reach; absent where only a file does.")
+	linkStale      = define("pop", Gauge, "config_staleness_seconds", "Time since the controller was last heard of: how old the snapshot may be without the PoP knowing; absent until it was.")
 	alarms         = define("pop", Gauge, "alarms", "Things that go on not well until somebody acts, by kind.", "kind")
 )
 
@@ -171,6 +173,12 @@ func (c *PoPCollector) Collect(to chan<- prometheus.Metric) {
 	e.flag(configRefused, p.Snapshot.Refused != nil)
 	e.count(configFailures, failures)
 	e.flag(configLastGood, p.Snapshot.Source == "last-good")
+	if link := p.Snapshot.Controller; link != nil {
+		e.flag(linkConnected, link.Connected)
+		if !link.Heard.IsZero() {
+			e.set(linkStale, max(0, p.At.Sub(link.Heard).Seconds()))
+		}
+	}
 	e.runtime(p.Runtime)
 	e.set(sampleAge, max(0, c.now().Sub(p.At).Seconds()))
 	e.sessions(p)

@@ -29,7 +29,7 @@ func fullPoP(n int) report.PoP {
 	p := report.PoP{
 		Name: "sh1", At: time.Unix(1_800_000_000, 0), Started: time.Unix(1_790_000_000, 0),
 		Build:    report.Build{Version: "v1.2.3", Revision: "abc", Go: "go1.26"},
-		Snapshot: report.Snapshot{Version: 7, Since: time.Unix(1_799_000_000, 0), Source: "file", Refused: &report.Refusal{At: time.Unix(1, 0), Reason: "no"}},
+		Snapshot: report.Snapshot{Version: 7, Since: time.Unix(1_799_000_000, 0), Source: "file", Controller: &report.Link{Connected: true, Heard: time.Unix(1_799_000_100, 0)}, Refused: &report.Refusal{At: time.Unix(1, 0), Reason: "no"}},
 		Drops:    map[string]uint64{"no_route": 3, "client_not_allowed": 4},
 		Sessions: report.Sessions{Confirmed: 2, Opened: 5, List: []report.Session{{Client: client, Listener: "l0"}}},
 		Alarms:   []report.Alarm{{Kind: "endpoints_down", Object: "g0"}},
