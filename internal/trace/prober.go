@@ -2,7 +2,6 @@ package trace
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -162,21 +161,7 @@ func (p *prober) row(ttl int) *Row {
 
 // receive takes answers until the socket is closed.
 func (p *prober) receive() {
-	packet, control := make([]byte, 10000), make([]byte, 256)
-	for {
-		n, cn, _, _, err := p.conn.ReadMsgIP(packet, control)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			time.Sleep(time.Millisecond) // an interface that goes down is no reason to stop listening
-			continue
-		}
-		now := time.Now()
-		if a, ok := parseAnswer(packet[:n]); ok && a.id == p.id && a.about == p.cfg.Target {
-			p.book(a, arrival(control[:cn], now))
-		}
-	}
+	receive(p.conn, p.id, p.cfg.Target, p.book)
 }
 
 // book enters one answer that arrived at the given instant.

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -159,21 +158,7 @@ func (p *watcher) expire(now time.Time) {
 }
 
 func (p *watcher) receive() {
-	packet, control := make([]byte, 10000), make([]byte, 256)
-	for {
-		n, cn, _, _, err := p.conn.ReadMsgIP(packet, control)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			time.Sleep(time.Millisecond) // an interface that goes down is no reason to stop listening
-			continue
-		}
-		now := time.Now()
-		if a, ok := parseAnswer(packet[:n]); ok && a.id == p.id && a.about == p.Target {
-			p.take(a, arrival(control[:cn], now))
-		}
-	}
+	receive(p.conn, p.id, p.Target, p.take)
 }
 
 func (p *watcher) take(a answer, at time.Time) {

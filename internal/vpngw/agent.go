@@ -15,6 +15,7 @@ import (
 
 	"causeway/internal/mono"
 	"causeway/internal/report"
+	"causeway/internal/sdnotify"
 	"causeway/internal/snapshot"
 	"causeway/internal/vpngw/charon"
 	"causeway/internal/vpngw/netroute"
@@ -209,10 +210,10 @@ func (a *agent) run(ctx context.Context, first *loaded) error {
 	ended.Go(func() { a.engine.run(ctx) })
 	ended.Go(control.serve)
 	ended.Go(func() { a.follow(ctx) })
-	notify("READY=1", "STATUS="+a.sentence())
+	sdnotify.Send("READY=1", "STATUS="+a.sentence())
 	a.Log.Info("gateway is running", "gateway", first.snapshot.Name, "snapshot", first.snapshot.Version, "esp", a.engine.esp(), "socket", a.Socket)
 	<-ctx.Done()
-	notify("STOPPING=1")
+	sdnotify.Send("STOPPING=1")
 	a.Log.Info("gateway is stopping", "gateway", first.snapshot.Name)
 	control.close()
 	cancel()

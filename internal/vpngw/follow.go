@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"causeway/internal/sdnotify"
 )
 
 // look often enough at the file: changes are found by stat, which also works
@@ -38,8 +40,8 @@ func (a *agent) follow(ctx context.Context) {
 
 // reload reads the file and has the engine take it. What runs goes on when it fails.
 func (a *agent) reload(ctx context.Context, why string) error {
-	notify("RELOADING=1", monotonicNow())
-	defer func() { notify("READY=1", "STATUS="+a.sentence()) }()
+	sdnotify.Send("RELOADING=1", monotonicNow())
+	defer func() { sdnotify.Send("READY=1", "STATUS="+a.sentence()) }()
 	l, err := a.read()
 	if err != nil {
 		if a.refuse(err) {

@@ -1,4 +1,6 @@
-package vpngw
+// Package sdnotify tells systemd how a daemon is (sd_notify(3)), when systemd
+// asked for it. What is said, and when, is left to the daemons.
+package sdnotify
 
 import (
 	"net"
@@ -6,9 +8,9 @@ import (
 	"strings"
 )
 
-// notify tells systemd how the gateway is, when systemd asked for it
-// (sd_notify(3)). What goes wrong here is nobody's problem and is ignored.
-func notify(lines ...string) {
+// Send sends lines such as READY=1. What goes wrong is nobody's problem and is
+// ignored.
+func Send(lines ...string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return
