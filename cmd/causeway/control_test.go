@@ -5,6 +5,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,28 +19,43 @@ import (
 var addresses = []string{"198.51.100.10", "198.51.100.11", "198.51.100.20", "198.51.100.21", "198.51.100.22", "192.0.2.10", "192.0.2.7", "192.0.2.8"}
 
 // TestControlPlane runs the scripts in testdata/control with real processes: a
-// controller on an etcd of its own, PoPs that enrol with it, and commands. They
-// run in a network namespace, whose loopback has all the addresses.
+// controller on an etcd of its own, PoPs that enrol with it, and commands. Each
+// runs in a network namespace of its own, whose loopback has all the addresses:
+// some start a charon, which takes the IKE ports of every address.
 func TestControlPlane(t *testing.T) {
-	const inside = "CAUSEWAY_TEST_INSIDE_NAMESPACE"
-	if os.Getenv(inside) == "" {
-		if os.Geteuid() != 0 {
-			t.Skip("needs root, to make a network namespace")
-		}
-		again := exec.Command(os.Args[0], "-test.run=^TestControlPlane$", "-test.timeout=400s", "-test.v="+verbose())
-		again.Env = append(os.Environ(), inside+"=1")
-		again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-		if out, err := again.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	const inside = "CAUSEWAY_TEST_SCRIPT_INSIDE_NAMESPACE"
+	if script := os.Getenv(inside); script != "" {
+		runControlScript(t, script)
 		return
 	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make network namespaces")
+	}
+	scripts, err := filepath.Glob("testdata/control/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			again := exec.Command(os.Args[0], "-test.run=^TestControlPlane$", "-test.timeout=400s", "-test.v="+strconv.FormatBool(testing.Verbose()))
+			again.Env = append(os.Environ(), inside+"="+script)
+			again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+			if out, err := again.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// runControlScript runs one script in the namespace this process is in.
+func runControlScript(t *testing.T, script string) {
 	ip(t, "link", "set", "lo", "up")
 	for _, a := range addresses {
 		ip(t, "addr", "add", a+"/32", "dev", "lo")
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/control",
+		Files: []string{script},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // commands end at once, also with the race detector
 			return nil
@@ -46,13 +64,6 @@ func TestControlPlane(t *testing.T) {
 			"await": await, "expand": expand, "code": code, "cross": cross, "awaitfile": awaitFile,
 		},
 	})
-}
-
-func verbose() string {
-	if testing.Verbose() {
-		return "true"
-	}
-	return "false"
 }
 
 func ip(t *testing.T, args ...string) {

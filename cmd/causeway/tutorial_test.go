@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +42,7 @@ func TestTutorial(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
-		again := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestTutorial$", "-test.timeout=200s", "-test.v="+verbose())
+		again := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestTutorial$", "-test.timeout=200s", "-test.v="+strconv.FormatBool(testing.Verbose()))
 		again.Env = append(os.Environ(), inside+"=1")
 		// In a namespace of processes of its own nothing outlives the test.
 		again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}

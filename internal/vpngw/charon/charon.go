@@ -9,6 +9,7 @@ package charon
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -106,8 +107,25 @@ func (d *Daemon) Adopt() bool {
 
 // isOurs reports whether a process is a charon with our configuration.
 func (d *Daemon) isOurs(pid int) bool {
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && strings.Contains("\x00"+string(env), "\x00STRONGSWAN_CONF="+d.file("strongswan.conf")+"\x00")
+	// While a process starts a program, its environment is empty for a moment: it is
+	// asked again. It is read by one call: a second one could find another program's.
+	env := make([]byte, 1<<20)
+	for range 50 {
+		file, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil {
+			return false
+		}
+		n, err := file.Read(env)
+		_ = file.Close()
+		if n > 0 {
+			return strings.Contains("\x00"+string(env[:n]), "\x00STRONGSWAN_CONF="+d.file("strongswan.conf")+"\x00")
+		}
+		if err != io.EOF {
+			return false
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }
 
 // watch closes gone when a process that is no child of ours has ended.
