@@ -36,7 +36,7 @@ setup-go: ## Check Go and fetch modules only
 	@scripts/setup.sh go
 
 test: setup ## All tests under the race detector (as root, also those that need namespaces)
-	$(GO) test -race ./...
+	@GO=$(GO) scripts/test.sh
 	@$(MAKE) --no-print-directory test-aliyun
 
 test-aliyun: setup-go ## A controller and PoPs driven by Alibaba Cloud's own clients (as root)
