@@ -220,7 +220,7 @@ func (f file) pathOf(e resource.Error) (string, bool) {
 
 // FileCommands are apply, plan, export, validate, status and explain.
 func FileCommands() []*cobra.Command {
-	return []*cobra.Command{applyCommand(), planCommand(), exportCommand(), validateCommand(), statusCommand(), explainCommand()}
+	return []*cobra.Command{applyCommand(), planCommand(), exportCommand(), validateCommand(), statusCommand(), explainCommand(), auditCommand()}
 }
 
 func fileFlag(c *cobra.Command) *string {

@@ -281,6 +281,16 @@ test('a VPN connection shows what is wrong with it, and configurations for both 
   await page.getByText('PublicNetwork').first().waitFor() // 172.32.0.0/16 is nobody's private network
   await accessible('a VPN connection')
   await picture('vpn-connection')
+  await page.getByLabel('Device', { exact: true }).selectOption('strongswan')
+  await page.getByRole('button', { name: 'Show' }).click()
+  const shown = page.locator('.configuration pre', { hasText: 'remote_addrs' })
+  await shown.waitFor()
+  assert.doesNotMatch(await cli('audit'), /reveal/) // it has masks
+  const masked = await shown.innerText()
+  await page.getByLabel('With the secrets').check()
+  await page.getByRole('button', { name: 'Show' }).click()
+  await until('the configuration with its key', async () => (await shown.innerText()) !== masked)
+  assert.match(await cli('audit'), /GetVPNConfig +reveal IPsec connection "to-seoul" \(tunnels\[0\]\.auth\.psk/)
   for (const [device, side, text] of [['strongswan', 'local', 'remote_addrs'], ['cisco-ios-xe', 'remote', 'crypto ikev2']]) {
     await page.getByLabel('Device', { exact: true }).selectOption(device)
     await page.getByLabel('Which end').selectOption(side)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"causeway/internal/control/auth"
 	"causeway/internal/control/service"
 )
 
@@ -136,6 +137,7 @@ func (a *API) answer(r *http.Request) (reply, *action, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	caller.From = auth.AddressOf(r.RemoteAddr)
 	act, err := lookup(said.action, said.version)
 	if err != nil {
 		return nil, nil, err

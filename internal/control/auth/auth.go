@@ -9,6 +9,7 @@ package auth
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"causeway/internal/resource"
@@ -19,6 +20,15 @@ type Caller struct {
 	Name string        // for logs and for idempotency tokens: an access key's ID, or the PoP's name
 	Role resource.Role // reader, operator, admin, or Agent
 	PoP  string        // of an Agent: whose certificate it showed, by its name on the agents' link
+	From netip.Addr    // where the request came from, for the audit log; zero: from inside the controller
+}
+
+// AddressOf is where a request with that http.Request.RemoteAddr came from; zero
+// when that cannot be told. Headers that proxies add are not believed: anybody can
+// send them.
+func AddressOf(remote string) netip.Addr {
+	from, _ := netip.ParseAddrPort(remote)
+	return from.Addr().Unmap()
 }
 
 // Agent is the role of the agents of PoPs and VPN gateways. It includes no other and is included in none.
@@ -96,7 +106,8 @@ var Table = map[string]resource.Role{
 	"Export": resource.Reader,
 	"Watch":  resource.Reader,
 
-	"ListAudit": resource.Reader,
+	"ListAudit":  resource.Reader,
+	"NoteBackup": resource.Admin,
 }
 
 // API says the same for methods of the API that are not the service's own.

@@ -21,7 +21,7 @@ func (a *api) ListAudit(ctx context.Context, r *connect.Request[v1.ListAuditRequ
 	}
 	answer := &v1.ListAuditResponse{NextPageToken: page.Next}
 	for _, e := range page.Entries {
-		m := &v1.AuditEntry{At: timestamppb.New(e.At), Caller: e.Caller, Role: string(e.Role), Method: e.Method, RequestId: e.Token}
+		m := &v1.AuditEntry{At: timestamppb.New(e.At), Caller: e.Caller, Role: string(e.Role), From: e.From, Method: e.Method, RequestId: e.Token}
 		for _, c := range e.Changes {
 			m.Changes = append(m.Changes, &v1.AuditChange{Kind: string(c.Kind), Name: c.Name, Action: c.Action, Fields: c.Fields})
 		}

@@ -190,6 +190,9 @@ func (a *api) Backup(ctx context.Context, _ *connect.Request[v1.BackupRequest], 
 	if a.options.Backup == nil {
 		return resource.Errorf(resource.CodeUnsupported, "this controller's store cannot be backed up").WithFix("it is kept in memory only")
 	}
+	if err := a.service.NoteBackup(ctx, read(ctx)); err != nil {
+		return err
+	}
 	return a.options.Backup(ctx, pieces{stream})
 }
 

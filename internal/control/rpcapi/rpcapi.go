@@ -77,6 +77,7 @@ func (a *api) handle(mux *http.ServeMux) func(path string, h http.Handler) {
 				_ = refuse.Write(w, r, apiform.EncodeError(err))
 				return
 			}
+			caller.From = auth.AddressOf(r.RemoteAddr)
 			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 		})
 	}

@@ -324,3 +324,18 @@ func TestCurlIsAClient(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+func TestTheAuditLogSaysFromWhere(t *testing.T) {
+	a := start(t)
+	regions, audit := causewayv1connect.NewRegionServiceClient(http.DefaultClient, a.url), causewayv1connect.NewAuditServiceClient(http.DefaultClient, a.url)
+	r := ask(a, resource.Admin, &v1.CreateRegionRequest{Region: &v1.Region{Name: "kr-seoul"}})
+	r.Header().Set("X-Forwarded-For", "203.0.113.9") // anybody can say so
+	_, err := regions.CreateRegion(context.Background(), r)
+	must(t, err)
+	page, err := audit.ListAudit(context.Background(), ask(a, resource.Reader, &v1.ListAuditRequest{Name: "kr-seoul"}))
+	must(t, err)
+	if e := page.Msg.GetEntries(); len(e) != 1 || e[0].GetFrom() != "127.0.0.1" {
+		t.Errorf("the log has %v", e)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}

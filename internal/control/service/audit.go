@@ -17,24 +17,25 @@ import (
 // AuditKept is how many entries the audit log keeps; older ones go at the next housekeeping.
 const AuditKept = 10_000
 
-// AuditEntry is one change that was made: who made what, and when. It names
-// fields and never holds their values, so there is no secret in it.
+// AuditEntry is one change that was made, or one look at secrets: who, what, when
+// and from where. It names fields and never holds their values, so there is no secret in it.
 type AuditEntry struct {
 	Key     string        `json:"-"` // where it stands; Query's After
 	At      time.Time     `json:"at"`
 	Caller  string        `json:"caller"`          // an access key's ID, "local", or an agent
 	Role    resource.Role `json:"role"`            // it had
+	From    string        `json:"from,omitempty"`  // the address that the request came from; "" for the controller's own
 	Method  string        `json:"method"`          // of the service
 	Token   string        `json:"token,omitempty"` // the request's idempotency token
 	Changes []AuditChange `json:"changes"`
 }
 
-// AuditChange is what became of one resource.
+// AuditChange is what became of one resource, or which of its secrets were shown.
 type AuditChange struct {
 	Kind   resource.Kind `json:"kind"`
 	Name   string        `json:"name"`
-	Action string        `json:"action"`           // "create", "update" or "delete"
-	Fields []string      `json:"fields,omitempty"` // that an update changed
+	Action string        `json:"action"`           // "create", "update", "delete" or Revealed
+	Fields []string      `json:"fields,omitempty"` // that an update changed, or whose secrets were shown
 }
 
 // AuditQuery picks entries.
@@ -93,12 +94,23 @@ func topFields(o resource.Object) map[string]json.RawMessage {
 	return fields
 }
 
+// entryOf is the entry of a call that has not done anything yet.
+func entryOf(call Call, method string, now time.Time) AuditEntry {
+	e := AuditEntry{At: now, Caller: call.Caller.Name, Role: call.Caller.Role, Method: method, Token: call.Token}
+	if call.Caller.From.IsValid() {
+		e.From = call.Caller.From.String()
+	}
+	return e
+}
+
 // audit adds the entry for what the transaction does, so that it is written with it.
 func (t *tx) audit(call Call, method string) error {
 	if !t.touched || len(t.changes) == 0 {
 		return nil
 	}
-	text, err := json.Marshal(AuditEntry{At: t.now, Caller: call.Caller.Name, Role: call.Caller.Role, Method: method, Token: call.Token, Changes: t.changes})
+	entry := entryOf(call, method, t.now)
+	entry.Changes = t.changes
+	text, err := json.Marshal(entry)
 	if err != nil {
 		return resource.AsError(fmt.Errorf("write the audit log: %w", err))
 	}

@@ -217,7 +217,8 @@ func (s *Service) opened(c resource.IPsecConnection) (resource.IPsecConnection, 
 	return c, nil
 }
 
-// RevealSecrets returns one resource with its secrets as they are.
+// RevealSecrets returns one resource with its secrets as they are, and leaves an
+// entry in the audit log.
 func (s *Service) RevealSecrets(ctx context.Context, call Call, ref resource.Ref) (resource.Object, error) {
 	if err := auth.Authorize(call.Caller, "RevealSecrets"); err != nil {
 		return nil, err
@@ -229,6 +230,9 @@ func (s *Service) RevealSecrets(ctx context.Context, call Call, ref resource.Ref
 		if err != nil {
 			return nil, err
 		}
+		if err := s.disclose(ctx, call, "RevealSecrets", &c); err != nil {
+			return nil, s.refusal("RevealSecrets", err)
+		}
 		if c, err = s.opened(c); err != nil {
 			return nil, s.refusal("RevealSecrets", err)
 		}
@@ -237,6 +241,9 @@ func (s *Service) RevealSecrets(ctx context.Context, call Call, ref resource.Ref
 		g, err := get[resource.CustomerGateway](ctx, s, call, ref.Name)
 		if err != nil {
 			return nil, err
+		}
+		if err := s.disclose(ctx, call, "RevealSecrets", &g); err != nil {
+			return nil, s.refusal("RevealSecrets", err)
 		}
 		o = &g
 	default:

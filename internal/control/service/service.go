@@ -31,6 +31,8 @@ type Service struct {
 	floor   int64      // the revision at the last Housekeep
 
 	domains domainClock
+
+	disclosed disclosures
 }
 
 // gate is a lock that is not waited for longer than a context lasts: what is

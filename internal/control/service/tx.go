@@ -298,9 +298,9 @@ func inUse(ref resource.Ref, relations []relation) *resource.Error {
 var idAlphabet = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
 
 // random returns text of 8 × bytes / 5 letters and digits.
-func (t *tx) random(bytes int) (string, error) {
+func (s *Service) random(bytes int) (string, error) {
 	raw := make([]byte, bytes)
-	if _, err := io.ReadFull(t.rng, raw); err != nil {
+	if _, err := io.ReadFull(s.rng, raw); err != nil {
 		return "", resource.AsError(fmt.Errorf("read random bytes: %w", err))
 	}
 	return idAlphabet.EncodeToString(raw), nil

@@ -29,7 +29,8 @@ type VPNConfig struct {
 }
 
 // GetVPNConfig writes the configuration of a device for one end of an IPsec
-// connection. With its secrets it needs the role that RevealSecrets needs.
+// connection. With its secrets it needs the role that RevealSecrets needs, and
+// leaves an entry in the audit log.
 func (s *Service) GetVPNConfig(ctx context.Context, call Call, ref string, r VPNConfigRequest) (VPNConfig, error) {
 	var none VPNConfig
 	if err := auth.Authorize(call.Caller, "GetVPNConfig"); err != nil {
@@ -77,6 +78,11 @@ func (s *Service) GetVPNConfig(ctx context.Context, call Call, ref string, r VPN
 		return none, e
 	case err != nil:
 		return none, s.refusal("GetVPNConfig", err)
+	}
+	if r.Reveal {
+		if err := s.disclose(ctx, call, "GetVPNConfig", c); err != nil {
+			return none, s.refusal("GetVPNConfig", err)
+		}
 	}
 	return VPNConfig{config, around.Lint(c)}, nil
 }

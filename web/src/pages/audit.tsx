@@ -9,6 +9,7 @@ interface Entry {
   at: string
   caller: string
   role: string
+  from?: string
   method: string
   requestId?: string
   changes?: { kind: string; name: string; action: string; fields?: string[] }[]
@@ -40,7 +41,7 @@ export function Audit() {
       setError(e)
     }
   }
-  const what = (e: Entry) => (e.changes ?? []).map((c) => `${c.action} ${c.kind} ${c.name}${c.fields?.length ? `: ${c.fields.join(', ')}` : ''}`)
+  const what = (e: Entry) => (e.changes ?? []).map((c) => `${c.action === 'reveal' ? t('audit.reveal') : c.action} ${c.kind} ${c.name}${c.fields?.length ? `: ${c.fields.join(', ')}` : ''}`)
   return (
     <>
       <h1>{t('audit.title')}</h1>
@@ -55,6 +56,7 @@ export function Audit() {
           columns={[
             { title: t('audit.when'), text: (e) => e.at, cell: (e) => instant(e.at) },
             { title: t('audit.who'), text: (e) => `${e.caller} ${e.role}`, cell: (e) => <>{e.caller} <span className="help">{e.role}</span></> },
+            { title: t('audit.from'), text: (e) => e.from ?? '', cell: (e) => e.from ? <code>{e.from}</code> : '' },
             { title: t('audit.what'), text: (e) => e.method, cell: (e) => e.method },
             { title: t('audit.on'), text: (e) => what(e).join(' '), cell: (e) => what(e).map((x) => <div key={x}>{x}</div>) },
           ]}

@@ -40,12 +40,13 @@ export function Configuration({ name, side, heading }: { name: string; side?: 'l
   const [devices, unknown] = useDevices()
   const [device, setDevice] = useState('strongswan')
   const [end, setEnd] = useState<string>(side ?? 'local')
+  const [secrets, setSecrets] = useState(false)
   const [config, setConfig] = useState<Config>()
   const [error, setError] = useState<unknown>()
   const show = async () => {
     setError(undefined)
     try {
-      setConfig(await call<Config>('IPsecConnectionService', 'GetVPNConfig', { name, device, side: end, masked: w.who?.role === 'reader' }))
+      setConfig(await call<Config>('IPsecConnectionService', 'GetVPNConfig', { name, device, side: end, showSecrets: secrets }))
     } catch (x) {
       setConfig(undefined)
       setError(x)
@@ -57,6 +58,11 @@ export function Configuration({ name, side, heading }: { name: string; side?: 'l
       <Failure error={error ?? unknown} fields={['device']} />
       <Field label={t('vpn.device')} value={device} set={setDevice} error={error} name="device" options={devices.map((d) => ({ value: d.name, label: d.title || d.name }))} />
       {!side && <Field label={t('vpn.side')} value={end} set={setEnd} options={[{ value: 'local', label: t('vpn.side.local') }, { value: 'remote', label: t('vpn.side.remote') }]} />}
+      {w.who?.role !== 'reader' && (
+        <label className="check">
+          <input type="checkbox" checked={secrets} onChange={(e) => setSecrets(e.target.checked)} /> {t('vpn.secrets')} <span className="help">{t('vpn.secrets.help')}</span>
+        </label>
+      )}
       <div className="buttons"><button type="button" onClick={show}>{t('vpn.show')}</button></div>
       {config && <Shown config={config} />}
     </div>
