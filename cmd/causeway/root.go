@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"causeway/internal/cli"
-	"causeway/internal/strictyaml"
+	"causeway/internal/nearest"
 )
 
 // command keeps signatures short.
@@ -97,7 +97,7 @@ func flagError(c *command, err error) error {
 	}
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-	if near := strictyaml.Nearest(unknown.GetSpecifiedName(), known); near != "" {
+	if near := nearest.Of(unknown.GetSpecifiedName(), known); near != "" {
 		return cli.Misuse("%w", err).WithFix("did you mean --%s?", near)
 	}
 	return err

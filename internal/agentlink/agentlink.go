@@ -91,9 +91,10 @@ type Controller interface {
 
 // Agent is what the client end works for.
 type Agent interface {
-	// Deliver takes a snapshot. It returns when the snapshot runs or is refused;
-	// Report tells which.
-	Deliver(ctx context.Context, u Update)
+	// Deliver takes a snapshot. It returns when the snapshot runs or is refused,
+	// which of them Report tells. An error says that the agent has nothing of it
+	// that would outlive its process: it must be sent again.
+	Deliver(ctx context.Context, u Update) error
 	// Report says how the agent is now.
 	Report(ctx context.Context) Report
 	// Changed can be received from whenever a report should be sent at once.

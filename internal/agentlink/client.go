@@ -114,7 +114,9 @@ func (c *Client) deliver(ctx context.Context, a Agent, deliveries <-chan Update,
 		case <-ctx.Done():
 			return
 		case u := <-deliveries:
-			a.Deliver(ctx, u)
+			if err := a.Deliver(ctx, u); err != nil {
+				continue // so that a connection to come brings it again
+			}
 			*have = Have{u.Version, u.Digest}
 			if err := c.Credentials.keepHave(*have); err != nil {
 				c.Log.Warn("which snapshot was received could not be noted; it will be sent again", "reason", err)

@@ -19,6 +19,7 @@ import (
 	agentv1 "causeway/api/gen/causeway/agent/v1"
 	"causeway/api/gen/causeway/agent/v1/agentv1connect"
 	"causeway/internal/pki"
+	"causeway/internal/wholefile"
 )
 
 // Credentials are what an agent keeps of its enrolment, in a folder of its own:
@@ -160,7 +161,7 @@ func (e Enrolment) key(secret string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, writeWhole(file, append(mark, pki.EncodeKey(key)...))
+	return key, wholefile.Write(file, append(mark, pki.EncodeKey(key)...), 0o600)
 }
 
 // Certificate returns what to show.
@@ -189,7 +190,7 @@ func (c *Credentials) replace(key *ecdsa.PrivateKey, certificate []byte) error {
 	if err != nil {
 		return fmt.Errorf("the certificate that the controller gave cannot be used: %w", err)
 	}
-	if err := writeWhole(filepath.Join(c.dir, "agent.pem"), text); err != nil {
+	if err := wholefile.Write(filepath.Join(c.dir, "agent.pem"), text, 0o600); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -206,24 +207,7 @@ func (c *Credentials) keepHave(h Have) error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(filepath.Join(c.dir, "agent.json"), append(text, '\n'))
-}
-
-// writeWhole replaces a file so that after a crash it has its old content or the new.
-func writeWhole(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return wholefile.Write(filepath.Join(c.dir, "agent.json"), append(text, '\n'), 0o600)
 }
 
 // IsEnrolled reports whether dir holds credentials.

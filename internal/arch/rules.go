@@ -36,6 +36,8 @@ var Ours = Rules{
 		{"internal/dataplane", "internal/resource", "the data plane is told everything by a snapshot"},
 		{"internal/popagent", "internal/resource", "the agent is told everything by a snapshot"},
 		{"internal/popagent", "internal/control", "PoPs run on with the control plane gone"},
+		{"internal/agent", "internal/resource", "agents are told everything by snapshots"},
+		{"internal/agent", "internal/control", "agents run on with the control plane gone"},
 		{"internal/control", "internal/dataplane", "the control plane describes, and carries nothing"},
 		{"internal/cli", "internal/control", "commands talk to the API as everybody does"},
 		{"internal/vpngw", "internal/dataplane", "the gateway agent drives strongSwan, and carries nothing"},
@@ -45,7 +47,7 @@ var Ours = Rules{
 		{"internal", "cmd", "commands are wiring, and nothing hangs on them"},
 	},
 	Vocabulary: []string{
-		"internal/mono", "internal/problem", "internal/snapshot", "internal/report", "internal/route", "internal/ipsec", "internal/weather", "internal/vpn",
+		"internal/mono", "internal/problem", "internal/snapshot", "internal/report", "internal/route", "internal/ipsec", "internal/weather", "internal/vpn", "internal/nearest",
 	},
 	Doors: []Door{
 		{Import: "go.etcd.io", Rooms: map[string]string{"internal/control/store/etcdstore": "the store"}},
@@ -54,7 +56,7 @@ var Ours = Rules{
 			"internal/dataplane/udpio":   "batches of datagrams",
 			"internal/dataplane/xdp":     "forwarding in the kernel",
 			"internal/dataplane/session": "the session table is a file mapped into memory",
-			"internal/popagent":          "systemd wants the instant of a reload on CLOCK_MONOTONIC",
+			"internal/sdnotify":          "systemd wants the instant of a reload on CLOCK_MONOTONIC",
 			"internal/vpngw/charon":      "receive buffers of the daemon's sockets",
 			"internal/vpngw/netroute":    "numbers of routing tables and errors of netlink",
 			"internal/lab/netns":         "namespaces and TUN devices",
@@ -95,7 +97,7 @@ var Ours = Rules{
 		}},
 	},
 	Leaves: []string{
-		"internal/problem", "internal/snapshot", "internal/report", "internal/route", "internal/ipsec", "internal/weather",
+		"internal/problem", "internal/nearest", "internal/snapshot", "internal/report", "internal/route", "internal/ipsec", "internal/weather",
 		"internal/dataplane/frame", "internal/dataplane/packet", "internal/dataplane/resequence", "internal/dataplane/limit", "internal/dataplane/admission",
 		"internal/dataplane/segment/code", "internal/dataplane/segment/repair", "internal/dataplane/segment/seal",
 		"internal/dataplane/segment/pack", "internal/dataplane/segment/handshake",

@@ -15,8 +15,8 @@ import (
 	v1 "causeway/api/gen/causeway/v1"
 	"causeway/internal/apiclient"
 	"causeway/internal/apiform"
+	"causeway/internal/nearest"
 	"causeway/internal/resource"
-	"causeway/internal/strictyaml"
 )
 
 // NounCommands are `causeway NOUN` for every kind of resource, save those whose
@@ -55,7 +55,7 @@ func onlyVerbs(c *cobra.Command, args []string) error {
 	for _, sub := range c.Commands() {
 		known = append(known, sub.Name())
 	}
-	if near := strictyaml.Nearest(args[0], known); near != "" {
+	if near := nearest.Of(args[0], known); near != "" {
 		return err.WithFix("did you mean %s %s?", c.CommandPath(), near)
 	}
 	return err.WithFix("allowed: %s", strings.Join(known, ", "))

@@ -13,6 +13,7 @@ import (
 
 	"causeway/internal/lab/scenario"
 	"causeway/internal/lab/wan"
+	"causeway/internal/wholefile"
 )
 
 // Done is one event of the script, done.
@@ -239,9 +240,9 @@ func (l *Lab) giveInvalid(ctx context.Context, pop string) error {
 	if err != nil {
 		return err
 	}
-	defer writeWhole(file, good, 0o644)
+	defer wholefile.Write(file, good, 0o644)
 	bad := strings.Replace(string(good), "listeners:", "lisseners:", 1) + "no_such_field: 1\n"
-	if err := writeWhole(file, []byte(bad), 0o644); err != nil {
+	if err := wholefile.Write(file, []byte(bad), 0o644); err != nil {
 		return err
 	}
 	if err := l.signalPoP(pop, syscall.SIGHUP); err != nil {

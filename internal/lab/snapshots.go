@@ -6,6 +6,7 @@ import (
 	"causeway/internal/keys"
 	"causeway/internal/lab/scenario"
 	"causeway/internal/snapshot"
+	"causeway/internal/wholefile"
 )
 
 // makeKeys gives each PoP a private key in a file of its directory and returns
@@ -32,7 +33,7 @@ func (l *Lab) makeKeys() (map[string]string, error) {
 func (l *Lab) writeSnapshot(shot snapshot.Snapshot) error {
 	l.versions[shot.PoP.Name] = shot.Version
 	text := fmt.Sprintf("# What PoP %s is told; written by the lab from scenario %s.\n%s", shot.PoP.Name, l.Scenario.Name, toYAML(shot))
-	if err := writeWhole(l.path(shot.PoP.Name, "snapshot.yaml"), []byte(text), 0o644); err != nil {
+	if err := wholefile.Write(l.path(shot.PoP.Name, "snapshot.yaml"), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the snapshot of PoP %s: %w", shot.PoP.Name, err)
 	}
 	return nil

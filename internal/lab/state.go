@@ -15,6 +15,7 @@ import (
 	"causeway/internal/lab/netns"
 	"causeway/internal/lab/process"
 	"causeway/internal/lab/report"
+	"causeway/internal/wholefile"
 )
 
 // base is where the labs of this host keep their files, a directory each. It
@@ -134,21 +135,12 @@ func (s *state) stale() bool {
 func (s *state) save() error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {
-		err = writeWhole(filepath.Join(s.dir, "state.json"), data, 0o644)
+		err = wholefile.Write(filepath.Join(s.dir, "state.json"), data, 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("save the state of lab %s: %w", s.Lab, err)
 	}
 	return nil
-}
-
-// writeWhole replaces a file at once.
-func writeWhole(path string, data []byte, mode fs.FileMode) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, mode); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
 }
 
 // Standing is a lab as `lab list` shows it.

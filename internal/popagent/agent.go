@@ -1,12 +1,8 @@
-// Package popagent makes a PoP do what its snapshot file says. It reads and
-// judges the file, hands it to the data plane, keeps the last one that worked on
-// disk, reads the file again when it changes, has the endpoints behind the PoP
-// asked whether they live (health), and answers questions about all this on a
-// Unix socket.
-//
-// A snapshot is taken whole or refused whole. While one is refused, what ran
-// before goes on. A PoP that starts with an unusable file starts from the last
-// good one, and says so loudly.
+// Package popagent makes a PoP do what its snapshot file, or a controller, says.
+// It judges snapshots and hands them to the data plane, has the endpoints behind
+// the PoP asked whether they live (health), writes flow logs (flowlog), and answers
+// questions about all this on a Unix socket. When and from where snapshots are
+// read is package agent's business.
 //
 // What a snapshot means for packets is the data plane's business; the agent
 // knows it as Plane.
@@ -24,10 +20,12 @@ import (
 	"sync"
 	"time"
 
+	"causeway/internal/agent"
 	"causeway/internal/keys"
 	"causeway/internal/popagent/flowlog"
 	"causeway/internal/popagent/health"
 	"causeway/internal/report"
+	"causeway/internal/sdnotify"
 	"causeway/internal/snapshot"
 )
 
@@ -55,7 +53,7 @@ type Options struct {
 	Build        report.Build  // what to say about this program
 	Log          *slog.Logger  // default: nowhere
 	Poll         time.Duration // how often to look whether the file changed; default 250 ms
-	retry        time.Duration // after this machine refused a snapshot; 0 is retryAfter, tests have less patience
+	retry        time.Duration // after this machine refused a snapshot; 0 is the default of agent.Snapshots, tests have less patience
 
 	// FlowLog says where records of flows are written; the folder is flow-logs in StateDir by default.
 	FlowLog flowlog.Config
@@ -74,24 +72,30 @@ type Options struct {
 
 	// Reload, when not nil, asks for a reload each time something can be received: SIGHUP.
 	Reload <-chan os.Signal
+
+	link *agent.Link // to the controller that tells this PoP; nil: a file does
 }
 
 func (o Options) withDefaults() Options {
 	o.KeyFile = cmp.Or(o.KeyFile, filepath.Join(o.StateDir, "pop.key"))
 	o.Socket = cmp.Or(o.Socket, filepath.Join(o.StateDir, "pop.sock"))
-	o.Poll = cmp.Or(o.Poll, 250*time.Millisecond)
-	o.retry = cmp.Or(o.retry, retryAfter)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
 
+// ErrInUse is what Run returns when another process has the state folder or the socket.
+var ErrInUse = agent.ErrInUse
+
+// ApplyError is a snapshot that this machine cannot carry now.
+type ApplyError = agent.ApplyError
+
 // Run runs a PoP until ctx ends, then stops in order and returns nil. It returns
 // an error when the PoP cannot start, or its data plane fails.
 func Run(ctx context.Context, o Options) error {
 	o = o.withDefaults()
-	unlock, err := lockDir(o.StateDir)
+	unlock, err := agent.Lock(o.StateDir, what)
 	if err != nil {
 		return err
 	}
@@ -100,41 +104,58 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("start PoP: %w", err)
 	}
-	a := &agent{Options: o, key: key, kept: lastGood{dir: o.StateDir}, reloads: make(chan reload)}
-	first, err := a.firstSnapshot()
+	a := newRunner(o, key)
+	first, err := a.snapshots.First()
 	if err != nil {
 		return err
 	}
-	control, err := a.listen() // before any packet moves: it may show that another PoP runs
+	socket, err := agent.Listen(o.Socket, what, a.routes(), o.Log) // before any packet moves: it may show that another PoP runs
 	if err != nil {
 		return err
 	}
 	if a.plane, err = o.NewPlane(key, o.StateDir, o.Log); err != nil {
-		control.close()
+		socket.Close()
 		return fmt.Errorf("start PoP: %w", err)
 	}
-	return a.run(ctx, first, control)
+	return a.run(ctx, first, socket)
 }
 
-// agent is a running PoP.
-type agent struct {
+// what messages call it.
+const what = "PoP"
+
+// runner is a running PoP.
+type runner struct {
 	Options
-	key     keys.PrivateKey
-	kept    lastGood
-	plane   Plane
-	notify  notifier
-	reloads chan reload     // requests, answered by the one goroutine that applies
-	monitor *health.Monitor // asks endpoints; nil where the plane does not want to know
+	key       keys.PrivateKey
+	plane     Plane
+	monitor   *health.Monitor // asks endpoints; nil where the plane does not want to know
+	snapshots agent.Snapshots[snapshot.Snapshot]
+}
 
-	state state // what status says about snapshots
+func newRunner(o Options, key keys.PrivateKey) *runner {
+	a := &runner{Options: o, key: key}
+	a.snapshots = agent.Snapshots[snapshot.Snapshot]{
+		What: what, File: o.SnapshotFile, Dir: o.StateDir, Log: o.Log, Poll: o.Poll, Retry: o.retry, Signal: o.Reload,
+		Judge: a.judge, Take: a.take,
+		Name: func(s snapshot.Snapshot) (string, uint64) { return s.PoP.Name, s.Version },
+	}
+	if o.link != nil {
+		a.snapshots.News = o.link.Poke
+	}
+	return a
+}
 
-	// Of the goroutine that applies: the one that starts, then follow.
-	seen    sight     // the file, just before it was last read
-	retryAt time.Time // when to try again what this machine refused; zero: not
+// take hands a snapshot to the plane.
+func (a *runner) take(_ context.Context, s snapshot.Snapshot) error {
+	if err := a.plane.Apply(s); err != nil {
+		return err
+	}
+	a.askAbout(s)
+	return nil
 }
 
 // run starts everything, waits for the end and stops everything.
-func (a *agent) run(ctx context.Context, first *loaded, control *control) error {
+func (a *runner) run(ctx context.Context, first *agent.Loaded[snapshot.Snapshot], socket *agent.Socket) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer a.writeFlows()() // ends behind the plane
@@ -147,20 +168,21 @@ func (a *agent) run(ctx context.Context, first *loaded, control *control) error 
 		<-asked
 		return errors.Join(err, <-planeDone)
 	}
-	if err := a.applyFirst(first); err != nil {
-		control.close()
+	if err := a.snapshots.Begin(ctx, first); err != nil {
+		socket.Close()
 		return stop(err)
 	}
-	served := make(chan struct{})
-	go func() { defer close(served); control.serve() }()
-	watched := make(chan struct{})
-	go func() { defer close(watched); a.follow(ctx) }()
-	var observed sync.WaitGroup
+	var beside sync.WaitGroup
+	beside.Go(socket.Serve)
+	beside.Go(func() { a.snapshots.Follow(ctx) })
 	if a.Observe != nil {
-		observed.Go(func() { a.Observe(ctx, a.whole) })
+		beside.Go(func() { a.Observe(ctx, a.whole) })
 	}
-	a.notify.send("READY=1", "STATUS="+a.state.sentence())
-	a.Log.Info("PoP is running", "pop", a.state.name(), "snapshot", a.state.version(), "socket", a.Socket)
+	sdnotify.Send("READY=1", "STATUS="+a.snapshots.Sentence())
+	a.Log.Info("PoP is running", "pop", first.Snapshot.PoP.Name, "snapshot", a.snapshots.Report().Version, "socket", a.Socket)
+	if a.link != nil {
+		a.link.Up(a)
+	}
 
 	var err error
 	select {
@@ -171,85 +193,13 @@ func (a *agent) run(ctx context.Context, first *loaded, control *control) error 
 			err = errors.New("the data plane ended by itself")
 		}
 	}
-	a.notify.send("STOPPING=1")
-	a.Log.Info("PoP is stopping", "pop", a.state.name())
-	control.close()
+	sdnotify.Send("STOPPING=1")
+	a.Log.Info("PoP is stopping", "pop", first.Snapshot.PoP.Name)
+	if a.link != nil {
+		a.link.Down()
+	}
+	socket.Close()
 	cancel()
-	<-served
-	<-watched
-	observed.Wait()
+	beside.Wait()
 	return stop(err)
 }
-
-// firstSnapshot returns what to start from: the file, or the last good one when
-// the file cannot be used.
-func (a *agent) firstSnapshot() (*loaded, error) {
-	first, err := a.read()
-	if err == nil {
-		return first, nil
-	}
-	kept, keptErr := a.readKept()
-	if keptErr != nil {
-		a.Log.Debug("there is no last good snapshot", "reason", keptErr)
-		return nil, err
-	}
-	a.fallBack(err, kept)
-	return kept, nil
-}
-
-func (a *agent) fallBack(err error, kept *loaded) {
-	a.state.refuse(err)
-	a.Log.Error("the snapshot file cannot be used, so the PoP STARTS FROM ITS LAST GOOD ONE; mend the file, it is watched",
-		"file", a.SnapshotFile, "reason", err, "last_good_version", kept.snapshot.Version, "saved", kept.saved)
-}
-
-// applyFirst makes the plane carry the first snapshot, or the last good one when
-// this machine refuses the first.
-func (a *agent) applyFirst(first *loaded) error {
-	err := a.apply(first)
-	if err == nil || first.kept {
-		return err
-	}
-	kept, keptErr := a.readKept()
-	if keptErr != nil || string(kept.data) == string(first.data) {
-		return err
-	}
-	retryAt := a.retryAt
-	if keptErr := a.apply(kept); keptErr != nil {
-		return err
-	}
-	a.retryAt = retryAt
-	a.fallBack(err, kept)
-	return nil
-}
-
-// apply hands a snapshot to the plane and, when it is taken, remembers it.
-func (a *agent) apply(l *loaded) error {
-	a.retryAt = time.Time{}
-	if err := a.plane.Apply(l.snapshot); err != nil {
-		a.retryAt = time.Now().Add(a.Options.retry)
-		return &ApplyError{File: l.file, Err: err}
-	}
-	a.state.take(l)
-	a.askAbout(l.snapshot)
-	if l.kept {
-		return nil
-	}
-	if err := a.kept.save(l.data); err != nil {
-		a.Log.Warn("the snapshot runs, but could not be kept for the next start", "dir", a.StateDir, "reason", err)
-	}
-	return nil
-}
-
-// ApplyError is a snapshot that is right in itself but that this machine cannot
-// carry now: an address that is not here, a port that is taken.
-type ApplyError struct {
-	File string
-	Err  error
-}
-
-func (e *ApplyError) Error() string {
-	return fmt.Sprintf("apply %s: %v", e.File, e.Err)
-}
-
-func (e *ApplyError) Unwrap() error { return e.Err }

@@ -362,15 +362,7 @@ func TestAPoPStartsFromItsLastGoodSnapshot(t *testing.T) {
 		{"when the file is gone", func(p *pop) { os.Remove(p.o.SnapshotFile) }},
 		{"when the newer copy is damaged too", func(p *pop) {
 			p.write("")
-			g := lastGood{dir: p.o.StateDir}
-			if err := g.save([]byte("format: 1")); err != nil {
-				p.t.Fatal(err)
-			}
-			newest := g.slot(0)
-			if k, err := g.read(1); err == nil && string(k.data) == "format: 1" {
-				newest = g.slot(1)
-			}
-			if err := os.WriteFile(newest, []byte("causeway-snapshot 1 9 00\n"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(p.o.StateDir, "last-good-1"), []byte("causeway-snapshot 1 9 00\n"), 0o600); err != nil {
 				p.t.Fatal(err)
 			}
 		}},

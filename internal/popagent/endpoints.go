@@ -26,7 +26,7 @@ type BearsTaker interface {
 
 // askEndpoints asks the endpoints that askAbout names until ctx ends; the channel
 // it returns is closed when nobody is asked any more.
-func (a *agent) askEndpoints(ctx context.Context) <-chan struct{} {
+func (a *runner) askEndpoints(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	taker, ok := a.plane.(HealthTaker)
 	if !ok {
@@ -45,7 +45,7 @@ func (a *agent) askEndpoints(ctx context.Context) <-chan struct{} {
 }
 
 // askAbout has the endpoints of a snapshot that was applied asked.
-func (a *agent) askAbout(s snapshot.Snapshot) {
+func (a *runner) askAbout(s snapshot.Snapshot) {
 	if a.monitor != nil {
 		a.monitor.Set(s)
 	}

@@ -32,15 +32,14 @@ func TestEndpointsOfTheAppliedSnapshotAreAsked(t *testing.T) {
 	defer l.Close()
 	at := netip.MustParseAddrPort(l.Addr().String())
 	plane := &askingPlane{newFakePlane(), make(chan bool, 1000)}
-	dir := t.TempDir()
-	a := &agent{Options: Options{StateDir: dir, Log: slog.New(slog.DiscardHandler)}, plane: plane, kept: lastGood{dir: dir}}
+	a := &runner{Options: Options{Log: slog.New(slog.DiscardHandler)}, plane: plane}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := a.askEndpoints(ctx)
 	s := snapshot.Snapshot{PoP: snapshot.PoP{Name: "seoul"}, EndpointGroups: []snapshot.EndpointGroup{{
 		Name: "office", PoP: "seoul", EgressIP: snapshot.Address{Bind: at.Addr()}, Endpoints: []snapshot.Endpoint{{Address: at.Addr()}},
 		Health: &snapshot.HealthCheck{Probe: snapshot.ProbeTCP, Port: at.Port(), Interval: 5 * time.Millisecond, Timeout: time.Second, Down: 1},
 	}}}
-	if err := a.apply(&loaded{snapshot: s}); err != nil {
+	if err := a.take(ctx, s); err != nil {
 		t.Fatal(err)
 	}
 	await := func(want bool) {
@@ -64,7 +63,7 @@ func TestEndpointsOfTheAppliedSnapshotAreAsked(t *testing.T) {
 }
 
 func TestAPlaneThatDoesNotWantToKnowIsLeftAlone(t *testing.T) {
-	a := &agent{plane: newFakePlane()}
+	a := &runner{plane: newFakePlane()}
 	<-a.askEndpoints(t.Context())
 	a.askAbout(snapshot.Snapshot{})
 }

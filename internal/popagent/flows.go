@@ -16,7 +16,7 @@ type FlowMaker interface {
 
 // writeFlows writes the plane's records of flows until the function that it
 // returns is called, which waits until those that are left are on disk.
-func (a *agent) writeFlows() (stop func()) {
+func (a *runner) writeFlows() (stop func()) {
 	maker, ok := a.plane.(FlowMaker)
 	if !ok {
 		return func() {}

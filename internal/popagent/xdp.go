@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"causeway/internal/agent"
 )
 
 // XDPSwitch is a Plane that can take packets from devices before the kernel's stack,
@@ -19,22 +21,22 @@ type switched struct {
 	On bool `json:"on"`
 }
 
-func (a *agent) switchXDP(w http.ResponseWriter, r *http.Request) {
+func (a *runner) switchXDP(w http.ResponseWriter, r *http.Request) {
 	var body switched
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body); err != nil {
-		answer(w, fmt.Errorf("read the request: %w", err))
+		agent.Answer(w, fmt.Errorf("read the request: %w", err))
 		return
 	}
 	plane, ok := a.plane.(XDPSwitch)
 	if !ok {
-		answer(w, errors.New("this data plane knows no XDP"))
+		agent.Answer(w, errors.New("this data plane knows no XDP"))
 		return
 	}
 	err := plane.SetXDP(body.On)
 	if err == nil {
 		a.Log.Info("XDP is switched", "on", body.On)
 	}
-	answer(w, err)
+	agent.Answer(w, err)
 }
 
 // SetXDP has the PoP take packets from its devices before the kernel's stack, or

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"causeway/internal/nearest"
 	"causeway/internal/problem"
 )
 
@@ -300,7 +301,7 @@ func (d *decoder) distinct(n *node, path string) []field {
 func (d *decoder) unknown(f field, path string, t reflect.Type) {
 	names := fieldNames(t)
 	p := problem.Problem{Path: fieldPath(path, f.name), Found: "the unknown field " + f.name, Allowed: list(names)}
-	if near := Nearest(f.name, names); near != "" {
+	if near := nearest.Of(f.name, names); near != "" {
 		p = p.WithFix("did you mean %s?", near)
 	}
 	d.found = append(d.found, d.source.at(f.line, f.column, f.width, p))

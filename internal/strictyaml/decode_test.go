@@ -277,15 +277,3 @@ func TestLongLinesAreCutAroundTheMistake(t *testing.T) {
 		t.Errorf("the caret is off:\n%s\n%s", lines[1], lines[2])
 	}
 }
-
-func TestNearest(t *testing.T) {
-	names := []string{"name", "listeners", "endpoint_groups", "pop"}
-	for given, want := range map[string]string{
-		"nmae": "name", "listener": "listeners", "endpointGroups": "endpoint_groups", "End-Point-Groups": "endpoint_groups",
-		"pops": "pop", "colour": "", "x": "", "": "",
-	} {
-		if got := Nearest(given, names); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", given, got, want)
-		}
-	}
-}

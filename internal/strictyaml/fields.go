@@ -74,51 +74,5 @@ func allowedText(t reflect.Type) string {
 // in words, for the message when it refuses. It is called on a zero value.
 type Describer interface{ AllowedText() string }
 
-// Nearest returns the candidate that name is most likely a misspelling of, or
-// nothing when none is close.
-func Nearest(name string, candidates []string) string {
-	best, bestDistance := "", max(1, len(name)/3)+1
-	for _, c := range candidates {
-		d := distance(simplify(name), simplify(c))
-		if d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	return best
-}
-
-// simplify removes what people get wrong without being wrong: case, hyphens, underscores.
-func simplify(s string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(s))
-}
-
-// distance is how many letters must be inserted, removed, replaced or swapped
-// with their neighbour to turn a into b (optimal string alignment).
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return max(len(a), len(b))
-	}
-	twoAgo, previous := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range previous {
-		previous[j] = j
-	}
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(previous[j]+cost, previous[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], twoAgo[j-1]+1)
-			}
-		}
-		twoAgo, previous = previous, row
-	}
-	return previous[len(b)]
-}
-
 // list joins names for a message.
 func list(names []string) string { return strings.Join(names, ", ") }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"causeway/internal/nearest"
 	"causeway/internal/problem"
 )
 
@@ -212,7 +213,7 @@ func (l *list) oneOf(path, found string, allowed ...string) {
 		}
 	}
 	fix := ""
-	if near := Nearest(found, allowed); near != "" {
+	if near := nearest.Of(found, allowed); near != "" {
 		fix = "did you mean " + near + "?"
 	}
 	l.add(path, found, "one of "+strings.Join(allowed, ", "), fix)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"causeway/internal/nearest"
 )
 
 // CipherOf returns the cipher of that name.
@@ -123,9 +125,9 @@ func (l *list) algorithm(path, found string, all []Algorithm) {
 		return
 	}
 	fix := ""
-	near, known := spoken[plain(found)]
+	near, known := spoken[nearest.Plain(found)]
 	if _, fits := find(all, near); !known || !fits {
-		near = Nearest(found, names(all))
+		near = nearest.Of(found, names(all))
 	}
 	if near != "" {
 		fix = "did you mean " + near + "?"

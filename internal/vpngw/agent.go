@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
+	"causeway/internal/agent"
 	"causeway/internal/mono"
 	"causeway/internal/report"
 	"causeway/internal/sdnotify"
@@ -38,6 +38,15 @@ type Options struct {
 
 	// Reload, when not nil, asks for a reload each time something can be received: SIGHUP.
 	Reload <-chan os.Signal `json:"-"`
+
+	link *agent.Link // to the controller that tells this gateway; nil: a file does
+}
+
+// news has a report sent to the controller, if there is one.
+func (o Options) news() {
+	if o.link != nil {
+		o.link.Poke()
+	}
 }
 
 func (o Options) withDefaults() Options {
@@ -62,7 +71,10 @@ func (o Options) withDefaults() Options {
 var ErrNoCharon = errors.New("strongSwan's charon-systemd is not installed")
 
 // ErrInUse says that another process has the folder or the socket.
-var ErrInUse = errors.New("in use")
+var ErrInUse = agent.ErrInUse
+
+// what messages call it.
+const what = "gateway"
 
 // Run runs a gateway until ctx ends, then stops in order: tunnels are taken down
 // and peers told, unless systemd runs charon; routes go. It returns an error when
@@ -73,48 +85,43 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer a.close()
-	first, err := a.first()
+	first, err := a.snapshots.First()
 	if err != nil {
 		return err
 	}
 	return a.run(ctx, first)
 }
 
-// agent is what stands around the engine: files, socket, stop and start.
-type agent struct {
+// runner is what stands around the engine: files, socket, stop and start.
+type runner struct {
 	Options
-	engine  *engine
-	daemon  *charon.Daemon
-	keep    keeper
-	started time.Time
-	closers []func()
-
-	mu      sync.Mutex // guards what is below
-	running *loaded
-	since   time.Time
-	refused *report.Refusal
+	snapshots agent.Snapshots[snapshot.Gateway]
+	engine    *engine
+	turning   bool // the engine takes its turns; written before anybody but who starts it reads it
+	daemon    *charon.Daemon
+	started   time.Time
+	closers   []func()
 }
 
-// loaded is a snapshot that was read and judged.
-type loaded struct {
-	data     []byte
-	snapshot snapshot.Gateway
-	kept     bool // from our own copy
-}
-
-// open takes folders and socket and makes the engine. Nothing is started yet.
-func open(o Options) (a *agent, err error) {
+// open takes folders and makes the engine. Nothing is started yet.
+func open(o Options) (a *runner, err error) {
 	if o.Charon == "" && o.Unit == "" {
 		return nil, fmt.Errorf("start gateway: %w (looked in %v)", ErrNoCharon, charon.Paths)
 	}
-	a = &agent{Options: o, keep: keeper{o.StateDir}, started: time.Now()}
+	a = &runner{Options: o, started: time.Now()}
+	a.snapshots = agent.Snapshots[snapshot.Gateway]{
+		What: what, File: o.SnapshotFile, Dir: o.StateDir, Log: o.Log, Signal: o.Reload, News: o.news,
+		Judge: func(data []byte) (snapshot.Gateway, error) { return parse(o.SnapshotFile, data) },
+		Take:  a.take,
+		Name:  func(g snapshot.Gateway) (string, uint64) { return g.Name, g.Version },
+	}
 	defer func() {
 		if err != nil {
 			a.close()
 		}
 	}()
 	for _, dir := range slices.Compact([]string{filepath.Clean(o.StateDir), filepath.Clean(o.RunDir)}) {
-		unlock, err := lock(dir)
+		unlock, err := agent.Lock(dir, what)
 		if err != nil {
 			return nil, err
 		}
@@ -139,83 +146,55 @@ func open(o Options) (a *agent, err error) {
 	}
 	a.engine = &engine{
 		log: o.Log, clock: mono.NewClock(), daemon: a.daemon, swan: swan.Client{Socket: a.daemon.ControlSocket()}, net: n, kernel: kernel, stable: o.Stable,
-		events: make(chan swan.Event), requests: make(chan func(context.Context)), changed: make(chan struct{}, 1),
+		events: make(chan swan.Event), requests: make(chan func(context.Context)), wake: o.news,
 	}
 	return a, nil
 }
 
-func (a *agent) close() {
+func (a *runner) close() {
 	for i := len(a.closers) - 1; i >= 0; i-- {
 		a.closers[i]()
 	}
 }
 
-// lock takes a folder for this process, making it if it is not there.
-func lock(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("start gateway: %w", err)
+// take has the engine do what a snapshot says, between two turns.
+func (a *runner) take(ctx context.Context, g snapshot.Gateway) error {
+	if !a.turning {
+		a.engine.take(g)
+		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("start gateway: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("start gateway: folder %s is %w by another gateway", dir, ErrInUse)
-	}
-	return func() { f.Close() }, nil
-}
-
-// first returns what to start from: the file, or the last good snapshot when the
-// file cannot be used.
-func (a *agent) first() (*loaded, error) {
-	l, err := a.read()
-	if err == nil {
-		return l, nil
-	}
-	data, saved, keptErr := a.keep.load()
-	if keptErr != nil {
-		return nil, err
-	}
-	g, keptErr := parse(a.SnapshotFile, data)
-	if keptErr != nil {
-		return nil, err
-	}
-	a.refuse(err)
-	a.Log.Error("the snapshot file cannot be used, so the gateway STARTS FROM ITS LAST GOOD ONE; mend the file, it is watched",
-		"file", a.SnapshotFile, "reason", err, "last_good_version", g.Version, "saved", saved)
-	return &loaded{data: data, snapshot: g, kept: true}, nil
-}
-
-func (a *agent) read() (*loaded, error) {
-	data, err := readFile(a.SnapshotFile)
-	if err != nil {
-		return nil, err
-	}
-	g, err := parse(a.SnapshotFile, data)
-	return &loaded{data: data, snapshot: g}, err
+	return a.engine.do(ctx, func(context.Context) { a.engine.take(g) })
 }
 
 // run starts everything, waits for the end and stops everything.
-func (a *agent) run(ctx context.Context, first *loaded) error {
-	control, err := a.listen()
+func (a *runner) run(ctx context.Context, first *agent.Loaded[snapshot.Gateway]) error {
+	socket, err := agent.Listen(a.Socket, what, a.routes(), a.Log)
 	if err != nil {
 		return err
 	}
-	a.engine.take(first.snapshot) // the engine does not run yet
-	a.took(first)
+	if err := a.snapshots.Begin(ctx, first); err != nil {
+		socket.Close()
+		return err
+	}
+	a.turning = true
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var ended sync.WaitGroup
 	ended.Go(func() { a.engine.run(ctx) })
-	ended.Go(control.serve)
-	ended.Go(func() { a.follow(ctx) })
-	sdnotify.Send("READY=1", "STATUS="+a.sentence())
-	a.Log.Info("gateway is running", "gateway", first.snapshot.Name, "snapshot", first.snapshot.Version, "esp", a.engine.esp(), "socket", a.Socket)
+	ended.Go(socket.Serve)
+	ended.Go(func() { a.snapshots.Follow(ctx) })
+	sdnotify.Send("READY=1", "STATUS="+a.snapshots.Sentence())
+	a.Log.Info("gateway is running", "gateway", first.Snapshot.Name, "snapshot", first.Snapshot.Version, "esp", a.engine.esp(), "socket", a.Socket)
+	if a.link != nil {
+		a.link.Up(a)
+	}
 	<-ctx.Done()
+	if a.link != nil {
+		a.link.Down()
+	}
 	sdnotify.Send("STOPPING=1")
-	a.Log.Info("gateway is stopping", "gateway", first.snapshot.Name)
-	control.close()
+	a.Log.Info("gateway is stopping", "gateway", first.Snapshot.Name)
+	socket.Close()
 	cancel()
 	ended.Wait()
 	a.engine.end()
@@ -242,68 +221,16 @@ func (e *engine) end() {
 	}
 }
 
-// took records that l runs now, and keeps it for the next start.
-func (a *agent) took(l *loaded) {
-	a.mu.Lock()
-	a.running, a.since = l, time.Now()
-	if !l.kept {
-		a.refused = nil
-	}
-	a.mu.Unlock()
-	if l.kept {
-		return
-	}
-	if err := a.keep.save(l.data); err != nil {
-		a.Log.Warn("the snapshot runs, but could not be kept for the next start", "dir", a.StateDir, "reason", err)
-	}
-}
-
-// refuse records that the file was not taken. It reports whether that is news.
-func (a *agent) refuse(err error) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	news := a.refused == nil || a.refused.Reason != err.Error()
-	a.refused = &report.Refusal{At: time.Now(), Reason: err.Error()}
-	return news
-}
-
-func (a *agent) sentence() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	text := fmt.Sprintf("gateway %s runs snapshot %d", a.running.snapshot.Name, a.running.snapshot.Version)
-	if a.refused != nil {
-		text += "; the file is refused"
-	}
-	return text
-}
-
-// told is report, once there is something to tell.
-func (a *agent) told() (report.Gateway, bool) {
-	a.mu.Lock()
-	runs := a.running != nil
-	a.mu.Unlock()
-	if !runs {
-		return report.Gateway{}, false
-	}
-	return a.report(), true
-}
-
 // report says how the gateway is.
-func (a *agent) report() report.Gateway {
+func (a *runner) report() report.Gateway {
 	g := a.engine.report()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	g.At, g.Started, g.Build, g.Runtime = time.Now(), a.started, a.Build, process()
-	g.Snapshot = report.Snapshot{Version: a.running.snapshot.Version, Since: a.since, Source: "file", File: a.SnapshotFile}
-	if a.running.kept {
-		g.Snapshot.Source = "last-good"
+	g.At, g.Started, g.Build, g.Runtime = time.Now(), a.started, a.Build, agent.Process()
+	g.Snapshot = a.snapshots.Report()
+	if a.link != nil {
+		a.link.Amend(&g.Snapshot)
 	}
-	if a.refused != nil {
-		refused := *a.refused
-		g.Snapshot.Refused = &refused
-	}
-	if g.Name == "" { // the engine has not had its first turn
-		g.Name, g.Region = a.running.snapshot.Name, a.running.snapshot.Region
+	if s, ok := a.snapshots.Running(); ok && g.Name == "" { // the engine has not had its first turn
+		g.Name, g.Region = s.Name, s.Region
 	}
 	return g
 }

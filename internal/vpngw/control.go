@@ -1,26 +1,18 @@
 package vpngw
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
+	"causeway/internal/agent"
 	"causeway/internal/report"
 )
 
-// control answers on the gateway's Unix socket:
+// routes are what is answered on the gateway's socket:
 //
 //	GET /status                            the report as JSON
 //	POST /reload                           read the file again
@@ -29,77 +21,16 @@ import (
 //	POST /connections/NAME/rekey?ike=true  renew the keys of its children, or of its IKE SAs
 //
 // NAME is a connection, or a tunnel. What went well is answered by 204, what did
-// not by 422 and the reason as text. Only the gateway's own user may connect: the
-// socket's mode is 0600.
-type control struct {
-	path     string
-	listener net.Listener
-	server   *http.Server
-}
-
-// listen makes the socket. A dead one that a killed process left is replaced.
-func (a *agent) listen() (*control, error) {
-	fail := func(err error) (*control, error) {
-		return nil, fmt.Errorf("start gateway: listen on socket %s: %w", a.Socket, err)
-	}
-	if conn, err := net.DialTimeout("unix", a.Socket, time.Second); err == nil {
-		conn.Close()
-		return fail(fmt.Errorf("%w by another process", ErrInUse))
-	}
-	if info, err := os.Lstat(a.Socket); err == nil && info.Mode().Type() != os.ModeSocket {
-		return fail(errors.New("something that is no socket is there; move it away or choose another path"))
-	}
-	if err := os.MkdirAll(filepath.Dir(a.Socket), 0o755); err != nil {
-		return fail(err)
-	}
-	// Made under another name and renamed, so that it is never there with a mode
-	// that lets others in, and replaces a dead one in one step.
-	hidden := fmt.Sprintf("%s.%d", a.Socket, os.Getpid())
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: hidden, Net: "unix"})
-	if err != nil {
-		if errors.Is(err, syscall.EINVAL) {
-			err = fmt.Errorf("%w; a socket's path has at most 107 bytes, and this one needs %d", err, len(hidden))
-		}
-		return fail(err)
-	}
-	l.SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(hidden, 0o600), os.Rename(hidden, a.Socket)); err != nil {
-		l.Close()
-		os.Remove(hidden)
-		return fail(err)
-	}
+// not by 422 and the reason as text.
+func (a *runner) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", a.status)
-	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { answer(w, a.reload(r.Context(), "asked for")) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { agent.Tell(w, a.report()) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { agent.Answer(w, a.Reload(r.Context(), "asked for")) })
 	mux.HandleFunc("POST /connections/{name}/{verb}", a.command)
-	return &control{path: a.Socket, listener: l, server: &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
-	}}, nil
+	return mux
 }
 
-// serve answers until close.
-func (c *control) serve() { _ = c.server.Serve(c.listener) }
-
-// close stops answering; requests under way get a second.
-func (c *control) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if c.server.Shutdown(ctx) != nil {
-		c.server.Close()
-	}
-	c.listener.Close()
-	os.Remove(c.path)
-}
-
-func (a *agent) status(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(a.report())
-}
-
-func (a *agent) command(w http.ResponseWriter, r *http.Request) {
+func (a *runner) command(w http.ResponseWriter, r *http.Request) {
 	name, verb := r.PathValue("name"), r.PathValue("verb")
 	var err error
 	switch verb {
@@ -113,16 +44,7 @@ func (a *agent) command(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	answer(w, err)
-}
-
-// answer says whether it worked, and why not.
-func answer(w http.ResponseWriter, err error) {
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+	agent.Answer(w, err)
 }
 
 // Client asks a running gateway over its socket.
@@ -176,28 +98,6 @@ func (c Client) command(ctx context.Context, name, verb string) error {
 	return nil
 }
 
-// do sends one request and returns the answer's body.
 func (c Client) do(ctx context.Context, method, path string) ([]byte, error) {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
-	}
-	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
-	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, bytes.NewReader(nil))
-	if err != nil {
-		return nil, err
-	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
-		return nil, errors.Unwrap(err) // without the URL, which nobody asked for
-	}
-	defer response.Body.Close()
-	received, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	switch {
-	case err != nil:
-		return nil, err
-	case response.StatusCode/100 != 2:
-		return nil, errors.New(strings.TrimSpace(string(received)))
-	}
-	return received, nil
+	return agent.Call(ctx, c.Socket, method, path, nil)
 }

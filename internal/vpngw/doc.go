@@ -9,9 +9,7 @@
 // a status socket gives out. What charon says is never remembered longer than to
 // the next turn.
 //
-// A snapshot is taken whole or refused whole. While one is refused, what ran
-// before goes on. The last one that worked is kept on disk, so that a gateway
-// starts without its file and without a controller.
+// When and from where snapshots are read is package agent's business.
 //
 // Packets are the business of charon and the kernel.
 package vpngw

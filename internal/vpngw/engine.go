@@ -53,8 +53,8 @@ type engine struct {
 
 	events   chan swan.Event
 	requests chan func(ctx context.Context)
-	changed  chan struct{} // something that a controller wants to hear at once
-	news     bool          // that there is something to tell
+	wake     func() // has a report sent now
+	news     bool   // that there is something to tell
 
 	mu        sync.Mutex
 	told      report.Gateway // guarded by mu, as is all below
@@ -306,14 +306,6 @@ func (e *engine) tunnel(name string) *tunnel {
 
 // poke has a report sent when this turn's is written.
 func (e *engine) poke() { e.news = true }
-
-// wake has a report sent now.
-func (e *engine) wake() {
-	select {
-	case e.changed <- struct{}{}:
-	default:
-	}
-}
 
 // find returns a connection by its name, or by that of one of its tunnels: then
 // that one alone is meant.

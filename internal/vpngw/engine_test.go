@@ -100,7 +100,7 @@ func newRig(t *testing.T, g snapshot.Gateway, init func(*swantest.Server)) *rig 
 	r := &rig{t: t, daemon: d, log: &lockedBuffer{}}
 	r.engine = &engine{
 		log: slog.New(slog.NewTextHandler(r.log, nil)), clock: mono.NewClock(), daemon: d, swan: swan.Client{Socket: d.socket},
-		events: make(chan swan.Event), requests: make(chan func(context.Context)), changed: make(chan struct{}, 1),
+		events: make(chan swan.Event), requests: make(chan func(context.Context)), wake: func() {},
 	}
 	r.engine.take(withDefaults(g))
 	ctx, cancel := context.WithCancel(t.Context())

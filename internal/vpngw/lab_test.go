@@ -29,6 +29,7 @@ import (
 	"causeway/internal/strictyaml"
 	"causeway/internal/vpn"
 	"causeway/internal/vpngw/charon"
+	"causeway/internal/wholefile"
 )
 
 // The test binary is also the agent: real agents run in namespaces, and a
@@ -170,7 +171,7 @@ func (f *field) snapshot(end, tunnels int, change func(*vpn.Connection)) snapsho
 func (s *site) write(g snapshot.Gateway) {
 	s.t.Helper()
 	text, err := strictyaml.Encode(g)
-	must(s.t, err, writeWhole(filepath.Join(s.dir, "gateway.yaml"), text))
+	must(s.t, err, wholefile.Write(filepath.Join(s.dir, "gateway.yaml"), text, 0o600))
 }
 
 // start starts the agent and waits until it answers.
@@ -554,7 +555,7 @@ func TestASnapshotThatChangesIsTaken(t *testing.T) {
 	f.b.start()
 	f.a.start()
 	f.a.until("the tunnel is up", up)
-	must(t, writeWhole(filepath.Join(f.a.dir, "gateway.yaml"), []byte("format: 1\nname: gw1\nnonsense: "+canary+"\n")))
+	must(t, wholefile.Write(filepath.Join(f.a.dir, "gateway.yaml"), []byte("format: 1\nname: gw1\nnonsense: "+canary+"\n"), 0o600))
 	g := f.a.until("the file is refused", func(g report.Gateway) bool { return g.Snapshot.Refused != nil })
 	if !up(g) {
 		t.Error("the tunnel was touched by a file that is wrong")

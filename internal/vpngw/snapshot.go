@@ -2,10 +2,9 @@ package vpngw
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
+	"causeway/internal/agent"
 	"causeway/internal/problem"
 	"causeway/internal/snapshot"
 	"causeway/internal/strictyaml"
@@ -16,25 +15,11 @@ import (
 // its content comes back as *strictyaml.Error, with the place of each mistake
 // and no secret. The snapshot returned has its defaults filled in.
 func ReadSnapshot(file string) (snapshot.Gateway, error) {
-	data, err := readFile(file)
+	data, err := agent.ReadFile(file)
 	if err != nil {
 		return snapshot.Gateway{}, err
 	}
 	return parse(file, data)
-}
-
-func readFile(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("read snapshot: %w", err)
-	}
-	defer f.Close()
-	// One byte more than is allowed, so that the parser refuses what is too large.
-	data, err := io.ReadAll(io.LimitReader(f, strictyaml.MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read snapshot: %w", err)
-	}
-	return data, nil
 }
 
 func parse(file string, data []byte) (snapshot.Gateway, error) {

@@ -1,8 +1,6 @@
 package vpngw
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -67,29 +65,6 @@ func TestMistakesAreNamedAndSecretsAreNot(t *testing.T) {
 		case strings.Contains(err.Error(), "CANARY") || strings.Contains(err.Error(), "98765432109876"):
 			t.Errorf("%s: the refusal tells the key: %v", c.name, err)
 		}
-	}
-}
-
-func TestTheLastGoodSnapshotIsPrivateAndWhole(t *testing.T) {
-	k := keeper{t.TempDir()}
-	if _, _, err := k.load(); err == nil {
-		t.Error("loaded what nobody saved")
-	}
-	must(t, k.save([]byte("one")), k.save([]byte("two")))
-	data, saved, err := k.load()
-	if string(data) != "two" || saved.IsZero() || err != nil {
-		t.Errorf("loaded %q, %v, %v", data, saved, err)
-	}
-	if info, err := os.Stat(k.file()); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v; want 0600, as there are secrets in it", info.Mode(), err)
-	}
-	raw, _ := os.ReadFile(k.file())
-	must(t, os.WriteFile(k.file(), append(raw, '!'), 0o600))
-	if _, _, err := k.load(); err == nil {
-		t.Error("a damaged copy was loaded")
-	}
-	if left, _ := filepath.Glob(filepath.Join(k.dir, "*.new-*")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -28,7 +28,7 @@ type gateway struct {
 	told  []string // connections of its snapshot
 }
 
-func (g *gateway) Deliver(ctx context.Context, u agentlink.Update) {
+func (g *gateway) Deliver(ctx context.Context, u agentlink.Update) error {
 	var s snapshot.Gateway
 	if strictyaml.Decode("snapshot", u.Snapshot, &s) == nil {
 		g.mu.Lock()
@@ -38,7 +38,7 @@ func (g *gateway) Deliver(ctx context.Context, u agentlink.Update) {
 		}
 		g.mu.Unlock()
 	}
-	g.agent.Deliver(ctx, u)
+	return g.agent.Deliver(ctx, u)
 }
 
 func (g *gateway) Report(context.Context) agentlink.Report {

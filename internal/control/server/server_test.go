@@ -149,7 +149,7 @@ func newAgent() *agent {
 	return &agent{delivered: make(chan agentlink.Update, 100), changed: make(chan struct{}, 1)}
 }
 
-func (a *agent) Deliver(_ context.Context, u agentlink.Update) {
+func (a *agent) Deliver(_ context.Context, u agentlink.Update) error {
 	a.mu.Lock()
 	a.last = agentlink.Have{Version: u.Version, Digest: u.Digest}
 	a.mu.Unlock()
@@ -158,6 +158,7 @@ func (a *agent) Deliver(_ context.Context, u agentlink.Update) {
 	case a.changed <- struct{}{}:
 	default:
 	}
+	return nil
 }
 
 func (a *agent) Report(context.Context) agentlink.Report {

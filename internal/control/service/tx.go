@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"causeway/internal/control/store"
+	"causeway/internal/nearest"
 	"causeway/internal/resource"
 )
 
@@ -142,7 +143,7 @@ func notFound(kind resource.Kind, ref, field string, names []string) *resource.E
 	if len(names) == 0 {
 		return e.WithFix("there is none yet; create it first")
 	}
-	if near := nearest(ref, names); near != "" {
+	if near := nearest.Of(ref, names); near != "" {
 		return e.WithFix("did you mean %q?", near)
 	}
 	if more := len(names) - most; more > 0 {

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"causeway/internal/lab/report/draw"
+	"causeway/internal/wholefile"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -264,7 +265,7 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%s: %v, %v", path, info, err)
 		}
 	}
-	if err := writeWhole(p.JSON, []byte("newer")); err != nil {
+	if err := wholefile.Write(p.JSON, []byte("newer"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if raw, err := os.ReadFile(p.JSON); string(raw) != "newer" {

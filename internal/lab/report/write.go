@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"causeway/internal/wholefile"
 )
 
 // Paths says where Write put each file.
@@ -44,7 +46,7 @@ func Write(dir string, d Data) (Paths, error) {
 		if err != nil {
 			return p, fmt.Errorf("render %s: %w", filepath.Base(f.path), err)
 		}
-		if err := writeWhole(f.path, content); err != nil {
+		if err := wholefile.Write(f.path, content, 0o644); err != nil {
 			return p, fmt.Errorf("write report: %w", err)
 		}
 	}
@@ -55,31 +57,4 @@ func plainTable(d Data) ([]byte, error) {
 	var b bytes.Buffer
 	err := Table(&b, d, 100, false)
 	return b.Bytes(), err
-}
-
-// writeWhole puts content at path, whole or not at all.
-func writeWhole(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

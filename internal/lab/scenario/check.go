@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"causeway/internal/nearest"
 	"causeway/internal/problem"
-	"causeway/internal/strictyaml"
 	"causeway/internal/weather"
 )
 
@@ -41,7 +41,7 @@ func (c *checker) known(path, name string, names []string) bool {
 		return false
 	}
 	p := problem.New(path, name, strings.Join(names, ", "))
-	if near := strictyaml.Nearest(name, names); near != "" {
+	if near := nearest.Of(name, names); near != "" {
 		p = p.WithFix("did you mean %q?", near)
 	}
 	c.found = append(c.found, p)

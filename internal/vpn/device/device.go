@@ -16,7 +16,7 @@ import (
 	"slices"
 	"strings"
 
-	"causeway/internal/vpn"
+	"causeway/internal/nearest"
 )
 
 // Device is a kind of device that there is a template for.
@@ -118,7 +118,7 @@ func find(name string) (*writer, error) {
 			all = append(all, n)
 		}
 	}
-	near := vpn.Nearest(name, all)
+	near := nearest.Of(name, all)
 	for _, w := range writers {
 		if slices.Contains(w.Aliases, near) {
 			near = w.Name

@@ -1,4 +1,4 @@
-package popagent
+package agent
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"causeway/internal/report"
 )
 
-// process says what this process uses. What the system does not tell stays zero.
-func process() report.Runtime {
+// Process says what this process uses. What the system does not tell stays zero.
+func Process() report.Runtime {
 	r := report.Runtime{PID: os.Getpid(), Goroutines: runtime.NumGoroutine()}
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap) // unlike ReadMemStats, stops nothing
