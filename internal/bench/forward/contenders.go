@@ -26,10 +26,13 @@ type contender struct {
 func (c *contender) title() string { return c.name + c.suffix() }
 func (c *contender) host() string  { return c.name + strings.ReplaceAll(c.suffix(), "/", "-") }
 
+// otherBuild ends the names of another build's rows.
+const otherBuild = "/against"
+
 // suffix tells another build's rows from ours.
 func (c *contender) suffix() string {
 	if c.exe != "" {
-		return "/against"
+		return otherBuild
 	}
 	return ""
 }

@@ -27,6 +27,9 @@ type Row struct {
 	Ratio   float64 `json:"ratio_to_nft"`          // median of the rounds' ratios
 	Lowest  float64 `json:"ratio_lowest"`
 	Highest float64 `json:"ratio_highest"`
+	// ToOther is the ratio to the other build's row, where one runs beside: median of
+	// the rounds' ratios, too.
+	ToOther float64 `json:"ratio_to_other,omitempty"`
 
 	Generator float64 `json:"generator_ns_per_packet"` // and sink; not in CPU
 	Rate      float64 `json:"packets_per_second"`      // with generator and sink on the same core
@@ -116,10 +119,8 @@ func (r *Result) finish(absent []string) {
 }
 
 func (r *Result) row(c cell) Row {
-	base := map[int]*measured{}
-	for _, m := range r.cells[cell{Baseline, c.size, c.flows}] {
-		base[m.round] = m
-	}
+	base, other := r.byRound(cell{Baseline, c.size, c.flows}), r.byRound(cell{c.name + otherBuild, c.size, c.flows})
+	var toOther []float64
 	var cpu, process, napi, generator, rate, ratio []float64
 	loss := 0.0
 	for _, m := range r.cells[c] {
@@ -130,6 +131,9 @@ func (r *Result) row(c cell) Row {
 		if b := base[m.round]; b != nil {
 			ratio = append(ratio, m.perPacket(m.usage.Sum())/b.perPacket(b.usage.Sum()))
 		}
+		if o := other[m.round]; o != nil {
+			toOther = append(toOther, m.perPacket(m.usage.Sum())/o.perPacket(o.usage.Sum()))
+		}
 		loss = max(loss, m.lost)
 	}
 	row := Row{
@@ -137,10 +141,20 @@ func (r *Result) row(c cell) Row {
 		CPU: round(median(cpu), 0), Process: round(median(process), 0), NAPI: round(median(napi), 0),
 		Generator: round(median(generator), 0), Rate: round(median(rate), 0), Loss: round(loss, 4),
 	}
+	row.ToOther = round(median(toOther), 3)
 	if len(ratio) > 0 {
 		row.Ratio, row.Lowest, row.Highest = round(median(ratio), 3), round(slices.Min(ratio), 3), round(slices.Max(ratio), 3)
 	}
 	return row
+}
+
+// byRound is what was measured in a cell, by round.
+func (r *Result) byRound(c cell) map[int]*measured {
+	all := map[int]*measured{}
+	for _, m := range r.cells[c] {
+		all[m.round] = m
+	}
+	return all
 }
 
 // median sorts v.
@@ -174,6 +188,9 @@ func (r *Result) Write(w io.Writer, colour bool) error {
 		note := " "
 		if row.Loss > 0 {
 			note = fmt.Sprintf("%.2g %% lost", 100*row.Loss)
+		}
+		if row.ToOther > 0 {
+			note = strings.TrimSpace(fmt.Sprintf("× other build %.3f %s", row.ToOther, note))
 		}
 		t.Row(row.Name, row.Size, row.Flows, fmt.Sprintf("%.0f", row.CPU), fmt.Sprintf("%.0f", row.Process), fmt.Sprintf("%.0f", row.NAPI),
 			fmt.Sprintf("%.2f", row.Ratio), fmt.Sprintf("%.2f", row.Lowest), fmt.Sprintf("%.2f", row.Highest), fmt.Sprintf("%.0f", row.Generator), fmt.Sprintf("%.0f", row.Rate/1000), note)
