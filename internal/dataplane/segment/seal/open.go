@@ -1,8 +1,9 @@
 package seal
 
 import (
-	"crypto/cipher"
 	"encoding/binary"
+
+	"causeway/internal/dataplane/segment/seal/aesgcm"
 )
 
 // Reason says what became of a datagram given to Open.
@@ -30,13 +31,13 @@ func (r Reason) String() string {
 // Opener opens the datagrams of one direction under one key, each once. It is
 // for one goroutine.
 type Opener struct {
-	aead    cipher.AEAD
-	nonce   [12]byte
+	aead    *aesgcm.AEAD
+	nonce   [aesgcm.NonceLen]byte
 	windows [256]*window // by wire; made when a wire's first datagram proved genuine
 }
 
 // NewOpener returns an Opener for datagrams sealed with key.
-func NewOpener(key [32]byte) *Opener { return &Opener{aead: newAEAD(key)} }
+func NewOpener(key [32]byte) *Opener { return &Opener{aead: aesgcm.New(key)} }
 
 // Open authenticates a datagram, decrypts it in place and returns its
 // plaintext, which lies inside datagram and lives as long as that. Unless
@@ -62,9 +63,8 @@ func (o *Opener) Open(datagram []byte) (plaintext []byte, wire uint8, pn uint64,
 		}
 	}
 	binary.BigEndian.PutUint64(o.nonce[4:], counter)
-	body := datagram[HeaderLen:]
-	plaintext, err := o.aead.Open(body[:0], o.nonce[:], body, datagram[:HeaderLen])
-	if err != nil {
+	plaintext, ok := o.aead.Open(datagram[HeaderLen:], &o.nonce, (*[HeaderLen]byte)(datagram))
+	if !ok {
 		return nil, wire, pn, Forged
 	}
 	if w == nil {

@@ -21,9 +21,9 @@
 package seal
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
+
+	"causeway/internal/dataplane/segment/seal/aesgcm"
 )
 
 const (
@@ -47,9 +47,9 @@ const (
 // Sealer seals the datagrams of one direction under one key. It is for one
 // goroutine, and must not be copied.
 type Sealer struct {
-	aead   cipher.AEAD
+	aead   *aesgcm.AEAD
 	header uint64 // type, shard, reserved and receiver index, as every datagram has them
-	nonce  [12]byte
+	nonce  [aesgcm.NonceLen]byte
 	next   [256]uint64 // by wire
 	sealed uint64
 }
@@ -57,7 +57,7 @@ type Sealer struct {
 // NewSealer returns a Sealer that seals with key for the peer's receiver index.
 // A key must be given to one Sealer only, ever.
 func NewSealer(key [32]byte, peerIndex uint32) *Sealer {
-	return &Sealer{aead: newAEAD(key), header: Type<<56 | uint64(peerIndex)}
+	return &Sealer{aead: aesgcm.New(key), header: Type<<56 | uint64(peerIndex)}
 }
 
 // Steer makes datagrams carry a shard byte, by which their receiver finds the
@@ -90,8 +90,8 @@ func (s *Sealer) SealFrom(buf, plain []byte, wire uint8) (datagram []byte, pn ui
 	binary.BigEndian.PutUint64(buf, s.header)
 	binary.BigEndian.PutUint64(buf[8:], counter)
 	binary.BigEndian.PutUint64(s.nonce[4:], counter)
-	sealed := s.aead.Seal(buf[HeaderLen:HeaderLen], s.nonce[:], plain, buf[:HeaderLen])
-	return buf[:HeaderLen+len(sealed)], pn, true
+	s.aead.Seal(buf[HeaderLen:], &s.nonce, plain, (*[HeaderLen]byte)(buf))
+	return buf[:Overhead+len(plain)], pn, true
 }
 
 // Sealed is how many datagrams were sealed so far, all wires together; compare
@@ -106,19 +106,6 @@ func PeekIndex(datagram []byte) (index uint32, ok bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint32(datagram[4:]), true
-}
-
-// newAEAD cannot fail: the key has the right length by its type.
-func newAEAD(key [32]byte) cipher.AEAD {
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic("seal: " + err.Error())
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic("seal: " + err.Error())
-	}
-	return aead
 }
 
 // Continue makes s's packet numbers go on where old's are, wire by wire, so that
