@@ -17,12 +17,14 @@ import (
 	"causeway/internal/cli"
 	"causeway/internal/control/resolver"
 	"causeway/internal/control/server"
+	"causeway/internal/control/throttle"
 )
 
 // controllerOptions are the flags of `causeway controller`.
 type controllerOptions struct {
 	dataDir, listen, advertise string
 	sealKey                    string
+	limits                     throttle.Limits
 	storeOptions
 	logOptions
 	metrics metricsOptions
@@ -58,6 +60,8 @@ func (o *controllerOptions) flags(c *command, listen string) {
 	f.StringVar(&o.listen, "listen", listen, "address and TCP port for the API and for PoPs")
 	f.StringVar(&o.sealKey, "seal-key", "", "file of the key that secrets in the store are encrypted with, made if it is not there (default: seal.key in the data folder)")
 	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says, and by which other controllers ask this one; default: this machine itself")
+	f.Float64Var(&o.limits.Rate, "api-rate", throttle.DefaultRate, "requests a second that each access key or certificate may make on average; negative: as many as it likes")
+	f.IntVar(&o.limits.Burst, "api-burst", throttle.DefaultBurst, "requests that it may make at once")
 	o.storeOptions.flags(c)
 	o.logOptions.flags(c)
 	o.metrics.flags(c, "127.0.0.1:9465")
@@ -67,6 +71,9 @@ func (o *controllerOptions) flags(c *command, listen string) {
 }
 
 func (o controllerOptions) run(ctx context.Context) error {
+	if o.limits.Rate == 0 || o.limits.Burst < 1 {
+		return cli.Misuse("--api-rate is %g and --api-burst %d", o.limits.Rate, o.limits.Burst).WithFix("give a burst of 1 or more, and a rate above 0, or a negative one for no limit")
+	}
 	log, err := o.logger()
 	if err != nil {
 		return err
@@ -107,7 +114,7 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 	defer watch.close()
 	s, err := server.New(server.Options{
 		Store: store, Dir: o.dataDir, SealKey: o.sealKey, Address: "https://" + o.advertised(listener.Addr()), Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
-		Aliyun: aliyun, History: watch.history, Interceptors: watch.interceptors,
+		Aliyun: aliyun, History: watch.history, Interceptors: watch.interceptors, Limits: o.limits,
 	})
 	if err != nil {
 		return err

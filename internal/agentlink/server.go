@@ -17,12 +17,15 @@ import (
 )
 
 // Register adds the server's end to mux. Requests must have come over TLS with
-// pki's ServerConfig, so that certificates that are shown have been verified.
-func Register(mux *http.ServeMux, c Controller) {
+// pki's ServerConfig, so that certificates that are shown have been verified. Paths
+// are where it is, for who puts something in front.
+func Register(mux *http.ServeMux, c Controller) (paths []string) {
 	s := &server{c}
-	mux.Handle(agentv1connect.NewEnrolmentServiceHandler(enrolment{s}, connect.WithReadMaxBytes(maxEnrol)))
+	enrol, handler := agentv1connect.NewEnrolmentServiceHandler(enrolment{s}, connect.WithReadMaxBytes(maxEnrol))
+	mux.Handle(enrol, handler)
 	path, handler := agentv1connect.NewAgentServiceHandler(agents{s}, connect.WithReadMaxBytes(maxMessage))
 	mux.Handle(path, identified(handler))
+	return []string{enrol, path}
 }
 
 type server struct{ controller Controller }

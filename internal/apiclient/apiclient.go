@@ -32,6 +32,10 @@ type Profile struct {
 
 // Client calls one controller. It is safe for concurrent use.
 type Client struct {
+	// Waiting, which may be nil, is told of every wait that a controller asks for
+	// because there were too many requests. It is set before the first call.
+	Waiting func(time.Duration)
+
 	profile Profile
 	http    *http.Client
 }
@@ -39,7 +43,7 @@ type Client struct {
 // New returns a client. Nothing is connected until something is called.
 func New(p Profile) *Client {
 	p.Controller = strings.TrimSuffix(p.Controller, "/")
-	return &Client{p, &http.Client{Transport: &http.Transport{
+	return &Client{profile: p, http: &http.Client{Transport: &http.Transport{
 		TLSClientConfig: pki.ClientConfig(p.Fingerprint, nil), ForceAttemptHTTP2: true, TLSHandshakeTimeout: time.Minute,
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 20 * time.Second, PingTimeout: 30 * time.Second},
 	}}}
@@ -200,11 +204,15 @@ func (c *Client) Call(ctx context.Context, service, method string, request proto
 	r := connect.NewRequest(&envelope{request})
 	r.Header().Set("Authorization", "Bearer "+c.profile.AccessKey)
 	client := connect.NewClient[envelope, envelope](c.http, c.profile.Controller+rpc, connect.WithCodec(codec{}), receives(output))
-	answer, err := client.CallUnary(ctx, r)
-	if err != nil {
-		return nil, c.failed(err)
+	for {
+		answer, err := client.CallUnary(ctx, r)
+		if err == nil {
+			return answer.Msg.Message, nil
+		}
+		if !c.again(ctx, err) {
+			return nil, c.failed(err)
+		}
 	}
-	return answer.Msg.Message, nil
 }
 
 // Backup writes a backup of the controller's store.
@@ -234,20 +242,31 @@ func (c *Client) stream(ctx context.Context, method string, m proto.Message, eac
 	request := connect.NewRequest(&envelope{m})
 	request.Header().Set("Authorization", "Bearer "+c.profile.AccessKey)
 	client := connect.NewClient[envelope, envelope](c.http, c.profile.Controller+rpc, connect.WithCodec(codec{}), receives(output))
-	stream, err := client.CallServerStream(ctx, request)
-	if err != nil {
-		return c.failed(err)
+	for {
+		refused, err := c.receive(ctx, client, request, each)
+		if refused == nil {
+			return err
+		}
+		if !c.again(ctx, refused) {
+			return c.failed(refused)
+		}
+	}
+}
+
+// receive calls each for every message of one stream. Refused is why the stream
+// itself ended, nil when it was at its end or each failed.
+func (c *Client) receive(ctx context.Context, client *connect.Client[envelope, envelope], request *connect.Request[envelope], each func(proto.Message) error) (refused, err error) {
+	stream, refused := client.CallServerStream(ctx, request)
+	if refused != nil {
+		return refused, nil
 	}
 	defer stream.Close()
 	for stream.Receive() {
 		if err := each(stream.Msg().Message); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := stream.Err(); err != nil {
-		return c.failed(err)
-	}
-	return nil
+	return stream.Err(), nil
 }
 
 // method finds the path of a method, and what it answers with.

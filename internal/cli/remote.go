@@ -54,7 +54,13 @@ func (r *remote) during(ctx context.Context, do func(context.Context, *apiclient
 	}
 	client := apiclient.New(profile)
 	defer client.Close()
+	client.Waiting = tellWait
 	return refusal(do(ctx, client))
+}
+
+// tellWait says that a controller wants to be asked less often.
+func tellWait(wait time.Duration) {
+	fmt.Fprintf(os.Stderr, "the controller has had too many requests of this caller: trying again in %v\n", wait.Round(100*time.Millisecond))
 }
 
 // refusal is a controller's error as a command ends with it.

@@ -38,6 +38,7 @@ var CodeTable = []CodeRow{
 	{CodeUnauthenticated, Unauthenticated, "no key, an unknown one, or one that is switched off", "use a key that is known and switched on"},
 	{CodeTokenInvalid, Unauthenticated, "an enrolment token that is unknown, used, over or for another PoP", "make a new token for that PoP"},
 	{CodeLastAdmin, Precondition, "nobody would be left who may create access keys", "create another admin key first"},
+	{CodeThrottled, Quota, "the caller, or an address that failed to sign in, asked too often; nothing was done", "wait as long as the header Retry-After says, then repeat the request"},
 	{CodeUnavailable, Unavailable, "the store did not answer", "try again with the same idempotency token: it may have been carried out or not, and will not be carried out twice"},
 	{CodeCompacted, Precondition, "a watch asked for changes that are no longer kept", "list again, and watch from the revision that the list has"},
 	{CodeInternal, Internal, "something went wrong inside the controller", "look into the controller's log; nothing was changed"},

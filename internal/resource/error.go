@@ -56,6 +56,7 @@ const (
 	CodeUnauthenticated  Code = "unauthenticated"    // no key, an unknown one, or one that is switched off
 	CodeTokenInvalid     Code = "enrolment-refused"  // an enrolment token that is unknown, used, over or for another PoP
 	CodeLastAdmin        Code = "last-admin"         // nobody would be left who may create access keys
+	CodeThrottled        Code = "too-many-requests"  // a caller, or an address that fails to sign in, asked too often
 	CodeUnavailable      Code = "unavailable"        // the store did not answer
 	CodeCompacted        Code = "compacted"          // a watch asked for changes that are no longer kept
 	CodeInternal         Code = "internal"

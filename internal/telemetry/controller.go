@@ -15,6 +15,7 @@ import (
 // The control plane.
 var (
 	apiRequests   = define("controller", Histogram, "api_request_duration_seconds", "Time that API calls took; action is the method, code the outcome as Connect names it.", "action", "code")
+	apiThrottled  = define("controller", Counter, "api_throttled_total", "API requests that were refused as there were too many: of a caller (rate), or of an address that had failed to sign in too often (sign-in).", "reason")
 	pops          = define("controller", Gauge, "controller_pops", "PoPs by state: connected, away, not-enrolled, refused and so on.", "state")
 	gateways      = define("controller", Gauge, "controller_connections", "Connections of agents to this controller.")
 	storeLeader   = define("controller", Gauge, "store_has_leader", "1 while the store's member here knows a leader.")
@@ -30,10 +31,11 @@ var (
 type ControllerFacts struct {
 	Build       report.Build
 	Started     time.Time
-	PoPs        map[string]int // by state
-	Connections int            // of agents
-	Revision    int64          // compiled last
-	Authority   time.Time      // when its certificate ends
+	PoPs        map[string]int    // by state
+	Connections int               // of agents
+	Revision    int64             // compiled last
+	Authority   time.Time         // when its certificate ends
+	Throttled   map[string]uint64 // requests refused as there were too many, by reason
 }
 
 // ControllerCollector gives out what a controller says of itself, and how long
@@ -71,6 +73,9 @@ func (c *ControllerCollector) Collect(to chan<- prometheus.Metric) {
 		e.set(pops, float64(n), state)
 	}
 	e.set(gateways, float64(f.Connections))
+	for reason, n := range f.Throttled {
+		e.set(apiThrottled, float64(n), reason)
+	}
 	e.set(storeRevision, float64(f.Revision))
 	e.when(certExpiry, f.Authority)
 	if c.store != nil {

@@ -78,7 +78,7 @@ func gatewayServer() *Server {
 
 func controllerServer() *Server {
 	c := NewControllerCollector(func() ControllerFacts {
-		return ControllerFacts{Started: time.Unix(9, 0), PoPs: map[string]int{"active": 2}, Authority: time.Unix(99, 0)}
+		return ControllerFacts{Started: time.Unix(9, 0), PoPs: map[string]int{"active": 2}, Authority: time.Unix(99, 0), Throttled: map[string]uint64{"rate": 3}}
 	}, etcdLike())
 	c.requests.WithLabelValues("ListPoPs", "ok").Observe(.01)
 	h := HistoryCollector{Stats: func() (int, uint64) { return 3, 1 }}

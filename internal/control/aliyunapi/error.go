@@ -73,7 +73,7 @@ var fixedCodes = map[resource.Code]string{
 	resource.CodeNoPoP: "NotSuitable.RegionSelection", resource.CodeNoAddress: "NotSuitable.RegionSelection", resource.CodeAddressTaken: "NotSuitable.RegionSelection",
 	resource.CodeEndpointRefused: "IllegalParameter.Endpoint", resource.CodeDomainUnresolved: "IllegalParameter.Endpoint",
 	resource.CodeDenied: "Forbidden.RAM", resource.CodeUnauthenticated: "InvalidAccessKeyId.NotFound", resource.CodeTokenReused: "IdempotentParameterMismatch",
-	resource.CodeUnavailable: "ServiceUnavailable", resource.CodeBusy: "ServiceUnavailable", resource.CodeInternal: "InternalError",
+	resource.CodeThrottled: "Throttling.User", resource.CodeUnavailable: "ServiceUnavailable", resource.CodeBusy: "ServiceUnavailable", resource.CodeInternal: "InternalError",
 	resource.CodeExists: "EntityAlreadyExists",
 }
 

@@ -3,6 +3,7 @@ package aliyunapi
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,12 +11,14 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"causeway/internal/control/auth"
 	"causeway/internal/control/service"
+	"causeway/internal/control/throttle"
 )
 
 // Bounds of requests, in bytes, and of how many are carried out at once.
@@ -36,6 +39,7 @@ type Options struct {
 	// They may hold keys of tunnels; from this machine they are always taken.
 	AllowPlain bool
 	LastReport func(pop string) (json []byte, have bool) // what a PoP reported last to this controller; nil: nothing is known
+	Throttle   *throttle.Throttle                        // how often callers may ask; nil: as often as they like
 	Now        func() time.Time                          // default time.Now
 	Log        *slog.Logger                              // default: nothing is logged
 }
@@ -47,6 +51,7 @@ type API struct {
 	locks      *locks
 	lastReport func(pop string) ([]byte, bool)
 	now        func() time.Time
+	throttle   *throttle.Throttle
 	plain      bool
 	room       chan struct{}
 	log        *slog.Logger
@@ -61,7 +66,7 @@ func New(o Options) *API {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &API{
-		service: o.Service, now: o.Now, plain: o.AllowPlain, log: o.Log, room: make(chan struct{}, maxInFlight), locks: newLocks(), lastReport: o.LastReport,
+		service: o.Service, now: o.Now, plain: o.AllowPlain, throttle: o.Throttle, log: o.Log, room: make(chan struct{}, maxInFlight), locks: newLocks(), lastReport: o.LastReport,
 		signatures: &signatures{identify: o.Service.Identify, now: o.Now, seen: newNonces()},
 	}
 }
@@ -133,11 +138,10 @@ func (a *API) answer(r *http.Request) (reply, *action, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	caller, said, err := a.signatures.caller(r, query, all, body)
+	caller, said, err := a.known(r, query, all, body)
 	if err != nil {
 		return nil, nil, err
 	}
-	caller.From = auth.AddressOf(r.RemoteAddr)
 	act, err := lookup(said.action, said.version)
 	if err != nil {
 		return nil, nil, err
@@ -159,6 +163,39 @@ func (a *API) answer(r *http.Request) (reply, *action, error) {
 		err = refuse("DryRunOperation", "the request would have been carried out; DryRun kept it from being so")
 	}
 	return answer, act, err
+}
+
+// known is who sent a request, when they may ask so often.
+func (a *API) known(r *http.Request, query, all values, body []byte) (auth.Caller, claim, error) {
+	from := auth.AddressOf(r.RemoteAddr)
+	if wait := a.throttle.Knock(from, claimedKey(r, all)); wait > 0 {
+		return auth.Caller{}, claim{}, refuse("Throttling", "%v", throttle.ErrorOfAddress(wait))
+	}
+	caller, said, err := a.signatures.caller(r, query, all, body)
+	var refusal *Error
+	switch {
+	case errors.As(err, &refusal) && slices.Contains([]string{"InvalidAccessKeyId.NotFound", "SignatureDoesNotMatch"}, refusal.Code):
+		a.throttle.Failed(from)
+		return caller, said, err
+	case err != nil:
+		return caller, said, err
+	}
+	a.throttle.Proven(from, said.key)
+	if wait := a.throttle.Ask(caller.Name); wait > 0 {
+		return auth.Caller{}, said, refuse("Throttling.User", "%v", throttle.Error(wait))
+	}
+	caller.From = from
+	return caller, said, nil
+}
+
+// claimedKey is the ID of the access key that a request says is its caller's, by
+// either way of signing; "" when it does not say.
+func claimedKey(r *http.Request, all values) string {
+	if _, rest, found := strings.Cut(r.Header.Get("Authorization"), "Credential="); found {
+		id, _, _ := strings.Cut(rest, ",")
+		return strings.TrimSpace(id)
+	}
+	return all["AccessKeyId"]
 }
 
 func readBody(r *http.Request) ([]byte, error) {

@@ -21,6 +21,7 @@ import (
 	"causeway/internal/control/auth"
 	"causeway/internal/control/overview"
 	"causeway/internal/control/service"
+	"causeway/internal/control/throttle"
 	"causeway/internal/history"
 	"causeway/internal/resource"
 )
@@ -36,6 +37,7 @@ type Options struct {
 	Backup      func(ctx context.Context, to io.Writer) error // writes a backup of the store; nil: it has none
 	LastReport  func(pop string) (json []byte, have bool)     // what a PoP reported last to this controller
 	History     *history.Store                                // what PoPs reported before; nil: not kept
+	Throttle    *throttle.Throttle                            // how often callers may ask; nil: as often as they like
 	// Interceptors see every call before it is judged: they time it and trace it.
 	Interceptors []connect.Interceptor
 }
@@ -72,12 +74,25 @@ func (a *api) handle(mux *http.ServeMux) func(path string, h http.Handler) {
 	refuse := connect.NewErrorWriter()
 	return func(path string, h http.Handler) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			from, id := auth.AddressOf(r.RemoteAddr), claimed(r.Header)
+			if wait := a.options.Throttle.Knock(from, id); wait > 0 {
+				throttle.Refuse(w, r, throttle.ErrorOfAddress(wait), wait)
+				return
+			}
 			caller, err := a.identify(r.Context(), r.Header)
 			if err != nil {
+				if resource.CodeOf(err) == resource.CodeUnauthenticated {
+					a.options.Throttle.Failed(from)
+				}
 				_ = refuse.Write(w, r, apiform.EncodeError(err))
 				return
 			}
-			caller.From = auth.AddressOf(r.RemoteAddr)
+			a.options.Throttle.Proven(from, id)
+			if wait := a.options.Throttle.Ask(caller.Name); wait > 0 {
+				throttle.Refuse(w, r, throttle.Error(wait), wait)
+				return
+			}
+			caller.From = from
 			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 		})
 	}
@@ -134,6 +149,13 @@ func (a *api) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.St
 // WrapStreamingClient is for clients, which this is not.
 func (a *api) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
+}
+
+// claimed is the ID of the access key that a request says is its caller's.
+func claimed(h http.Header) string {
+	_, value, _ := strings.Cut(h.Get("Authorization"), " ")
+	id, _, _ := strings.Cut(strings.TrimSpace(value), ".")
+	return id
 }
 
 // identify finds the caller by the header

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"go.uber.org/goleak"
@@ -23,6 +24,7 @@ import (
 	"causeway/internal/control/rpcapi"
 	"causeway/internal/control/service"
 	"causeway/internal/control/store/memstore"
+	"causeway/internal/control/throttle"
 	"causeway/internal/resource"
 )
 
@@ -35,14 +37,16 @@ type api struct {
 	keys map[resource.Role]string // ID.SECRET
 }
 
-func start(t *testing.T) *api {
+func start(t *testing.T) *api { return startWith(t, nil) }
+
+func startWith(t *testing.T, limits *throttle.Throttle) *api {
 	t.Helper()
 	sealer, err := auth.NewSealer(make([]byte, auth.SealKeySize))
 	must(t, err)
 	st := memstore.New()
 	s := service.New(st, sealer, service.Options{Log: slog.New(slog.DiscardHandler)})
 	mux := http.NewServeMux()
-	rpcapi.Register(mux, s, rpcapi.Options{Version: "test", Fingerprint: strings.Repeat("f", 43), LastReport: func(string) ([]byte, bool) { return nil, false }})
+	rpcapi.Register(mux, s, rpcapi.Options{Version: "test", Fingerprint: strings.Repeat("f", 43), LastReport: func(string) ([]byte, bool) { return nil, false }, Throttle: limits})
 	server := httptest.NewUnstartedServer(mux)
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
@@ -338,4 +342,71 @@ func TestTheAuditLogSaysFromWhere(t *testing.T) {
 		t.Errorf("the log has %v", e)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestWhoAsksTooOftenIsToldWhenToComeAgain(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	a := startWith(t, throttle.New(throttle.Limits{Rate: 1, Burst: 2}, func() time.Time { return at }))
+	c := causewayv1connect.NewRegionServiceClient(http.DefaultClient, a.url)
+	grpc := causewayv1connect.NewRegionServiceClient(&http.Client{Transport: plainHTTP2()}, a.url, connect.WithGRPC())
+	list := func(c causewayv1connect.RegionServiceClient, role resource.Role) error {
+		_, err := c.ListRegions(context.Background(), ask(a, role, &v1.ListRequest{}))
+		return err
+	}
+	must(t, list(c, resource.Reader))
+	must(t, list(c, resource.Reader))
+	for name, c := range map[string]causewayv1connect.RegionServiceClient{"Connect": c, "gRPC": grpc} {
+		err := list(c, resource.Reader)
+		var told *connect.Error
+		if !errors.As(err, &told) || told.Code() != connect.CodeResourceExhausted || told.Meta().Get("Retry-After") != "1" || resource.CodeOf(apiform.DecodeError(err)) != resource.CodeThrottled {
+			t.Errorf("%s: the third request ends with %v (%v)", name, err, told.Meta())
+		}
+	}
+	must(t, list(c, resource.Operator)) // another key
+	at = at.Add(time.Second)
+	must(t, list(c, resource.Reader))
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestWrongKeysAreHeldOffAndRightOnesThatWereThereAreNot(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	a := startWith(t, throttle.New(throttle.Limits{}, func() time.Time { return at }))
+	c := causewayv1connect.NewRegionServiceClient(http.DefaultClient, a.url)
+	list := func(key string) resource.Code {
+		r := connect.NewRequest(&v1.ListRequest{})
+		r.Header().Set("Authorization", "Bearer "+key)
+		_, err := c.ListRegions(context.Background(), r)
+		if err == nil {
+			return ""
+		}
+		return resource.CodeOf(apiform.DecodeError(err))
+	}
+	if code := list(a.keys[resource.Reader]); code != "" {
+		t.Fatalf("the right key ends with %q", code)
+	}
+	for range throttle.FailedBurst {
+		if code := list("x.y"); code != resource.CodeUnauthenticated {
+			t.Fatalf("a wrong key ends with %q", code)
+		}
+	}
+	if code := list("x.y"); code != resource.CodeThrottled {
+		t.Errorf("one wrong key too many ends with %q", code)
+	}
+	if code := list(a.keys[resource.Reader]); code != "" {
+		t.Errorf("the right key that was there before ends with %q", code)
+	}
+	if code := list(a.keys[resource.Admin]); code != resource.CodeThrottled {
+		t.Errorf("a key that was not there before ends with %q", code)
+	}
+	at = at.Add(throttle.FailedEvery)
+	if code := list(a.keys[resource.Admin]); code != "" {
+		t.Errorf("after the wait, the right key ends with %q", code)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func plainHTTP2() *http.Transport {
+	tr := &http.Transport{Protocols: new(http.Protocols), DisableKeepAlives: true}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	return tr
 }

@@ -35,7 +35,7 @@ func (s *Server) serveAliyun(ctx context.Context) error {
 	}
 	config = config.Clone()
 	config.NextProtos = []string{"http/1.1"}
-	api := aliyunapi.New(aliyunapi.Options{Service: s.service, AllowPlain: o.AllowPlain, Log: s.options.Log, LastReport: s.neighbours.lastReport})
+	api := aliyunapi.New(aliyunapi.Options{Service: s.service, AllowPlain: o.AllowPlain, Log: s.options.Log, LastReport: s.neighbours.lastReport, Throttle: s.throttle})
 	server := &http.Server{
 		Handler: api, ReadHeaderTimeout: 20 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: aliyunapi.MaxHeaderBytes,
 		ErrorLog:    slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),

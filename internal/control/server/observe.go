@@ -18,6 +18,8 @@ func (s *Server) Facts(ctx context.Context) telemetry.ControllerFacts {
 	ctx, cancel := context.WithTimeout(ctx, askStore)
 	defer cancel()
 	f := telemetry.ControllerFacts{PoPs: map[string]int{}, Authority: s.authority.Certificate.NotAfter}
+	refused := s.throttle.Refused()
+	f.Throttled = map[string]uint64{"rate": refused.Rate, "sign-in": refused.SignIns}
 	if compiled, err := s.service.Compiled(ctx); err == nil {
 		f.Revision = compiled.World.Revision
 	}

@@ -28,6 +28,7 @@ import (
 	"causeway/internal/control/service"
 	"causeway/internal/control/store"
 	"causeway/internal/control/store/etcdstore"
+	"causeway/internal/control/throttle"
 	"causeway/internal/history"
 	"causeway/internal/pki"
 	"causeway/internal/resource"
@@ -47,6 +48,7 @@ type Options struct {
 
 	History      *history.Store        // where PoPs' reports are kept and told from; nil: nowhere
 	Interceptors []connect.Interceptor // of API calls
+	Limits       throttle.Limits       // how often each caller may ask
 }
 
 // Server is a controller.
@@ -56,6 +58,7 @@ type Server struct {
 	controller *controller.Controller
 	authority  *pki.Authority
 	neighbours *neighbours
+	throttle   *throttle.Throttle
 }
 
 // New prepares a controller: it reads the keys in its folder, or makes them.
@@ -77,7 +80,7 @@ func New(o Options) (*Server, error) {
 		c.KeepHistory(o.History)
 	}
 	c.Address = o.Address
-	return &Server{options: o, service: s, authority: authority, controller: c, neighbours: newNeighbours(s, c, authority, o.Address)}, nil
+	return &Server{options: o, service: s, authority: authority, controller: c, neighbours: newNeighbours(s, c, authority, o.Address), throttle: throttle.New(o.Limits, nil)}, nil
 }
 
 // Fingerprint is what this controller is known by.
@@ -157,13 +160,15 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
-	agentlink.Register(mux, s.controller)
+	mux, agents := http.NewServeMux(), http.NewServeMux()
+	for _, path := range agentlink.Register(agents, s.controller) {
+		mux.Handle(path, s.throttle.Agents(agents))
+	}
 	rpcapi.Register(mux, s.service, rpcapi.Options{
 		Version: s.options.Version, Fingerprint: s.Fingerprint(),
 		Backup:     s.backup(),
 		LastReport: s.neighbours.lastReport,
-		History:    s.options.History, Interceptors: s.options.Interceptors,
+		History:    s.options.History, Interceptors: s.options.Interceptors, Throttle: s.throttle,
 	})
 	if err := console.Register(mux); err != nil { // a build without its pages serves everything else
 		s.options.Log.Error("the console is not served", "error", err)

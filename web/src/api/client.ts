@@ -66,9 +66,17 @@ async function post(service: string, method: string, type: string, body: BodyIni
   }
 }
 
-/** Calls a method of the API. */
+const tooMany = 429
+
+/** Calls a method of the API. A controller that has had too many requests is asked again when it says. */
 export async function call<T>(service: string, method: string, request: object = {}, signal?: AbortSignal): Promise<T> {
-  const response = await post(service, method, 'application/json', JSON.stringify(request), signal)
+  let response = await post(service, method, 'application/json', JSON.stringify(request), signal)
+  for (let tries = 0; response.status === tooMany && tries < 3; tries++) {
+    const wait = Number(response.headers.get('Retry-After')) || 1
+    if (wait > 5) break // longer than a person waits: it is told
+    await new Promise((done) => setTimeout(done, wait * 1000))
+    response = await post(service, method, 'application/json', JSON.stringify(request), signal)
+  }
   if (response.ok) return (await response.json()) as T
   let told: WireError = {}
   try {
