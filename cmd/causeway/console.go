@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,13 +35,13 @@ The controller serves the same pages itself, at /console/ of its port.`,
 		Args:    noArgs,
 		RunE:    func(c *command, _ []string) error { return runConsole(c, listen, profile) },
 	}
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:4641", "loopback address to serve it on")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:4641", "loopback address to serve it on; :PORT is 127.0.0.1:PORT")
 	c.Flags().StringVar(&profile, "profile", "", "file that says which controller (default: as with the other commands)")
 	return c
 }
 
 func runConsole(c *command, listen, file string) error {
-	address, err := net.ResolveTCPAddr("tcp", listen)
+	address, err := loopback(listen)
 	if err != nil || !address.IP.IsLoopback() {
 		return cli.Misuse("--listen is %q; allowed: a loopback address with a port, since the way to the browser is not encrypted; such as 127.0.0.1:4641", listen)
 	}
@@ -70,6 +71,32 @@ func runConsole(c *command, listen, file string) error {
 	return nil
 }
 
+// loopback is the address that listen says; without a host, 127.0.0.1.
+func loopback(listen string) (*net.TCPAddr, error) {
+	if strings.HasPrefix(listen, ":") {
+		listen = "127.0.0.1" + listen
+	}
+	return net.ResolveTCPAddr("tcp", listen)
+}
+
+// ours reports whether a request's Host is that of a server at address: browsers
+// leave out the port when it is 80 (RFC 9110 section 4.2.3).
+func ours(host, address string) bool {
+	name, port, _ := net.SplitHostPort(address)
+	for _, name := range []string{name, "localhost"} {
+		if strings.EqualFold(host, net.JoinHostPort(name, port)) {
+			return true
+		}
+		if strings.Contains(name, ":") {
+			name = "[" + name + "]"
+		}
+		if port == "80" && strings.EqualFold(host, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // toController passes requests on to a controller that has the fingerprint. Only
 // those that were meant for us: a page from elsewhere whose name was made to
 // point here (DNS rebinding) gets nothing.
@@ -86,9 +113,8 @@ func toController(controller *url.URL, fingerprint, host string) http.Handler {
 			http.Error(w, fmt.Sprintf("the controller at %s cannot be reached: %v", controller, err), http.StatusBadGateway)
 		},
 	}
-	_, port, _ := net.SplitHostPort(host)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != host && r.Host != net.JoinHostPort("localhost", port) {
+		if !ours(r.Host, host) {
 			http.Error(w, "this is no address of the console", http.StatusMisdirectedRequest)
 			return
 		}

@@ -49,3 +49,32 @@ func TestTheConsoleIsOnlyServedUnderItsOwnNameAndFromTheRightController(t *testi
 		t.Errorf("a controller with another fingerprint: %d %s", code, text)
 	}
 }
+
+func TestTheConsoleListensOnLoopbackOnly(t *testing.T) {
+	for listen, want := range map[string]string{":80": "127.0.0.1:80", ":4641": "127.0.0.1:4641", "127.0.0.1:0": "127.0.0.1:0", "[::1]:80": "[::1]:80"} {
+		if a, err := loopback(listen); err != nil || a.String() != want || !a.IP.IsLoopback() {
+			t.Errorf("%s is %v, %v; want %s", listen, a, err, want)
+		}
+	}
+	for _, listen := range []string{"0.0.0.0:80", "[::]:80", "192.0.2.1:80", "4641", "127.0.0.1", ""} {
+		if a, err := loopback(listen); err == nil && a.IP.IsLoopback() {
+			t.Errorf("%s is taken for %v", listen, a)
+		}
+	}
+}
+
+func TestTheConsoleKnowsItsOwnName(t *testing.T) {
+	for _, c := range []struct {
+		host, address string
+		ours          bool
+	}{
+		{"127.0.0.1:4641", "127.0.0.1:4641", true}, {"localhost:4641", "127.0.0.1:4641", true}, {"LOCALHOST:4641", "127.0.0.1:4641", true}, {"[::1]:4641", "[::1]:4641", true},
+		{"127.0.0.1", "127.0.0.1:80", true}, {"localhost", "127.0.0.1:80", true}, {"localhost:80", "127.0.0.1:80", true}, {"[::1]", "[::1]:80", true},
+		{"localhost", "127.0.0.1:4641", false}, {"127.0.0.1", "127.0.0.1:4641", false}, {"evil.example", "127.0.0.1:80", false}, {"evil.example:80", "127.0.0.1:80", false},
+		{"", "127.0.0.1:80", false}, {":80", "127.0.0.1:80", false}, {"127.0.0.1.evil.example", "127.0.0.1:80", false}, {"localhost.", "127.0.0.1:80", false},
+	} {
+		if got := ours(c.host, c.address); got != c.ours {
+			t.Errorf("a request for %q at %s: ours %v", c.host, c.address, got)
+		}
+	}
+}

@@ -37,9 +37,10 @@ const (
 // means that a PoP can run s, as far as this can be known without the machine:
 // whether an address exists here and a port is free shows when it is applied.
 func (s Snapshot) Consistent() problem.List {
+	n := len(s.Peers) // in a large overlay by far the longest list; all of them have routes
 	j := judge{
 		Snapshot: WithDefaults(s),
-		peers:    map[string]int{}, overlays: map[string]int{}, groups: map[string]int{}, routed: map[string]int{}, routes: map[string]bool{}, allowances: map[string]bool{}, listeners: map[string]int{}, own: map[netip.Addr]string{},
+		peers:    make(map[string]int, n), overlays: map[string]int{}, groups: map[string]int{}, routed: make(map[string]int, n), routes: make(map[string]bool, n), allowances: map[string]bool{}, listeners: map[string]int{}, own: make(map[netip.Addr]place, n),
 	}
 	j.index()
 	j.shape()
@@ -68,10 +69,10 @@ type judge struct {
 	Snapshot
 	found problem.List
 
-	peers, overlays, listeners, groups map[string]int        // index by name, of the first that has it
-	routed                             map[string]int        // by the PoP they go to: the first route, of those judged so far
-	routes, allowances                 map[string]bool       // PoPs that some route goes to; names of allowances
-	own                                map[netip.Addr]string // addresses of PoPs, and the field that says so
+	peers, overlays, listeners, groups map[string]int       // index by name, of the first that has it
+	routed                             map[string]int       // by the PoP they go to: the first route, of those judged so far
+	routes, allowances                 map[string]bool      // PoPs that some route goes to; names of allowances
+	own                                map[netip.Addr]place // addresses of PoPs, and the field that says so
 }
 
 func (j *judge) index() {
@@ -203,8 +204,8 @@ func (j *judge) wire(path string, w Wire) {
 
 // peersTogether checks what only shows between peers.
 func (j *judge) peersTogether() {
-	names, labels := map[string]int{}, map[Label]int{}
-	keys, remotes := map[string]int{}, map[string]int{}
+	names, labels := make(map[string]int, len(j.Peers)), make(map[Label]int, len(j.Peers))
+	keys, remotes := make(map[string]int, len(j.Peers)), make(map[netip.AddrPort]int, len(j.Peers))
 	for i, p := range j.Peers {
 		path := fmt.Sprintf("peers[%d]", i)
 		j.once(path+".name", p.Name, names, i, "peers[%d].name")
@@ -215,13 +216,12 @@ func (j *judge) peersTogether() {
 		}
 		j.once(path+".public_key", p.PublicKey, keys, i, "peers[%d].public_key")
 		for k, w := range p.Wires {
-			remote := w.Remote.String()
-			if first, twice := remotes[remote]; !w.Remote.IsValid() || twice && first == i {
+			if first, twice := remotes[w.Remote]; !w.Remote.IsValid() || twice && first == i {
 				continue
 			} else if twice {
 				j.refuse(fmt.Sprintf("%s.wires[%d].remote", path, k), w.Remote, "an overlay address of this peer only", "peers[%d] has it already", first)
 			} else {
-				remotes[remote] = i
+				remotes[w.Remote] = i
 			}
 		}
 	}

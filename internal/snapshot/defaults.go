@@ -58,7 +58,7 @@ func WithDefaults(s Snapshot) Snapshot {
 // one to each peer that has wires and no route.
 func routesWithDefaults(s Snapshot) []Route {
 	routes := slices.Clone(s.Routes)
-	given := make(map[string]bool, len(routes))
+	given := make(map[string]bool, max(len(routes), len(s.Peers)))
 	for i := range routes {
 		r := &routes[i]
 		given[r.To] = true
@@ -72,6 +72,7 @@ func routesWithDefaults(s Snapshot) []Route {
 			r.Candidates[j] = slices.Clone(r.Candidates[j])
 		}
 	}
+	routes = slices.Grow(routes, len(s.Peers))
 	for _, p := range s.Peers {
 		if len(p.Wires) > 0 && !given[p.Name] {
 			given[p.Name] = true

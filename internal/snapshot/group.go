@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 func (j *judge) group(i int) {
@@ -214,22 +215,33 @@ var (
 
 // ownAddress says which of the overlay's own addresses a is, or nothing.
 func (j *judge) ownAddress(a netip.Addr) string {
-	if path, own := j.own[a]; own {
-		return "an address of the overlay itself, " + path
+	if at, own := j.own[a]; own {
+		return "an address of the overlay itself, " + at.String()
 	}
 	return ""
 }
 
+// place is a field of a snapshot: a path with places for up to two indices. It is
+// put into words only when somebody asks.
+type place struct {
+	path string
+	i, k int
+}
+
+func (p place) String() string {
+	return fmt.Sprintf(p.path, []any{p.i, p.k}[:strings.Count(p.path, "%d")]...)
+}
+
 // indexOwn collects every address that is a PoP's, with the field that says so.
 func (j *judge) indexOwn() {
-	add := func(a netip.Addr, path string, args ...any) {
+	add := func(a netip.Addr, path string, i, k int) {
 		if _, known := j.own[a]; !known && a.IsValid() {
-			j.own[a] = fmt.Sprintf(path, args...)
+			j.own[a] = place{path, i, k}
 		}
 	}
 	for i, o := range j.PoP.Overlay {
-		add(o.Bind.Addr(), "pop.overlay[%d]", i)
-		add(o.Public.Addr(), "pop.overlay[%d]", i)
+		add(o.Bind.Addr(), "pop.overlay[%d]", i, 0)
+		add(o.Public.Addr(), "pop.overlay[%d]", i, 0)
 	}
 	for i, l := range j.Listeners {
 		for k, own := range l.Addresses {
@@ -238,8 +250,8 @@ func (j *judge) indexOwn() {
 		}
 	}
 	for i, g := range j.EndpointGroups {
-		add(g.EgressIP.Bind, "endpoint_groups[%d].egress_ip", i)
-		add(g.EgressIP.Public, "endpoint_groups[%d].egress_ip", i)
+		add(g.EgressIP.Bind, "endpoint_groups[%d].egress_ip", i, 0)
+		add(g.EgressIP.Public, "endpoint_groups[%d].egress_ip", i, 0)
 	}
 	for i, p := range j.Peers {
 		for k, w := range p.Wires {

@@ -18,22 +18,35 @@ import (
 // flowing. The order of the world's lists does not matter. A PoP whose snapshot
 // would contradict itself gets none, so that it goes on with the one it has;
 // the problem says why.
-func Compile(w World) (Plan, []Problem) {
+func Compile(w World) (Plan, []Problem) { return new(Memo).Compile(w) }
+
+// Compile is Compile that reuses what it worked out the last time. Snapshots share
+// memory with those that it gave before; nobody changes them.
+func (m *Memo) Compile(w World) (Plan, []Problem) {
 	c := newCompiler(w)
 	c.judgePoPs()
-	c.segments()
+	c.segments(m)
 	c.places()
 	c.carry()
 	plan := Plan{Snapshots: map[string]snapshot.Snapshot{}, Gateways: map[string]snapshot.Gateway{}, Digests: map[string]string{}, Carriers: c.carriers}
+	kept := make(map[string]judged, len(c.pops))
 	for _, p := range c.pops {
 		s := c.snapshot(p)
+		if d, same := m.digest(s); same {
+			kept[p.Name] = judged{s, d}
+			plan.Snapshots[p.Name], plan.Digests[p.Name] = s, d
+			continue
+		}
 		if found := s.Consistent(); len(found) > 0 {
 			c.problem(ref(resource.KindPoP, p.Name), resource.Blocked, "its snapshot would contradict itself: "+found[0].String(),
 				fmt.Sprintf("it goes on with the one it has; %d mistakes in all", len(found)))
 			continue
 		}
-		plan.Snapshots[p.Name], plan.Digests[p.Name] = s, digest(s)
+		d := digest(s)
+		kept[p.Name] = judged{s, d}
+		plan.Snapshots[p.Name], plan.Digests[p.Name] = s, d
 	}
+	m.judged = kept
 	c.gateways(&plan)
 	for r := range c.carriers {
 		slices.Sort(c.carriers[r])

@@ -312,8 +312,8 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-// BenchmarkCompilePoPs is an overlay of a thousand PoPs with little traffic.
-func BenchmarkCompilePoPs(b *testing.B) {
+// thousandPoPs is an overlay of a thousand PoPs with little traffic.
+func thousandPoPs(b *testing.B) World {
 	w := busyWorld(40, 2)
 	for n := range 996 {
 		p := pop(0, fmt.Sprintf("x-%04d", n), "region-0", fmt.Sprintf("isp=%v:4600", address(5, n)))
@@ -326,10 +326,34 @@ func BenchmarkCompilePoPs(b *testing.B) {
 		p.PublicKey, p.Given.Label = strings.Trim(string(text), `"`), uint16(100+n)
 		w.PoPs = append(w.PoPs, p)
 	}
+	return w
+}
+
+// BenchmarkCompilePoPs is a thousand PoPs, all of them for the first time.
+func BenchmarkCompilePoPs(b *testing.B) {
+	w := thousandPoPs(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, problems := Compile(w); len(problems) > 0 {
 			b.Fatal(problems[0])
 		}
+	}
+}
+
+// BenchmarkCompileOneChange is a change of one endpoint in that overlay, and in the busy one.
+func BenchmarkCompileOneChange(b *testing.B) {
+	for name, w := range map[string]World{"1000 PoPs": thousandPoPs(b), "10000 listeners": busyWorld(1000, 10)} {
+		b.Run(name, func(b *testing.B) {
+			var m Memo
+			m.Compile(w)
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				w.Revision++
+				w.EndpointGroups[0].Endpoints = []resource.Endpoint{{Address: address(9, n)}}
+				if _, problems := m.Compile(w); len(problems) > 0 {
+					b.Fatal(problems[0])
+				}
+			}
+		})
 	}
 }

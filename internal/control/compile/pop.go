@@ -10,10 +10,17 @@ import (
 
 // segments gives every PoP every other as a peer: which of them is best is for
 // PoPs to measure.
-func (c *compiler) segments() {
-	c.wired = make([][]bool, len(c.pops))
+func (c *compiler) segments(m *Memo) {
 	for i, p := range c.pops {
 		c.number[p.Name] = i
+	}
+	told := links(c.pops)
+	if slices.EqualFunc(m.told, told, link.equal) && m.peers != nil {
+		c.peers, c.wired = m.peers, m.wired
+		return
+	}
+	c.wired = make([][]bool, len(c.pops))
+	for i, p := range c.pops {
 		c.wired[i] = make([]bool, len(c.pops))
 		peers := make([]snapshot.Peer, 0, len(c.pops)-1)
 		for k, other := range c.pops {
@@ -26,6 +33,7 @@ func (c *compiler) segments() {
 		}
 		c.peers[p.Name] = peers
 	}
+	m.told, m.peers, m.wired = told, c.peers, c.wired
 }
 
 // ways are the candidates of the route between two PoPs; none when they cannot

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -43,6 +44,10 @@ const (
 // Controller serves agents.
 type Controller struct {
 	Address string // how other controllers reach this one; set before Run
+	// Elsewhere asks the controller at that address whether an agent is connected to
+	// it, and whether it answered. Set before Run; nil: nobody can be asked, and
+	// what the store says of other controllers' agents stands.
+	Elsewhere func(ctx context.Context, address, agent string) (there, answered bool)
 
 	service   *service.Service
 	authority *pki.Authority
@@ -86,10 +91,9 @@ func New(s *service.Service, authority *pki.Authority, log *slog.Logger) *Contro
 // Run compiles what changes until ctx ends. A store that cannot be reached is
 // waited for; agents go on with what they have.
 func (c *Controller) Run(ctx context.Context) error {
-	missing := time.AfterFunc(settle, func() { c.noteMissing(ctx) })
-	defer missing.Stop()
 	var upkeep sync.WaitGroup
 	defer upkeep.Wait()
+	upkeep.Go(func() { c.lookForMissing(ctx) })
 	upkeep.Go(func() { c.tidy(ctx) })
 	upkeep.Go(func() { c.refresh(ctx) })
 	for ctx.Err() == nil {
@@ -126,6 +130,9 @@ func (c *Controller) compile(ctx context.Context) error {
 			g := &compiled.World.VPNGateways[i]
 			c.enrolled[resource.AgentOf(resource.RefOf(g))] = g.Given.Enrolment
 		}
+	}
+	if c.compiled == nil || c.compiled.Serial != compiled.Serial {
+		c.forgetOthers()
 	}
 	c.compiled = compiled
 	close(c.renewed)
@@ -271,11 +278,50 @@ func (c *Controller) left(ctx context.Context, agent string) {
 	_ = c.note(ctx, agent, last) // what is wrong it has logged
 }
 
-// noteMissing notes that PoPs are away which the store says are connected, and
-// which have not come since this controller started: the one they were
-// connected to may have been killed. A PoP that is connected to another
-// controller says so with its next report.
-func (c *Controller) noteMissing(ctx context.Context) {
+// forgetOthers lets go of what is kept about agents that do not exist any more.
+// The caller holds mu, and enrolled is new.
+func (c *Controller) forgetOthers() {
+	gone := func(agent string) bool { _, exists := c.enrolled[agent]; return !exists }
+	maps.DeleteFunc(c.reports, func(agent string, _ Live) bool { return gone(agent) })
+	maps.DeleteFunc(c.encoded, func(agent string, _ encoded) bool { return gone(agent) })
+	maps.DeleteFunc(c.known, func(agent string, _ service.PoPReport) bool { return gone(agent) })
+	maps.DeleteFunc(c.summed, func(agent string, _ time.Time) bool { return gone(agent) })
+	maps.DeleteFunc(c.followers, func(agent string, n int) bool { return n <= 0 && gone(agent) })
+	maps.DeleteFunc(c.leaving, func(agent string, t *time.Timer) bool { return gone(agent) && t.Stop() })
+	c.told.forget(gone)
+}
+
+// forget lets go of what is kept about one agent that does not exist.
+func (c *Controller) forget(agent string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.reports, agent)
+	delete(c.known, agent)
+	delete(c.summed, agent)
+}
+
+// lookForMissing notes which agents are missing, a while after the start and
+// again and again until ctx ends.
+func (c *Controller) lookForMissing(ctx context.Context) {
+	unanswered := map[string]int{}
+	ticker := time.NewTicker(settle)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			c.noteMissing(ctx, unanswered)
+		}
+	}
+}
+
+// noteMissing notes that agents are away which the store says are connected, and
+// are not: the controller they were connected to may have been killed. Until this
+// one has run for a while, and about agents of another controller that answers,
+// the store is believed. Unanswered counts, by agent, how often the controller that
+// it reports to did not answer in a row.
+func (c *Controller) noteMissing(ctx context.Context, unanswered map[string]int) {
 	compiled, _ := c.current()
 	if compiled == nil {
 		return
@@ -283,27 +329,56 @@ func (c *Controller) noteMissing(ctx context.Context) {
 	for i := range compiled.World.PoPs {
 		p, err := c.service.GetPoP(ctx, service.Call{Caller: auth.Local}, compiled.World.PoPs[i].Name)
 		if err == nil {
-			c.missing(ctx, p.Name, p.Status.State, service.PoPReport{Version: p.Status.Applied, Refusal: p.Status.Refusal, Build: p.Status.Build})
+			c.missing(ctx, unanswered, p.Name, p.Status.State, service.PoPReport{Version: p.Status.Applied, Refusal: p.Status.Refusal, Build: p.Status.Build})
 		}
 	}
 	for i := range compiled.World.VPNGateways {
 		g, err := c.service.GetVPNGateway(ctx, service.Call{Caller: auth.Local}, compiled.World.VPNGateways[i].Name)
 		if err == nil && g.Status.State != resource.Unmanaged {
-			c.missing(ctx, resource.AgentOf(resource.RefOf(&g)), g.Status.State, service.PoPReport{Version: g.Status.Applied, Refusal: g.Status.Refusal, Build: g.Status.Build})
+			c.missing(ctx, unanswered, resource.AgentOf(resource.RefOf(&g)), g.Status.State, service.PoPReport{Version: g.Status.Applied, Refusal: g.Status.Refusal, Build: g.Status.Build})
 		}
 	}
 }
 
-// missing notes that an agent is away, unless it is here, or known to be away.
-func (c *Controller) missing(ctx context.Context, agent string, state resource.State, last service.PoPReport) {
+// silences is how often in a row another controller must not answer for its
+// agents to be taken for missing.
+const silences = 2
+
+// missing notes that an agent is away, unless it is here, known to be away, or as
+// far as can be known with another controller.
+func (c *Controller) missing(ctx context.Context, unanswered map[string]int, agent string, state resource.State, last service.PoPReport) {
 	c.mu.Lock()
 	here := c.followers[agent] > 0
 	c.mu.Unlock()
-	if here || state == resource.Away || state == resource.NotEnrolled {
+	if here || state == resource.Away || state == resource.NotEnrolled || c.elsewhere(ctx, unanswered, agent) {
+		delete(unanswered, agent)
 		return
 	}
+	if n := unanswered[agent]; n > 0 && n < silences {
+		return
+	}
+	delete(unanswered, agent)
 	last.Since = time.Now()
 	_ = c.note(ctx, agent, last)
+}
+
+// elsewhere reports whether an agent is with another controller, or whether that
+// cannot be known. One that does not answer is counted.
+func (c *Controller) elsewhere(ctx context.Context, unanswered map[string]int, agent string) bool {
+	where, err := c.service.ReporterOf(ctx, agent)
+	switch {
+	case err != nil:
+		return true // nothing is known, so nothing is noted
+	case where == "" || where == c.Address:
+		return false
+	case c.Elsewhere == nil:
+		return true
+	}
+	there, answered := c.Elsewhere(ctx, where, agent)
+	if !answered {
+		unanswered[agent]++
+	}
+	return there
 }
 
 // Report takes what an agent tells.
@@ -329,7 +404,11 @@ func (c *Controller) Report(ctx context.Context, pop string, r agentlink.Report)
 			now.VPN = c.calmed(pop, last.VPN, service.Summarize(told))
 		}
 	}
-	return apiform.EncodeError(c.note(ctx, pop, now))
+	err := c.note(ctx, pop, now)
+	if resource.CodeOf(err) == resource.CodeNotFound {
+		c.forget(pop)
+	}
+	return apiform.EncodeError(err)
 }
 
 // calmed is a VPN gateway's summary as it is noted: findings alone, which a

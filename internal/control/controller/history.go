@@ -2,6 +2,7 @@ package controller
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,13 @@ func (c *Controller) KeepHistory(s *history.Store) {
 	c.told.failed = func(pop string, err error) {
 		c.log.Debug("part of a PoP's history is not kept", "pop", pop, "reason", err)
 	}
+}
+
+// forget lets go of the recorders of PoPs that are gone; what was kept stays.
+func (k *keeper) forget(gone func(pop string) bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.recorders, func(pop string, _ *history.Recorder) bool { return gone(pop) })
 }
 
 // keep takes in a report; reports of other agents have a slash in their name.

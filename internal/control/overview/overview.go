@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,9 +24,20 @@ import (
 type Maker struct {
 	last func(pop string) (json []byte, have bool)
 
-	mu   sync.Mutex
-	read map[string]*reading
+	mu     sync.Mutex // guards what is below; nobody is asked for a report while it is held
+	read   map[string]*reading
+	flying map[string]*flight // by the PoPs that are looked at
 }
+
+// flight is one look at the newest reports, which all who ask meanwhile share.
+type flight struct {
+	done  chan struct{} // closed when the rest is there
+	found map[string]*report.PoP
+	not   []string // who never reported
+}
+
+// askAtOnce is how many reports are asked for at once: some are other controllers'.
+const askAtOnce = 16
 
 // reading is one PoP's report, taken apart.
 type reading struct {
@@ -35,13 +48,14 @@ type reading struct {
 // New returns a Maker over the newest report of each PoP as JSON; a report that
 // was replaced must be another slice.
 func New(last func(pop string) (json []byte, have bool)) *Maker {
-	return &Maker{last: last, read: map[string]*reading{}}
+	return &Maker{last: last, read: map[string]*reading{}, flying: map[string]*flight{}}
 }
 
 // Make puts an overview together for the PoPs of these names.
 func (m *Maker) Make(pops []string, now time.Time) *v1.Overview {
 	o := &v1.Overview{At: timestamppb.New(now)}
-	reports := m.reports(pops, o)
+	reports, silent := m.reports(pops)
+	o.Silent = silent
 	accelerators := map[string]*v1.AcceleratorOverview{}
 	for _, name := range slices.Sorted(maps.Keys(reports)) {
 		r := reports[name]
@@ -59,32 +73,100 @@ func (m *Maker) Make(pops []string, now time.Time) *v1.Overview {
 	return o
 }
 
-// reports are the newest reports by name; the names of those that never came go into o.
-func (m *Maker) reports(pops []string, o *v1.Overview) map[string]*report.PoP {
+// reports are the newest reports by name, and the names of those that never came.
+// Nobody changes them.
+func (m *Maker) reports(pops []string) (found map[string]*report.PoP, silent []string) {
+	key := strings.Join(pops, "\x00")
+	m.mu.Lock()
+	if f := m.flying[key]; f != nil {
+		m.mu.Unlock()
+		<-f.done
+		return f.found, slices.Clone(f.not)
+	}
+	f := &flight{done: make(chan struct{})}
+	m.flying[key] = f
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		delete(m.flying, key)
+		m.mu.Unlock()
+		close(f.done)
+	}()
+	f.found, f.not = m.look(pops)
+	return f.found, slices.Clone(f.not)
+}
+
+// look asks for all reports, and takes those apart that are new.
+func (m *Maker) look(pops []string) (found map[string]*report.PoP, silent []string) {
+	raws := m.ask(pops)
+	found = make(map[string]*report.PoP, len(pops))
+	for i, name := range pops {
+		r := m.reading(name, raws[i])
+		if r == nil {
+			silent = append(silent, name)
+			continue
+		}
+		found[name] = &r.pop
+	}
+	m.forget(pops)
+	return found, silent
+}
+
+// ask returns the newest reports of PoPs, in their order; nil for none.
+func (m *Maker) ask(pops []string) [][]byte {
+	raws := make([][]byte, len(pops))
+	var next atomic.Int64
+	var asking sync.WaitGroup
+	for range min(askAtOnce, len(pops)) {
+		asking.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(pops)); i = next.Add(1) - 1 {
+				if raw, have := m.last(pops[i]); have {
+					raws[i] = raw
+				}
+			}
+		})
+	}
+	asking.Wait()
+	return raws
+}
+
+// reading is a report taken apart, which is done once; nil: it cannot be read.
+func (m *Maker) reading(name string, raw []byte) *reading {
+	if len(raw) == 0 {
+		return nil
+	}
+	m.mu.Lock()
+	known := m.read[name]
+	m.mu.Unlock()
+	if known != nil && sameSlice(known.raw, raw) {
+		return known
+	}
+	known = &reading{raw: raw}
+	if json.Unmarshal(raw, &known.pop) != nil {
+		return nil
+	}
+	known.pop.Name = name         // whatever it calls itself
+	known.pop.Sessions.List = nil // the long part, which nothing here needs
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found := make(map[string]*report.PoP, len(pops))
+	m.read[name] = known
+	return known
+}
+
+// forget lets go of reports of others than these PoPs, when there are many.
+func (m *Maker) forget(pops []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.read) <= len(pops) {
+		return
+	}
 	kept := make(map[string]*reading, len(pops))
 	for _, name := range pops {
-		raw, have := m.last(name)
-		known := m.read[name]
-		switch {
-		case !have || len(raw) == 0:
-			o.Silent = append(o.Silent, name)
-			continue
-		case known == nil || !sameSlice(known.raw, raw):
-			known = &reading{raw: raw}
-			if json.Unmarshal(raw, &known.pop) != nil {
-				o.Silent = append(o.Silent, name)
-				continue
-			}
-			known.pop.Name = name         // whatever it calls itself
-			known.pop.Sessions.List = nil // the long part, which nothing here needs
+		if r := m.read[name]; r != nil {
+			kept[name] = r
 		}
-		kept[name], found[name] = known, &known.pop
 	}
 	m.read = kept
-	return found
 }
 
 func sameSlice(a, b []byte) bool { return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0] }

@@ -75,3 +75,37 @@ func TestPoPsHaveTheNamesThatTheControllerKnows(t *testing.T) {
 		t.Errorf("%v", o.Pops)
 	}
 }
+
+// A controller that does not answer holds up nobody who does not need it, and is
+// asked once for all who do.
+func TestNobodyWaitsForAReportThatSomebodyElseAskedFor(t *testing.T) {
+	text, err := json.Marshal(report.PoP{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, answer := make(chan struct{}, 100), make(chan struct{})
+	m := New(func(pop string) ([]byte, bool) {
+		if pop == "slow" {
+			asked <- struct{}{}
+			<-answer
+		}
+		return text, true
+	})
+	first := make(chan int, 8)
+	for range cap(first) {
+		go func() { first <- len(m.Make([]string{"slow", "quick"}, time.Unix(1000, 0)).Pops) }()
+	}
+	<-asked
+	if o := m.Make([]string{"quick"}, time.Unix(1000, 0)); len(o.Pops) != 1 {
+		t.Errorf("%v", o)
+	}
+	close(answer)
+	for range cap(first) {
+		if n := <-first; n != 2 {
+			t.Errorf("an overview has %d PoPs", n)
+		}
+	}
+	if n := len(m.flying); n != 0 {
+		t.Errorf("%d looks are still going on", n)
+	}
+}

@@ -19,6 +19,7 @@ const (
 	believeAnswer = 3 * time.Second  // its answer is not asked for again
 	leaveAlone    = 15 * time.Second // one that did not answer
 	mostReport    = 8 << 20          // bytes
+	mostKnown     = 10_000           // answers that are kept
 	reportPath    = "/neighbour/report"
 )
 
@@ -102,6 +103,9 @@ func (n *neighbours) ask(agent string) []byte {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if len(n.known) >= mostKnown {
+		clear(n.known) // of agents that are gone; what is asked for is asked again
+	}
 	n.known[agent] = answered{time.Now(), text}
 	return text
 }
@@ -133,10 +137,41 @@ func (n *neighbours) fetch(ctx context.Context, where, agent string) []byte {
 	return text
 }
 
+// elsewhere asks another controller whether an agent is connected to it.
+func (n *neighbours) elsewhere(ctx context.Context, where, agent string) (there, answered bool) {
+	if !n.speaks(where) {
+		return false, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askNeighbour)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, where+reportPath+"?"+url.Values{"agent": {agent}, "connected": {"1"}}.Encode(), nil)
+	if err != nil {
+		return false, false
+	}
+	answer, err := n.http.Do(request)
+	if err != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.silent[where] = time.Now()
+		return false, false
+	}
+	defer answer.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostReport)) // so that the connection can be used again
+	return answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusNoContent, true
+}
+
 // serve answers other controllers, and nobody else.
 func (n *neighbours) serve(w http.ResponseWriter, r *http.Request) {
 	if !pki.IsPeer(r.TLS) {
 		http.NotFound(w, r)
+		return
+	}
+	if q := r.URL.Query(); q.Has("connected") {
+		if n.controller.Connections(q.Get("agent")) > 0 {
+			w.WriteHeader(http.StatusNoContent)
+		} else {
+			http.NotFound(w, r)
+		}
 		return
 	}
 	live, have := n.controller.LastReport(r.URL.Query().Get("agent"))

@@ -80,7 +80,9 @@ func New(o Options) (*Server, error) {
 		c.KeepHistory(o.History)
 	}
 	c.Address = o.Address
-	return &Server{options: o, service: s, authority: authority, controller: c, neighbours: newNeighbours(s, c, authority, o.Address), throttle: throttle.New(o.Limits, nil)}, nil
+	n := newNeighbours(s, c, authority, o.Address)
+	c.Elsewhere = n.elsewhere
+	return &Server{options: o, service: s, authority: authority, controller: c, neighbours: n, throttle: throttle.New(o.Limits, nil)}, nil
 }
 
 // Fingerprint is what this controller is known by.

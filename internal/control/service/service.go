@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"causeway/internal/control/auth"
+	"causeway/internal/control/compile"
 	"causeway/internal/control/store"
 )
 
@@ -24,8 +25,9 @@ type Service struct {
 	log      *slog.Logger
 
 	writing gate // one mutation of this process at a time; other processes' are told by the serial
-	reading gate // guards current
+	reading gate // guards current and memo
 	current *Compiled
+	memo    compile.Memo
 
 	tidying sync.Mutex // guards floor
 	floor   int64      // the revision at the last Housekeep

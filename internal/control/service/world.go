@@ -75,7 +75,7 @@ func (s *Service) compiledAt(ctx context.Context) (*Compiled, int64, error) {
 	}
 	world.Revision = item.Revision // so that equal worlds have equal revisions
 	c := &Compiled{Serial: item.Revision, World: world}
-	c.Plan, c.Problems = compile.Compile(world)
+	c.Plan, c.Problems = s.memo.Compile(world)
 	c.index()
 	s.current = c
 	return c, revision, nil
