@@ -10,7 +10,12 @@ func TestCostsAreOfTheSessionsThatWereAskedFor(t *testing.T) {
 	if len(list) != 2 || list[0].Sessions != 1 || list[1].Sessions != 1000 {
 		t.Fatalf("%+v", list)
 	}
-	if list[0].Packet <= 0 || list[1].Packet <= 0 || list[1].Ratio != 1 || list[1].PerEach <= 0 || list[1].PerEachOut <= 0 {
-		t.Errorf("%+v", list)
+	for _, c := range list {
+		if c.Packet <= 0 || c.PacketOut <= 0 || c.FromClient <= 0 || c.ToClient <= 0 || c.FromEndpoint <= 0 || c.ToEndpoint <= 0 || c.Ratio <= 0 || c.Worst <= 0 {
+			t.Errorf("%+v", c)
+		}
+	}
+	if c := list[1]; c.Ratio != 1 || c.RatioOut != 1 || c.PerEach <= 0 || c.PerEachOut <= 0 {
+		t.Errorf("%+v", c)
 	}
 }

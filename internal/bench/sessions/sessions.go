@@ -1,6 +1,7 @@
-// Package sessions measures what a session takes in memory: it opens many through
-// real engines, ingress and egress, joined by memory in place of a network, and
-// looks at what the heap grew by.
+// Package sessions measures what many sessions cost: what each takes in memory, and
+// what a packet of one at random takes of the processor when there are few and when
+// there are a million. It opens them through real engines, ingress and egress,
+// joined by memory in place of a network.
 //
 // Sockets are not in it: an egress opens one per port of its egress IP, which
 // sessions to different endpoints share, and the kernel keeps them.
@@ -11,7 +12,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"time"
 
 	"causeway/internal/dataplane"
@@ -21,103 +21,32 @@ import (
 	"causeway/internal/snapshot"
 )
 
-// Result is what one end's sessions take.
-type Result struct {
-	Role      string  `json:"role"` // ingress, egress
-	Sessions  int     `json:"sessions"`
-	Heap      uint64  `json:"heap_bytes"` // what the heap grew by
-	PerEach   float64 `json:"bytes_per_session"`
-	Confirmed int     `json:"confirmed"`
-}
-
-// Measure opens n sessions (at most 1,000,000), each of a client with a prefix of its
-// own, over 64 endpoints, with an answer to each, and returns what they take at
-// either end.
-func Measure(n int) ([]Result, error) {
-	if n < 1 || n > 1_000_000 {
-		return nil, fmt.Errorf("%d sessions: want 1 to 1000000", n)
-	}
-	// Each end by itself, one after the other, so that the heap's growth is its own.
-	ingress, err := measure(n, "ingress")
-	if err != nil {
-		return nil, err
-	}
-	egress, err := measure(n, "egress")
-	return []Result{ingress, egress}, err
-}
-
-// measure opens the sessions and then throws one end away: what the heap shrinks by is
-// that end's, less what an empty engine takes.
-func measure(n int, role string) (Result, error) {
-	empty, err := weigh(0, role)
-	if err != nil {
-		return Result{}, err
-	}
-	full, err := weigh(n, role)
-	if err != nil {
-		return Result{}, err
-	}
-	r := Result{Role: role, Sessions: full.sessions, Confirmed: full.confirmed, Heap: full.bytes - min(full.bytes, empty.bytes)}
-	if r.Sessions != n {
-		return r, fmt.Errorf("%s: %d of %d sessions came up; drops: %v", role, r.Sessions, n, full.drops)
-	}
-	r.PerEach = float64(r.Heap) / float64(n)
-	return r, nil
-}
-
-type weight struct {
-	bytes               uint64
-	sessions, confirmed int
-	drops               map[string]uint64
-}
-
-func weigh(n int, role string) (weight, error) {
-	w, err := newWorld(n)
-	if err != nil {
-		return weight{}, err
-	}
-	const together = 64
-	for i := 0; i < n; i += together {
-		w.open(i, min(n, i+together))
-	}
-	end := &w.ingress
-	if role == "egress" {
-		end = &w.egress
-	}
-	report := (*end).engine.Report(w.now, time.Now())
-	r := weight{sessions: report.Sessions.Confirmed + report.Sessions.Unconfirmed, confirmed: report.Sessions.Confirmed, drops: report.Drops}
-	with := heap()
-	*end = nil
-	r.bytes = with - heap()
-	runtime.KeepAlive(w)
-	return r, nil
-}
-
-// heap is what lives on the heap.
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC() // what finalizers and pools kept
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 // endpoints is how many VPN devices stand behind the egress.
 const endpoints = 64
 
-// world is two PoPs.
+// world is two PoPs, and what is sent between them and beyond.
 type world struct {
+	n               int // sessions that it is for
 	now             mono.Time
 	ingress, egress *end
+
+	worst  time.Duration // that a packet took which opened a session
+	seqs   []uint32      // by client: the newest number of its ESP
+	turn   turn
+	random *rand.Rand
 }
 
 var (
 	addrIngress = netip.MustParseAddr("203.0.113.10")
 	addrEgress  = netip.MustParseAddr("203.0.113.20")
+
+	listener       = netip.AddrPortFrom(addrIngress, 4500)
+	overlayIngress = netip.AddrPortFrom(addrIngress, 4600)
+	overlayEgress  = netip.AddrPortFrom(addrEgress, 4600)
 )
 
 func newWorld(n int) (*world, error) {
-	w := &world{now: mono.Time(time.Hour)}
+	w := &world{n: n, now: mono.Time(time.Hour), seqs: make([]uint32, n), random: rand.New(rand.NewPCG(7, uint64(n)))}
 	var private [2]keys.PrivateKey
 	for i := range private {
 		k, err := keys.GenerateFrom(rand.NewChaCha8([32]byte{byte(i)}))
@@ -150,10 +79,10 @@ func newWorld(n int) (*world, error) {
 		return s
 	}
 	var err error
-	if w.ingress, err = newEnd(private[0], make(0), w.now); err != nil {
+	if w.ingress, err = newEnd("ingress", private[0], make(0), w.now); err != nil {
 		return nil, err
 	}
-	if w.egress, err = newEnd(private[1], make(1), w.now); err != nil {
+	if w.egress, err = newEnd("egress", private[1], make(1), w.now); err != nil {
 		return nil, err
 	}
 	for range 200 { // handshake, pings, size probing
@@ -165,13 +94,40 @@ func newWorld(n int) (*world, error) {
 // open brings up the sessions [from, to): an IKE exchange that proves the client, one
 // that it protects, and ESP both ways, as a tunnel begins.
 func (w *world) open(from, to int) {
-	for _, packet := range [...]func(spi uint64) []byte{ikeInit, ikeAuth, esp} {
+	for step, packet := range [...]func(spi uint64) []byte{ikeInit, ikeAuth, esp} {
 		for i := from; i < to; i++ {
-			client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(11 + i>>16), byte(i >> 8), byte(i), 1}), 4500)
-			w.ingress.receive(w.now, netip.AddrPortFrom(addrIngress, 4500), udpio.Message{Data: packet(uint64(i) + 1<<20), From: client})
+			m := udpio.Message{Data: packet(spiOf(i)), From: clientOf(i)}
+			begun := cpu()
+			w.ingress.receive(w.now, listener, m)
+			if step == 0 {
+				w.worst = max(w.worst, cpu()-begun)
+			}
+			w.seqs[i] = 1
 		}
 		w.pass(time.Millisecond)
 	}
+}
+
+// clientOf is a client's address, in a prefix of its own, spiOf its SPI.
+func clientOf(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(11 + i>>16), byte(i >> 8), byte(i), 1}), 4500)
+}
+
+func spiOf(i int) uint64 { return uint64(i) + 1<<20 }
+
+// openAll brings up all sessions that the world is for.
+func (w *world) openAll() error {
+	const together = 64
+	for i := 0; i < w.n; i += together {
+		w.open(i, min(w.n, i+together))
+	}
+	for _, e := range [...]*end{w.ingress, w.egress} {
+		r := e.engine.Report(w.now, time.Now())
+		if r.Sessions.Confirmed != w.n || r.Sessions.Unconfirmed != 0 {
+			return fmt.Errorf("%s: %d of %d sessions came up; drops: %v", e.role, r.Sessions.Confirmed, w.n, r.Drops)
+		}
+	}
+	return nil
 }
 
 // pass lets time pass and carries what is on its way, until all is quiet.
@@ -210,10 +166,14 @@ func (w *world) carry(list []datagram) {
 
 // end is an engine and its sockets.
 type end struct {
+	role   string
 	engine *dataplane.Engine
 	tokens map[netip.AddrPort]uint64
 	out    []datagram
-	mute   bool // what is sent goes nowhere
+	bytes  []byte // of what is out
+	// What was taken last: its memory is used again after the next take.
+	bytesBefore []byte
+	before      []datagram
 }
 
 type datagram struct {
@@ -221,8 +181,8 @@ type datagram struct {
 	data     []byte
 }
 
-func newEnd(key keys.PrivateKey, s snapshot.Snapshot, now mono.Time) (*end, error) {
-	e := &end{tokens: map[netip.AddrPort]uint64{}}
+func newEnd(role string, key keys.PrivateKey, s snapshot.Snapshot, now mono.Time) (*end, error) {
+	e := &end{role: role, tokens: map[netip.AddrPort]uint64{}, bytes: make([]byte, 0, 1<<20), bytesBefore: make([]byte, 0, 1<<20)}
 	e.engine = dataplane.NewEngine(dataplane.EngineConfig{
 		Key: key, Network: e, Log: slog.New(slog.DiscardHandler), Random: rand.New(rand.NewPCG(1, uint64(s.PoP.Label))).Uint64,
 	})
@@ -236,9 +196,11 @@ func (e *end) receive(now mono.Time, at netip.AddrPort, m udpio.Message) {
 	}
 }
 
+// take returns what has been sent. It stays until something is sent after the next take.
 func (e *end) take() []datagram {
 	list := e.out
-	e.out = nil
+	e.out, e.before = e.before[:0], list
+	e.bytes, e.bytesBefore = e.bytesBefore[:0], e.bytes
 	return list
 }
 
@@ -255,10 +217,10 @@ type socket struct {
 
 // Queue implements dataplane.Socket.
 func (s *socket) Queue(data []byte, to netip.AddrPort, _ uint8) {
-	if s.end.mute {
-		return
-	}
-	s.end.out = append(s.end.out, datagram{s.addr, to, append([]byte(nil), data...)})
+	e := s.end
+	begin := len(e.bytes)
+	e.bytes = append(e.bytes, data...)
+	e.out = append(e.out, datagram{s.addr, to, e.bytes[begin:len(e.bytes):len(e.bytes)]})
 }
 
 // Flush implements dataplane.Socket.
