@@ -60,7 +60,7 @@ func (e *Engine) count(s *session.Session) {
 
 // uncount gives a session's place back.
 func (e *Engine) uncount(s *session.Session) {
-	if !s.Confirmed {
+	if !s.Confirmed() {
 		return
 	}
 	for _, a := range e.allowancesOf(s) {
@@ -86,7 +86,7 @@ func (e *Engine) countAllowances() {
 		a.Open = 0
 	}
 	e.table.All(func(s *session.Session) bool {
-		if s.Confirmed {
+		if s.Confirmed() {
 			e.count(s)
 		}
 		return true

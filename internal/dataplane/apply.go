@@ -364,9 +364,11 @@ func (b *builder) sessions() {
 		if !e.allowed(s) {
 			end = append(end, s)
 		} else if l := e.plan.listeners[s.Listener]; l != nil && s.Role&session.Ingress != 0 && !l.suits(s) {
-			s.Idle, s.Mode, s.Order, s.Window = l.idle, l.mode, l.order, l.window
+			terms := *s.Terms
+			terms.Idle, terms.Mode, terms.Order, terms.Window = l.idle, l.mode, l.order, l.window
+			e.table.Renew(s, terms)
 			e.reorder(s)
-			s.PeerKnows = false // tell the egress of changed settings
+			s.SetPeerKnows(false) // tell the egress of changed settings
 		}
 		return true
 	})
@@ -384,15 +386,15 @@ func (e *Engine) allowed(s *session.Session) bool {
 	}
 	if s.Role&session.Ingress != 0 {
 		sock := e.byAddr[s.Accelerated]
-		if s.IngressPoP != e.plan.self || sock == nil || sock.listener == nil || !sock.listener.goesTo(g) || !sock.listener.allows(s.Client.Addr()) {
+		if s.IngressPoP != e.plan.self || sock == nil || sock.listener == nil || !sock.listener.goesTo(g) || !sock.listener.allows(s.Client().Addr()) {
 			return false
 		}
 	}
 	if s.Role&session.Egress == 0 {
 		return true
 	}
-	sock := e.byAddr[s.Egress]
-	return s.EgressPoP == e.plan.self && s.Egress.Addr() == g.egress && (sock == nil || sock.listener == nil)
+	sock := e.byAddr[s.Egress()]
+	return s.EgressPoP == e.plan.self && s.Egress().Addr() == g.egress && (sock == nil || sock.listener == nil)
 }
 
 // reopen takes a restored session's egress address back.
@@ -401,7 +403,7 @@ func (e *Engine) reopen(s *session.Session) bool {
 		e.hold(s)
 		return true
 	}
-	sock, err := e.listen(s.Egress, Edge)
+	sock, err := e.listen(s.Egress(), Edge)
 	if err != nil || sock.listener != nil {
 		return false
 	}
@@ -429,7 +431,7 @@ func (b *builder) rememberCallees() {
 func (b *builder) rememberClients() {
 	b.e.table.All(func(s *session.Session) bool {
 		if l := b.plan.listeners[s.Listener]; l != nil && s.Role&session.Ingress != 0 && s.Seen&session.SeenOwnESP != 0 {
-			l.known.Good(admission.Source(s.Client.Addr()))
+			l.known.Good(admission.Source(s.Client().Addr()))
 		}
 		return true
 	})

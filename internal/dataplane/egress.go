@@ -13,7 +13,7 @@ import (
 // toEndpoint gives a packet from the overlay to its endpoint. stable tells that
 // payload lives until Flush.
 func (e *Engine) toEndpoint(now mono.Time, s *session.Session, tos uint8, payload []byte, stable bool) {
-	sock := e.byAddr[s.Egress]
+	sock := e.byAddr[s.Egress()]
 	if sock == nil {
 		e.drops.add(DropRefusedSession)
 		return
@@ -21,7 +21,7 @@ func (e *Engine) toEndpoint(now mono.Time, s *session.Session, tos uint8, payloa
 	what := ipsec.Peek(payload, ipsec.NATT(s.Endpoint.Port()))
 	e.table.Touch(now, s)
 	if s.IngressPoP != s.EgressPoP { // else fromClient has done so
-		what = observe(s, what, &s.GuessToEndpoint)
+		what = e.observe(s, what, &s.GuessToEndpoint)
 		e.prove(now, s, what)
 		s.ToEndpoint.Add(len(payload))
 	}
@@ -46,7 +46,7 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 		}
 	}
 	if s.EgressPoP != s.IngressPoP { // else toClient does so
-		what = observe(s, what, &s.GuessToClient)
+		what = e.observe(s, what, &s.GuessToClient)
 		e.watch(now, s, ipsec.ToClient, &what, len(m.Data))
 	}
 	if what.Kind == ipsec.ESP && s.Seen&session.SeenPeerESP == 0 {
@@ -54,7 +54,7 @@ func (e *Engine) fromEndpoint(now mono.Time, sock *socket, m *udpio.Message) {
 		e.remember(s)
 	}
 	if s.EgressPoP != s.IngressPoP { // else toClient does so
-		if !s.Assoc.Proven {
+		if !s.Proven() {
 			e.noteAnswer(s.Assoc, what)
 		}
 		if !e.confirm(now, s) {
@@ -78,7 +78,7 @@ func (e *Engine) yields(sock *socket, s *session.Session, what ipsec.Packet) boo
 		return false
 	}
 	c, ok := g.callee(s.Endpoint.Addr())
-	return ok && c.client != s.Client.Addr() && c.claim > claimOf(s)
+	return ok && c.client != s.Client().Addr() && c.claim > claimOf(s)
 }
 
 // openFromEndpoint makes a session for an endpoint that begins: towards the
@@ -98,15 +98,18 @@ func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, m *udpio.Message)
 		return nil
 	}
 	port := sock.addr.Port()
-	s := session.Session{
-		ID:          e.newSessionID(),
-		Role:        session.Egress,
-		Client:      netip.AddrPortFrom(c.client, port),
-		Accelerated: netip.AddrPortFrom(c.accelerated, port),
-		Endpoint:    from, Egress: sock.addr,
-		IngressPoP: c.ingress, EgressPoP: e.plan.self,
-		Group: g.name, Listener: c.listener,
-		Idle: c.idle, Mode: c.mode, Order: c.order, Window: c.window,
+	s := session.Opening{
+		ID:     e.newSessionID(),
+		Role:   session.Egress,
+		Client: netip.AddrPortFrom(c.client, port),
+		Egress: sock.addr,
+		Terms: session.Terms{
+			Accelerated: netip.AddrPortFrom(c.accelerated, port),
+			Endpoint:    from,
+			IngressPoP:  c.ingress, EgressPoP: e.plan.self,
+			Group: g.name, Listener: c.listener,
+			Idle: c.idle, Mode: c.mode, Order: c.order, Window: c.window,
+		},
 	}
 	if c.ingress == e.plan.self {
 		s.Role |= session.Ingress
@@ -120,7 +123,9 @@ func (e *Engine) openFromEndpoint(now mono.Time, sock *socket, m *udpio.Message)
 		e.releaseEgress(sock.addr)
 		return nil
 	}
-	n.Assoc.Proven = n.Assoc.Proven || proven || c.claim == claimSnapshot // which vouches for the address
+	if proven || c.claim == claimSnapshot { // which vouches for the address
+		e.table.Prove(n.Assoc)
+	}
 	return n
 }
 
@@ -147,7 +152,7 @@ func (e *Engine) calleeOf(sock *socket, m *udpio.Message) (in *group, who callee
 }
 
 // giveEgress gives s its egress address: the client's own port where it is free.
-func (e *Engine) giveEgress(s *session.Session, want uint16) bool {
+func (e *Engine) giveEgress(s *session.Opening, want uint16) bool {
 	ip := s.Egress.Addr()
 	port, ok := e.table.FreePort(ip, s.Endpoint, want, func(p uint16) bool {
 		sock, err := e.listen(netip.AddrPortFrom(ip, p), Edge)

@@ -46,14 +46,14 @@ func (e *Engine) endpointFor(now mono.Time, l *listener, client netip.Addr) (in 
 	for _, g := range l.groups {
 		// An endpoint that is drained keeps the clients it has, all their flows together.
 		a := e.table.Association(e.plan.self, client, g.name)
-		if a == nil || !g.lists(a.Endpoint) {
+		if a == nil || !g.lists(a.Endpoint()) {
 			continue
 		}
-		if !e.lost(now, g, a.Endpoint) {
-			return g, a.Endpoint, true
+		if !e.lost(now, g, a.Endpoint()) {
+			return g, a.Endpoint(), true
 		}
 		if !ok {
-			in, endpoint, ok = g, a.Endpoint, true
+			in, endpoint, ok = g, a.Endpoint(), true
 		}
 	}
 	if g, a, well := e.wellPlace(now, l, client); well {
@@ -183,7 +183,7 @@ func (e *Engine) moveClients(now mono.Time) {
 		if g == nil || sock == nil || sock.listener == nil || !e.lost(now, g, s.Endpoint.Addr()) {
 			return true
 		}
-		if _, _, ok := e.wellPlace(now, sock.listener, s.Client.Addr()); ok {
+		if _, _, ok := e.wellPlace(now, sock.listener, s.Client().Addr()); ok {
 			end = append(end, s)
 			sock.listener.moved++
 		}
@@ -200,7 +200,7 @@ func (e *Engine) moveClients(now mono.Time) {
 func (e *Engine) claimed(now mono.Time, c callee, port uint16, endpoint netip.Addr) bool {
 	accelerated := netip.AddrPortFrom(c.accelerated, port)
 	s := e.table.ByFlow(c.ingress, netip.AddrPortFrom(c.client, port), accelerated)
-	if s != nil && s.Assoc.Proven && s.Endpoint.Addr() != endpoint {
+	if s != nil && s.Proven() && s.Endpoint.Addr() != endpoint {
 		if g := e.plan.groups[s.Group]; g != nil && g.pop == e.plan.self {
 			if h, known := e.healthOf(now, g, s.Endpoint.Addr()); known && h.up {
 				return true
@@ -216,10 +216,10 @@ func (e *Engine) claimed(now mono.Time, c callee, port uint16, endpoint netip.Ad
 func (e *Engine) belongsElsewhere(now mono.Time, l *listener, client, endpoint netip.Addr) bool {
 	for _, g := range l.groups {
 		a := e.table.Association(e.plan.self, client, g.name)
-		if a == nil || !a.Proven || a.Endpoint == endpoint {
+		if a == nil || !a.Proven() || a.Endpoint() == endpoint {
 			continue
 		}
-		if h, known := e.healthOf(now, g, a.Endpoint); known && h.up && !g.reach.lost {
+		if h, known := e.healthOf(now, g, a.Endpoint()); known && h.up && !g.reach.lost {
 			return true
 		}
 	}

@@ -24,7 +24,7 @@ const (
 
 // logs is the listener of a session whose flows are logged here; nil: they are not.
 func (e *Engine) logs(s *session.Session) *listener {
-	if e.cfg.Flows == nil || !s.Confirmed || s.Role&session.Ingress == 0 {
+	if e.cfg.Flows == nil || !s.Confirmed() || s.Role&session.Ingress == 0 {
 		return nil
 	}
 	if l := e.plan.listeners[s.Listener]; l != nil && l.FlowLog {
@@ -70,12 +70,12 @@ func (e *Engine) logFlow(now mono.Time, l *listener, s *session.Session, event, 
 	r := report.Flow{
 		Event: event, Reason: reason, Session: fmt.Sprintf("%016x", s.ID), PoP: e.plan.snap.PoP.Name,
 		Accelerator: l.Accelerator, Listener: l.text,
-		Client: s.Client, Accelerated: publicOf(s.Accelerated, l.Addresses), Egress: s.Egress, Endpoint: s.Endpoint,
+		Client: s.Client(), Accelerated: publicOf(s.Accelerated, l.Addresses), Egress: s.Egress(), Endpoint: s.Endpoint,
 		Start: wall.Add(-now.Sub(s.Created)), End: wall,
 		ToEndpoint: report.Counter(s.ToEndpoint), ToClient: report.Counter(s.ToClient), Moves: uint64(s.Moves),
 	}
 	if g := e.plan.groups[s.Group]; g != nil {
-		r.Group, r.Egress = g.text, publicOf(s.Egress, []snapshot.Address{g.EgressIP})
+		r.Group, r.Egress = g.text, publicOf(s.Egress(), []snapshot.Address{g.EgressIP})
 	}
 	if event == "end" {
 		r.End = wall.Add(-now.Sub(s.LastActive))

@@ -82,7 +82,7 @@ func (e *Engine) challenge(now mono.Time, sock *socket, m *udpio.Message, what *
 
 // negotiated notes what an endpoint's message means for a negotiation that began here.
 func (e *Engine) negotiated(now mono.Time, l *listener, s *session.Session, what *ipsec.Packet) {
-	source, spi, gate := admission.Source(s.Client.Addr()), what.InitiatorSPI, l.gate(s.Endpoint.Addr())
+	source, spi, gate := admission.Source(s.Client().Addr()), what.InitiatorSPI, l.gate(s.Endpoint.Addr())
 	switch {
 	case what.Major() == 1:
 		if what.Flags&ipsec.FlagEncrypted != 0 {
@@ -115,7 +115,7 @@ func (e *Engine) learnBearing(s *session.Session) {
 // becomesKnown notes that an endpoint has sent ESP to the client, and so holds keys with it.
 func becomesKnown(l *listener, s *session.Session) {
 	s.Seen |= session.SeenOwnESP
-	l.known.Good(admission.Source(s.Client.Addr()))
+	l.known.Good(admission.Source(s.Client().Addr()))
 }
 
 // SetEndpointBears takes in whether an endpoint of a group that leaves here

@@ -17,7 +17,7 @@ import (
 func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 	what := ipsec.Peek(m.Data, ipsec.NATT(sock.addr.Port()))
 	s := e.table.ByFlow(e.plan.self, m.From, sock.addr)
-	if s == nil || !s.Confirmed {
+	if s == nil || !s.Confirmed() {
 		if e.passed(sock, m) {
 			return
 		}
@@ -26,15 +26,15 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 		} else if e.passedByClaim(sock, m, &what) {
 			return
 		}
-	} else if s.Moving != nil {
-		stays(now, s, &what)
+	} else if s.Roams() {
+		e.stays(now, s, &what)
 	}
 	if s == nil || what.Begins() {
 		if s = e.begin(now, sock, m, &what, s); s == nil {
 			return
 		}
 	}
-	what = observe(s, what, &s.GuessToEndpoint)
+	what = e.observe(s, what, &s.GuessToEndpoint)
 	e.watch(now, s, ipsec.ToEndpoint, &what, len(m.Data))
 	if !e.admit(now, sock.listener, s, limit.ToEndpoint, what, len(m.Data)) {
 		refuse(s, ipsec.ToEndpoint, &what)
@@ -88,15 +88,18 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 	if !e.room(l.heldTo(g.name)) {
 		return nil
 	}
-	s := session.Session{
+	s := session.Opening{
 		ID:     e.newSessionID(),
 		Role:   session.Ingress,
-		Client: client, Accelerated: sock.addr,
-		Endpoint:   netip.AddrPortFrom(endpoint, sock.addr.Port()),
-		Egress:     netip.AddrPortFrom(g.egress, 0),
-		IngressPoP: e.plan.self, EgressPoP: g.pop,
-		Group: g.name, Listener: l.name,
-		Idle: l.idle, Mode: l.mode, Order: l.order, Window: l.window,
+		Client: client,
+		Egress: netip.AddrPortFrom(g.egress, 0),
+		Terms: session.Terms{
+			Accelerated: sock.addr,
+			Endpoint:    netip.AddrPortFrom(endpoint, sock.addr.Port()),
+			IngressPoP:  e.plan.self, EgressPoP: g.pop,
+			Group: g.name, Listener: l.name,
+			Idle: l.idle, Mode: l.mode, Order: l.order, Window: l.window,
+		},
 	}
 	if g.pop == e.plan.self { // the packet leaves where it entered
 		s.Role |= session.Egress
@@ -120,22 +123,21 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 		return
 	}
 	what := ipsec.Peek(payload, ipsec.NATT(s.Accelerated.Port()))
-	what = observe(s, what, &s.GuessToClient)
+	what = e.observe(s, what, &s.GuessToClient)
 	if both(s) {
 		e.watch(now, s, ipsec.ToClient, &what, len(payload))
 	}
-	if s.Moving != nil {
+	if s.Roams() {
 		e.answered(now, s, &what)
 	}
 	switch {
 	case what.Kind == ipsec.IKE:
 		e.negotiated(now, sock.listener, s, &what)
-	case what.Kind == ipsec.ESP && s.Seen&session.SeenOwnESP == 0 && s.Assoc.Proven:
+	case what.Kind == ipsec.ESP && s.Seen&session.SeenOwnESP == 0 && s.Proven():
 		becomesKnown(sock.listener, s)
 	}
-	a := s.Assoc
-	if !a.Proven {
-		e.noteAnswer(a, what)
+	if !s.Proven() {
+		e.noteAnswer(s.Assoc, what)
 		if s.ToClient.Bytes+uint64(len(payload)) > 3*s.ToEndpoint.Bytes {
 			e.drops.add(DropAmplify)
 			return
@@ -152,7 +154,7 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 	s.ToClient.Add(len(payload))
 	s.TOS = tos
 	copies := e.drops[DropDuplicate]
-	e.leave(now, s, sock, s.Client, what, payload, stable)
+	e.leave(now, s, sock, s.Client(), what, payload, stable)
 	if e.drops[DropDuplicate] != copies { // came over a second way, and did not leave: costs the customer nothing
 		limit.Refund(sock.listener.heldTo(s.Group), limit.ToClient, len(payload))
 	}
@@ -161,7 +163,7 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 // confirm marks that the endpoint has answered. What anyone can make it do under
 // a foreign address is no reason to keep a session: the client must be proven, too.
 func (e *Engine) confirm(now mono.Time, s *session.Session) bool {
-	if s.Confirmed || !s.Assoc.Proven {
+	if s.Confirmed() || !s.Proven() {
 		return true
 	}
 	if !e.hasRoom(s) {
@@ -178,8 +180,9 @@ func (e *Engine) confirm(now mono.Time, s *session.Session) bool {
 // noteAnswer takes in what an endpoint sends to a client that is not proven yet.
 // IKE is no answer that counts for an exchange: anyone can make an endpoint send some.
 func (e *Engine) noteAnswer(a *session.Association, what ipsec.Packet) {
-	a.Proof.FromEndpoint(what)
-	a.Answered = a.Answered || what.Kind != ipsec.IKE
+	p := proving(a)
+	p.Proof.FromEndpoint(what)
+	p.Answered = p.Answered || what.Kind != ipsec.IKE
 }
 
 // proofRounds and proofSpan are what must be seen of traffic that carries no
@@ -194,10 +197,10 @@ const (
 // prove looks whether a client's packet shows that it receives at its address.
 // Both ends of a session look for themselves.
 func (e *Engine) prove(now mono.Time, s *session.Session, what ipsec.Packet) {
-	a := s.Assoc
-	if a.Proven {
+	if s.Proven() || s.Assoc.Proving == nil { // nothing has gone to it yet
 		return
 	}
+	a := s.Assoc.Proving
 	if a.Answered && what.Kind != ipsec.IKE {
 		if a.Rounds == 0 {
 			a.RoundsSince = now
@@ -206,10 +209,18 @@ func (e *Engine) prove(now mono.Time, s *session.Session, what ipsec.Packet) {
 		a.Rounds++
 	}
 	if a.Proof.FromClient(what) || a.Rounds >= proofRounds && now.Sub(a.RoundsSince) >= proofSpan {
-		a.Proven = true
+		e.table.Prove(s.Assoc)
 		e.table.Save(now, s)
 		e.remember(s)
 	}
+}
+
+// proving is what is seen of an association's client until it is proven.
+func proving(a *session.Association) *session.Proving {
+	if a.Proving == nil {
+		a.Proving = new(session.Proving)
+	}
+	return a.Proving
 }
 
 // remember notes whom an endpoint reaches when it begins.
@@ -226,13 +237,15 @@ func (e *Engine) remember(s *session.Session) {
 // what it is to be taken for. On ports like 4500 any payload has the shape of
 // ESP; it is taken for ESP where there is IKE, or where it is numbered as ESP is.
 // Other UDP would lose packets that seem to come twice.
-func observe(s *session.Session, what ipsec.Packet, guess *session.Guess) ipsec.Packet {
+func (e *Engine) observe(s *session.Session, what ipsec.Packet, guess *session.Guess) ipsec.Packet {
 	switch what.Kind {
 	case ipsec.IKE:
 		s.Seen |= session.SeenIKE
-		s.Assoc.IKE = true
+		if !s.IKE() {
+			e.table.SetIKE(s.Assoc)
+		}
 	case ipsec.ESP:
-		if !s.Assoc.IKE && !guess.ESP(what.SPI, what.Seq) {
+		if !s.IKE() && !guess.ESP(what.SPI, what.Seq) {
 			what.Kind = ipsec.Other
 			break
 		}
@@ -266,7 +279,7 @@ func (e *Engine) send(now mono.Time, s *session.Session, flags uint8, what ipsec
 		e.drops.add(DropTooLarge)
 		return
 	}
-	if !s.PeerKnows {
+	if !s.PeerKnows() {
 		h.Kind = frame.Open
 		d := e.describe(s)
 		e.route(now, to, h, d.Append, payload)

@@ -25,13 +25,16 @@ func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip
 		e.queue(sock, payload, to, s.TOS)
 		return
 	}
-	if s.InOrder == nil {
-		b := resequence.New(e.orderFor(s), e.pool, true)
-		s.InOrder = &b
-	}
 	e.watchOf(now, s)
-	dup, late := e.pool.Count.Duplicates, e.pool.Count.LateReplay
 	e.emitTo(s, sock, to, payload, stable)
+	if s.InOrder == nil {
+		if s.AtRest.Pass(now, what.SPI, what.Seq, e.pool) {
+			e.emit(payload)
+			return
+		}
+		s.InOrder = s.AtRest.Resume(e.orderFor(s), e.pool, true)
+	}
+	dup, late := e.pool.Count.Duplicates, e.pool.Count.LateReplay
 	s.InOrder.Push(now, payload, e.holdUntil(now, s), e.emit)
 	e.drops[DropDuplicate] += e.pool.Count.Duplicates - dup
 	e.drops[DropLate] += e.pool.Count.LateReplay - late
@@ -39,13 +42,18 @@ func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip
 		s.Waiting = true
 		e.waiting = append(e.waiting, s)
 	}
+	if !s.Waiting {
+		if rest, ok := s.InOrder.Rest(now); ok {
+			s.AtRest, s.InOrder = rest, nil
+		}
+	}
 }
 
 // emitTo says where e.emit sends; direct is the payload that needs no copy if
 // it is emitted itself.
 func (e *Engine) emitTo(s *session.Session, sock *socket, to netip.AddrPort, direct []byte, stable bool) {
 	e.emitting.sock, e.emitting.to, e.emitting.tos = sock, to, s.TOS
-	e.emitting.watch, e.emitting.direction = s.Assoc.Watch, leaving(s)
+	e.emitting.watch, e.emitting.direction = s.Watch(), leaving(s)
 	e.emitting.direct = nil
 	if stable {
 		e.emitting.direct = direct
@@ -116,14 +124,14 @@ func (e *Engine) nextOrder() (next mono.Time) {
 // exitOf is where a session's packets leave at this PoP.
 func (e *Engine) exitOf(s *session.Session) (*socket, netip.AddrPort) {
 	if s.Role&session.Egress != 0 {
-		return e.byAddr[s.Egress], s.Endpoint
+		return e.byAddr[s.Egress()], s.Endpoint
 	}
-	return e.byAddr[s.Accelerated], s.Client
+	return e.byAddr[s.Accelerated], s.Client()
 }
 
 // reorder goes on by the session's settings, which have changed.
 func (e *Engine) reorder(s *session.Session) {
-	if s.InOrder == nil {
+	if s.InOrder == nil { // where nothing is missing no setting matters
 		return
 	}
 	if sock, to := e.exitOf(s); sock != nil {

@@ -185,7 +185,7 @@ func claimOf(s *session.Session) uint8 {
 	switch {
 	case s.Seen&session.SeenPeerESP != 0:
 		return claimESP
-	case s.Assoc.Proven:
+	case s.Proven():
 		return claimProven
 	}
 	return claimNone
@@ -199,7 +199,7 @@ func (g *group) remember(s *session.Session) {
 	}
 	c := callee{
 		claim:  claimOf(s),
-		client: s.Client.Addr(), accelerated: s.Accelerated.Addr(), ingress: s.IngressPoP,
+		client: s.Client().Addr(), accelerated: s.Accelerated.Addr(), ingress: s.IngressPoP,
 		listener: s.Listener, idle: s.Idle, mode: s.Mode, order: s.Order, window: s.Window,
 	}
 	if g.last[s.Endpoint.Addr()] != c {

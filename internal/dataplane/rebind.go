@@ -46,11 +46,11 @@ func (e *Engine) follow(now mono.Time, sock *socket, from netip.AddrPort, what *
 		return nil
 	}
 	s := e.table.ByClaim(claim)
-	if s == nil || s.Client == from || s.Accelerated != sock.addr || !s.Confirmed || !s.Assoc.Proven || s.Assoc.Watch == nil {
+	if s == nil || s.Client() == from || s.Accelerated != sock.addr || !s.Confirmed() || !s.Proven() || s.Watch() == nil {
 		return nil
 	}
-	m := s.Moving
-	fresh := s.Assoc.Watch.Follows(what)
+	m := e.table.Moving(s)
+	fresh := s.Watch().Follows(what)
 	if !fresh {
 		if m != nil && m.To == from { // out of order behind one that was newer
 			return s
@@ -61,8 +61,7 @@ func (e *Engine) follow(now mono.Time, sock *socket, from netip.AddrPort, what *
 		return nil
 	}
 	if m == nil {
-		m = new(session.Moving)
-		s.Moving = m
+		m = e.table.Roam(s)
 	}
 	switch {
 	case m.Was == from && now < m.Until:
@@ -86,8 +85,8 @@ func (e *Engine) follow(now mono.Time, sock *socket, from netip.AddrPort, what *
 // stays notes a packet from the client's own address while it may be elsewhere:
 // one of its SAs ends that. It need not be the newest: somebody who forges numbers
 // is always ahead.
-func stays(now mono.Time, s *session.Session, what *ipsec.Packet) {
-	m, w := s.Moving, s.Assoc.Watch
+func (e *Engine) stays(now mono.Time, s *session.Session, what *ipsec.Packet) {
+	m, w := e.table.Moving(s), s.Watch()
 	if !m.To.IsValid() || w == nil || !w.Holds(what) {
 		return
 	}
@@ -100,7 +99,7 @@ func stays(now mono.Time, s *session.Session, what *ipsec.Packet) {
 // answered moves a session when the endpoint answers what was asked from where
 // its client may be.
 func (e *Engine) answered(now mono.Time, s *session.Session, what *ipsec.Packet) {
-	m := s.Moving
+	m := e.table.Moving(s)
 	if m.Asked && m.To.IsValid() && what.Response() && what.MessageID == m.Request && what.InitiatorSPI == m.Initiator && what.ResponderSPI == m.Responder {
 		e.moveClient(now, s, m.To)
 	}
@@ -109,7 +108,7 @@ func (e *Engine) answered(now mono.Time, s *session.Session, what *ipsec.Packet)
 // moveClient makes a session's client be at another address, at both ends: the
 // other is told with the next packet.
 func (e *Engine) moveClient(now mono.Time, s *session.Session, to netip.AddrPort) {
-	from := s.Client
+	from := s.Client()
 	if other := e.table.ByFlow(s.IngressPoP, to, s.Accelerated); other != nil { // a stranger so far
 		e.tellClosed(now, other)
 		e.end(other, session.Replaced)
@@ -118,8 +117,8 @@ func (e *Engine) moveClient(now mono.Time, s *session.Session, to netip.AddrPort
 	e.table.Move(now, s, to)
 	e.hold(s)
 	e.remember(s)
-	s.PeerKnows = both(s)
-	*s.Moving = session.Moving{Was: from, Until: now.Add(roamBack)}
+	s.SetPeerKnows(both(s))
+	*e.table.Roam(s) = session.Moving{Was: from, Until: now.Add(roamBack)}
 	e.cfg.Log.Info("a client's address has changed", "session", s.ID, "from", from, "to", to)
 }
 
@@ -127,7 +126,7 @@ func (e *Engine) moveClient(now mono.Time, s *session.Session, to netip.AddrPort
 // the same session in all else. It reports false when it is another.
 func (e *Engine) movedElsewhere(now mono.Time, h *frame.Header, d *frame.Description, s *session.Session) bool {
 	if s.Role != session.Egress || h.Origin != s.IngressPoP || d.Ingress != s.IngressPoP || d.EgressPoP != s.EgressPoP ||
-		s.Accelerated != d.Accelerated || s.Endpoint != d.Endpoint || s.Group != session.NameOf(d.Group) || d.Egress != s.Egress {
+		s.Accelerated != d.Accelerated || s.Endpoint != d.Endpoint || s.Group != session.NameOf(d.Group) || d.Egress != s.Egress() {
 		return false
 	}
 	if other := e.table.ByFlow(s.IngressPoP, d.Client, s.Accelerated); other != nil && other != s {
@@ -142,6 +141,6 @@ func (e *Engine) movedElsewhere(now mono.Time, h *frame.Header, d *frame.Descrip
 
 // movedHere reports whether a description is of s before its client moved, which
 // its egress has not heard of yet.
-func movedHere(s *session.Session, d *frame.Description) bool {
-	return s.Role == session.Ingress && s.Moving != nil && s.Moving.Was == d.Client && s.Accelerated == d.Accelerated && s.Endpoint == d.Endpoint
+func (e *Engine) movedHere(s *session.Session, d *frame.Description) bool {
+	return s.Role == session.Ingress && s.Roams() && e.table.Moving(s).Was == d.Client && s.Accelerated == d.Accelerated && s.Endpoint == d.Endpoint
 }

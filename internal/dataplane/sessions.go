@@ -36,7 +36,7 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 			e.drops.add(DropMalformed)
 			return
 		}
-		if s == nil || !matches(s, &d) && !movedHere(s, &d) && !e.movedElsewhere(now, &h, &d, s) {
+		if s == nil || !matches(s, &d) && !e.movedHere(s, &d) && !e.movedElsewhere(now, &h, &d, s) {
 			if s = e.openFromFrame(now, &h, &d, s); s == nil {
 				return
 			}
@@ -44,7 +44,7 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 		e.adopt(s, &d)
 		e.tellOpened(now, &h, s)
 		e.table.Rename(s, h.Session)
-		s.PeerKnows = true // who opens it knows it, by this name
+		s.SetPeerKnows(true) // who opens it knows it, by this name
 		if len(payload) > 0 {
 			e.leaveBy(now, h.Flags, s, h.TOS, payload, stable)
 		}
@@ -57,20 +57,20 @@ func (e *Engine) arrived(now mono.Time, h frame.Header, rest []byte, stable bool
 			return
 		}
 		if s.ID == h.Session {
-			s.PeerKnows = true // so does who sends it without a description
+			s.SetPeerKnows(true) // so does who sends it without a description
 		}
 		e.leaveBy(now, h.Flags, s, h.TOS, rest, stable)
 	case frame.Opened:
 		if s == nil {
 			return
 		}
-		s.PeerKnows = s.PeerKnows || s.ID == h.Session
+		s.SetPeerKnows(s.PeerKnows() || s.ID == h.Session)
 		if d, _, ok := frame.ParseDescription(rest); ok && s.Role&session.Egress == 0 {
 			e.table.SetEgress(s, d.Egress)
 		}
 	case frame.Unknown:
 		if s != nil {
-			s.PeerKnows = false
+			s.SetPeerKnows(false)
 		}
 	case frame.Close:
 		if s != nil {
@@ -93,19 +93,21 @@ func (e *Engine) leaveBy(now mono.Time, flags uint8, s *session.Session, tos uin
 
 // matches reports whether s is the session that d describes.
 func matches(s *session.Session, d *frame.Description) bool {
-	return s.Client == d.Client && s.Accelerated == d.Accelerated && s.Endpoint == d.Endpoint
+	return s.Client() == d.Client && s.Accelerated == d.Accelerated && s.Endpoint == d.Endpoint
 }
 
 // openFromFrame makes the session that another PoP describes, if our own
 // snapshot allows it. known is a session that has this id but other addresses.
 func (e *Engine) openFromFrame(now mono.Time, h *frame.Header, d *frame.Description, known *session.Session) *session.Session {
-	s := session.Session{
-		ID:     h.Session,
-		Client: d.Client, Accelerated: d.Accelerated, Endpoint: d.Endpoint, Egress: d.Egress,
-		IngressPoP: d.Ingress, EgressPoP: d.EgressPoP,
-		Group: session.NameOf(d.Group), Listener: session.NameOf(d.Listener),
+	s := session.Opening{
+		ID: h.Session, Client: d.Client, Egress: d.Egress,
+		Terms: session.Terms{
+			Accelerated: d.Accelerated, Endpoint: d.Endpoint,
+			IngressPoP: d.Ingress, EgressPoP: d.EgressPoP,
+			Group: session.NameOf(d.Group), Listener: session.NameOf(d.Listener),
+		},
 	}
-	settle(&s, d)
+	settle(&s.Terms, d)
 	g := e.plan.groups[s.Group]
 	if g == nil || g.pop != d.EgressPoP || !g.lists(d.Endpoint.Addr()) || d.Ingress == d.EgressPoP {
 		e.drops.add(DropRefusedSession)
@@ -131,8 +133,8 @@ func (e *Engine) openFromFrame(now mono.Time, h *frame.Header, d *frame.Descript
 	} else {
 		n = e.openAsIngress(now, d, g, s)
 	}
-	if n != nil {
-		n.Assoc.Proven = n.Assoc.Proven || proven
+	if n != nil && proven {
+		e.table.Prove(n.Assoc)
 	}
 	return n
 }
@@ -143,13 +145,13 @@ func (e *Engine) replace(old *session.Session) (proven bool) {
 	if old == nil {
 		return false
 	}
-	proven = old.Assoc.Proven
+	proven = old.Proven()
 	e.end(old, session.Replaced)
 	return proven
 }
 
-// settle gives s the settings of a description, as far as they can be.
-func settle(s *session.Session, d *frame.Description) {
+// settle gives terms the settings of a description, as far as they can be.
+func settle(s *session.Terms, d *frame.Description) {
 	s.Idle = min(max(d.Idle, snapshot.MinIdle), snapshot.MaxIdle)
 	s.Mode, s.Order, s.Window = d.Mode&3, min(d.Order, uint8(resequence.Off)), d.Window
 }
@@ -160,14 +162,16 @@ func (e *Engine) adopt(s *session.Session, d *frame.Description) {
 		return
 	}
 	order, window := s.Order, s.Window
-	settle(s, d)
+	terms := *s.Terms
+	settle(&terms, d)
+	e.table.Renew(s, terms)
 	if s.Order != order || s.Window != window {
 		e.reorder(s)
 	}
 }
 
 // openAsEgress makes the egress's end: it gives the session its egress address.
-func (e *Engine) openAsEgress(now mono.Time, d *frame.Description, g *group, s session.Session) *session.Session {
+func (e *Engine) openAsEgress(now mono.Time, d *frame.Description, g *group, s session.Opening) *session.Session {
 	s.Role = session.Egress
 	kept := d.Egress.Port()
 	s.Egress = netip.AddrPortFrom(g.egress, 0)
@@ -198,23 +202,23 @@ func (e *Engine) mayCall(now mono.Time, h *frame.Header, d *frame.Description, g
 		return false
 	}
 	a := e.table.Association(e.plan.self, d.Client.Addr(), g.name)
-	return a != nil && a.Proven || g.mayCall(d.Endpoint.Addr(), d.Client.Addr())
+	return a != nil && a.Proven() || g.mayCall(d.Endpoint.Addr(), d.Client.Addr())
 }
 
 // openAsIngress makes the ingress's end of a session that an endpoint began.
-func (e *Engine) openAsIngress(now mono.Time, d *frame.Description, g *group, s session.Session) *session.Session {
+func (e *Engine) openAsIngress(now mono.Time, d *frame.Description, g *group, s session.Opening) *session.Session {
 	l := e.byAddr[d.Accelerated].listener
 	s.Role = session.Ingress
 	s.Listener, s.Idle, s.Mode, s.Order, s.Window = l.name, l.idle, l.mode, l.order, l.window
 	n := e.add(now, s)
 	if n != nil && g.mayCall(d.Endpoint.Addr(), d.Client.Addr()) {
-		n.Assoc.Proven = true // the snapshot vouches for the address
+		e.table.Prove(n.Assoc) // the snapshot vouches for the address
 	}
 	return n
 }
 
 // add puts s in the table, or counts why not.
-func (e *Engine) add(now mono.Time, s session.Session) *session.Session {
+func (e *Engine) add(now mono.Time, s session.Opening) *session.Session {
 	n, refusal := e.table.Add(now, s)
 	if refusal == session.PrefixFull {
 		e.drops.add(DropPrefixFull)
@@ -235,8 +239,8 @@ func (e *Engine) end(s *session.Session, why session.End) {
 func (e *Engine) gone(s *session.Session) {
 	e.logEnd(s)
 	e.release(s)
-	if s.Role&session.Egress != 0 && s.Egress.Port() != 0 {
-		e.releaseEgress(s.Egress)
+	if s.Role&session.Egress != 0 && s.Egress().Port() != 0 {
+		e.releaseEgress(s.Egress())
 	}
 	e.uncount(s)
 	e.forgetOrder(s)
@@ -245,8 +249,8 @@ func (e *Engine) gone(s *session.Session) {
 // describe says everything about s that its other end needs.
 func (e *Engine) describe(s *session.Session) *frame.Description {
 	d := &frame.Description{
-		Client: s.Client, Accelerated: s.Accelerated, Endpoint: s.Endpoint, Egress: s.Egress,
-		WantPort: s.Client.Port(), Ingress: s.IngressPoP, EgressPoP: s.EgressPoP,
+		Client: s.Client(), Accelerated: s.Accelerated, Endpoint: s.Endpoint, Egress: s.Egress(),
+		WantPort: s.Client().Port(), Ingress: s.IngressPoP, EgressPoP: s.EgressPoP,
 		Order: s.Order, Window: s.Window, Mode: s.Mode, Idle: s.Idle.Truncate(time.Second),
 	}
 	if g := e.plan.groups[s.Group]; g != nil {

@@ -287,7 +287,7 @@ func TestAnEndpointThatMovesKeepsItsProvenClient(t *testing.T) {
 	if n := r.sh.sessions() + r.se.sessions(); n != 2 {
 		t.Errorf("%d sessions", n)
 	}
-	if a := r.sh.engine.table.Association(1, clientIP, session.NameOf("seoul")); a == nil || !a.Proven {
+	if a := r.sh.engine.table.Association(1, clientIP, session.NameOf("seoul")); a == nil || !a.Proven() {
 		t.Error("the client's proof was lost")
 	}
 }
@@ -441,7 +441,7 @@ func TestAReloadThatChangesNothingTouchesNoSession(t *testing.T) {
 	if len(r.got) != 1 || r.got[0].to != client {
 		t.Errorf("what waited over the reload: %v came", r.got)
 	}
-	if s := r.sh.engine.table.ByFlow(1, client, acc); s == nil || !s.PeerKnows {
+	if s := r.sh.engine.table.ByFlow(1, client, acc); s == nil || !s.PeerKnows() {
 		t.Error("the session was told anew")
 	}
 }
@@ -493,7 +493,7 @@ func TestRemovingAnEndpointEndsItsSessionsAtBothEnds(t *testing.T) {
 	for i, e := range []*Engine{r.sh.engine, r.se.engine} {
 		e.table.All(func(s *session.Session) bool {
 			if s.Endpoint.Addr() == endpointIP {
-				t.Errorf("engine %d has %v", i, s.Client)
+				t.Errorf("engine %d has %v", i, s.Client())
 			}
 			return true
 		})
@@ -587,7 +587,7 @@ func TestASessionIsCalledByTheNameItWasDescribedBy(t *testing.T) {
 	d := r.sh.engine.describe(r.sh.engine.table.ByFlow(1, client, port(r.sh.addr, 500)))
 	h := frame.Header{Kind: frame.Open, Hops: 4, Origin: 1, Session: old}
 	r.sh.frame(r.se, d.Append(h.Append(nil)))
-	if s.ID != old || !s.PeerKnows {
+	if s.ID != old || !s.PeerKnows() {
 		t.Errorf("it is called %d, the ingress calls it %d", s.ID, old)
 	}
 	r.mustReach(client, egress)

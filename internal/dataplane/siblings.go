@@ -133,11 +133,11 @@ func (e *Engine) release(s *session.Session) {
 }
 
 func (e *Engine) strays(s *session.Session, f func(local, remote netip.AddrPort)) {
-	if s.Role&session.Ingress != 0 && !e.steered(s.Client.Addr()) {
-		f(s.Accelerated, s.Client)
+	if s.Role&session.Ingress != 0 && !e.steered(s.Client().Addr()) {
+		f(s.Accelerated, s.Client())
 	}
-	if s.Role&session.Egress != 0 && s.Egress.Port() != 0 && !e.steered(s.Endpoint.Addr()) {
-		f(s.Egress, s.Endpoint)
+	if s.Role&session.Egress != 0 && s.Egress().Port() != 0 && !e.steered(s.Endpoint.Addr()) {
+		f(s.Egress(), s.Endpoint)
 	}
 }
 

@@ -234,14 +234,14 @@ func (e *Engine) reportSessions(r *report.PoP, now mono.Time) {
 
 func (e *Engine) reportSession(now mono.Time, s *session.Session) report.Session {
 	r := report.Session{
-		ID: fmt.Sprintf("%016x", s.ID), Association: fmt.Sprintf("%s>%s", s.Client.Addr(), s.Endpoint.Addr()),
-		Client: s.Client, Accelerated: s.Accelerated, Endpoint: s.Endpoint, Egress: s.Egress,
+		ID: fmt.Sprintf("%016x", s.ID), Association: fmt.Sprintf("%s>%s", s.Client().Addr(), s.Endpoint.Addr()),
+		Client: s.Client(), Accelerated: s.Accelerated, Endpoint: s.Endpoint, Egress: s.Egress(),
 		State: "unconfirmed", Age: now.Sub(s.Created).Seconds(), Idle: now.Sub(s.LastActive).Seconds(),
-		ExpiresIn:  max(0, s.Idle-now.Sub(s.Assoc.LastActive)).Seconds(),
+		ExpiresIn:  max(0, s.Idle-now.Sub(e.table.LastActive(s.Assoc))).Seconds(),
 		ToClient:   report.Counter(s.ToClient),
 		ToEndpoint: report.Counter(s.ToEndpoint),
 	}
-	if s.Confirmed {
+	if s.Confirmed() {
 		r.State = "confirmed"
 	}
 	if l := e.plan.listeners[s.Listener]; l != nil {
@@ -269,7 +269,7 @@ func (e *Engine) reportSession(now mono.Time, s *session.Session) report.Session
 		r.Kinds = append(r.Kinds, "esp")
 	}
 	r.Moves = uint64(s.Moves)
-	if r.IPsec = reportIPsec(now, s.Assoc.Watch); r.IPsec != nil {
+	if r.IPsec = reportIPsec(now, s.Watch()); r.IPsec != nil {
 		r.Rekeys = r.IPsec.Rekeys
 	}
 	return r

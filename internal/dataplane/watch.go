@@ -48,19 +48,19 @@ const (
 type watches struct {
 	all  []*session.Watched
 	hand int
-	full mono.Time // until when there is no use in looking
+	full [2]mono.Time // until when there is no use in looking: for strangers, for proven clients
 }
 
 // watchOf is the Watch of an association; nil while there is none for it.
 func (e *Engine) watchOf(now mono.Time, s *session.Session) *session.Watched {
-	if w := s.Assoc.Watch; w != nil {
+	if w := s.Watch(); w != nil {
 		return w
 	}
-	w := e.watches.find(now, s.Assoc.Proven)
+	w := e.watches.find(now, s.Proven())
 	if w == nil {
 		return nil
 	}
-	w.Owner, s.Assoc.Watch = s.Assoc, w
+	e.table.SetWatch(s.Assoc, w)
 	return w
 }
 
@@ -68,15 +68,21 @@ func (e *Engine) watchOf(now mono.Time, s *session.Session) *session.Watched {
 // while there may be more, else one that has seen nothing for watchSilent. A proven
 // client's association may take that of a stranger, of whom there are any number.
 func (p *watches) find(now mono.Time, proven bool) *session.Watched {
-	if now < p.full && !proven {
+	who := 0
+	if proven {
+		who = 1
+	}
+	if now < p.full[who] {
 		return nil
 	}
 	var silent *session.Watched
 	for range min(watchLooks, len(p.all)) {
 		p.hand = (p.hand + 1) % len(p.all)
 		w := p.all[p.hand]
-		if w.Owner == nil || w.Owner.Ended() || proven && !w.Owner.Proven && len(p.all) == watchMost {
-			return p.take(w)
+		owner := w.Owner()
+		if owner == nil || proven && !owner.Proven() && len(p.all) == watchMost {
+			w.Reset()
+			return w
 		}
 		if last := max(w.Last[0], w.Last[1]); silent == nil && now.Sub(last) >= watchSilent {
 			silent = w
@@ -88,23 +94,16 @@ func (p *watches) find(now mono.Time, proven bool) *session.Watched {
 		return w
 	}
 	if silent == nil {
-		p.full = now.Add(watchPause)
+		p.full[who] = now.Add(watchPause)
 		return nil
 	}
-	return p.take(silent)
-}
-
-func (p *watches) take(w *session.Watched) *session.Watched {
-	if w.Owner != nil {
-		w.Owner.Watch = nil
-	}
-	w.Reset()
-	return w
+	silent.Reset()
+	return silent
 }
 
 // refuse notes that a packet of s ends here for want of bandwidth.
 func refuse(s *session.Session, d ipsec.Direction, what *ipsec.Packet) {
-	if w := s.Assoc.Watch; w != nil {
+	if w := s.Watch(); w != nil {
 		w.Refuse(d, what)
 	}
 }

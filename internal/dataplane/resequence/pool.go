@@ -21,6 +21,7 @@ type Pool struct {
 	packets [len(packetSizes)]*packet
 	rings   [ringSizes][]*ring
 	seen    []*seen
+	buffers []*Buffer
 }
 
 // Counts are totals since the pool was made.

@@ -88,12 +88,15 @@ type machine struct {
 	at     int
 	gone   map[uint64]int // by id: how often Gone was told
 	nextID uint64
+
+	watches [3]Watched
 }
 
 var wallBase = time.Unix(1_700_000_000, 0)
 
 func (m *machine) fresh() {
 	m.table = NewTable(m.model.limits, m.store)
+	m.watches = [3]Watched{}
 	m.table.Wall = func() time.Time { return wallBase.Add(time.Duration(m.now)) }
 	m.table.Gone = func(s *Session) { m.gone[s.ID]++ }
 }
@@ -164,9 +167,9 @@ func (m *machine) add(t *rapid.T) {
 	p.id = m.nextID
 	same := func(q *plain) bool { return prefixOf(q.client.Addr()) == prefixOf(p.client.Addr()) }
 	full := m.model.count(same) >= m.model.limits.PerPrefix
-	s, refusal := m.table.Add(m.now, Session{
-		ID: p.id, Role: p.role, Client: p.client, Accelerated: p.acc, Endpoint: p.ep, Egress: p.out,
-		IngressPoP: p.ingress, EgressPoP: 9, Group: p.group, Listener: 5, Idle: p.idle,
+	s, refusal := m.table.Add(m.now, Opening{
+		ID: p.id, Role: p.role, Client: p.client, Egress: p.out,
+		Terms: Terms{Accelerated: p.acc, Endpoint: p.ep, IngressPoP: p.ingress, EgressPoP: 9, Group: p.group, Listener: 5, Idle: p.idle},
 	})
 	if full != (refusal == PrefixFull) || full != (s == nil) {
 		t.Fatalf("prefix full: %v, refusal %v", full, refusal)
@@ -224,6 +227,58 @@ func TestTheTableDoesWhatAListWouldDo(t *testing.T) {
 				if want && !p.confirmed {
 					p.confirmed = true
 					m.ring[slices.Index(m.ring, p)] = nil
+				}
+			},
+			"prove": func(t *rapid.T) { m.table.Prove(m.get(m.pick(t)).Assoc) },
+			"IKE":   func(t *rapid.T) { m.table.SetIKE(m.get(m.pick(t)).Assoc) },
+			"watch": func(t *rapid.T) {
+				w := &m.watches[rapid.IntRange(0, len(m.watches)-1).Draw(t, "watch")]
+				a := m.get(m.pick(t)).Assoc
+				before := w.Owner()
+				m.table.SetWatch(a, w)
+				if a.Watch() != w || w.Owner() != a || before != nil && before != a && before.Watch() != nil {
+					t.Fatal("a Watch is of two, or of none")
+				}
+			},
+			"renew": func(t *rapid.T) {
+				p := m.pick(t)
+				s := m.get(p)
+				terms := *s.Terms
+				terms.Idle = time.Duration(rapid.IntRange(10, 40).Draw(t, "idle")) * time.Second
+				terms.Window = uint16(rapid.IntRange(0, 2).Draw(t, "window"))
+				m.table.Renew(s, terms)
+				p.idle = terms.Idle
+				if s.Window != terms.Window || s.Endpoint != p.ep {
+					t.Fatalf("terms %+v", *s.Terms)
+				}
+				if p.confirmed {
+					m.table.Save(m.now, s)
+				}
+			},
+			"move": func(t *rapid.T) {
+				p := m.pick(t)
+				to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 7, byte(rapid.IntRange(0, 2).Draw(t, "host"))}), uint16(rapid.IntRange(1, 4).Draw(t, "port")))
+				if m.table.ByFlow(p.ingress, to, p.acc) != nil {
+					t.Skip("somebody is there")
+				}
+				proven, before := m.get(p).Proven(), p.assoc()
+				m.table.Move(m.now, m.get(p), to)
+				p.client = to
+				if m.model.find(func(q *plain) bool { return q.assoc() == before }) == nil {
+					delete(m.active, before)
+				}
+				m.active[p.assoc()] = m.now
+				if s := m.get(p); proven && !s.Proven() {
+					t.Fatal("what was proven is not any more")
+				}
+			},
+			"claim": func(t *rapid.T) {
+				s := m.get(m.pick(t))
+				claim := rapid.Uint64Range(1, 12).Draw(t, "claim")
+				other := m.table.ByClaim(claim)
+				m.table.Claim(s, claim)
+				if keeps := other != nil && other.Proven() && !s.Proven(); !keeps && m.table.ByClaim(claim) != s || keeps && m.table.ByClaim(claim) != other {
+					t.Fatalf("claim %d finds another", claim)
 				}
 			},
 			"remove": func(t *rapid.T) {
@@ -332,7 +387,7 @@ func (m *machine) check(t *rapid.T) {
 	}
 	for _, p := range m.model.all {
 		s := m.table.ByID(p.id)
-		if s == nil || s.ID != p.id || s.Alias != p.alias || s.Client != p.client || s.Egress != p.out || s.Confirmed != p.confirmed {
+		if s == nil || s.ID != p.id || s.Alias() != p.alias || s.Client() != p.client || s.Egress() != p.out || s.Confirmed() != p.confirmed {
 			t.Fatalf("by id %d: %+v, want %+v", p.id, s, p)
 		}
 		if p.alias != 0 && m.table.ByID(p.alias) != s {
@@ -345,7 +400,7 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("egress address of %d is not found", p.id)
 		}
 		a := m.table.Association(p.ingress, p.client.Addr(), p.group)
-		if a == nil || a != s.Assoc || a.LastActive != m.active[p.assoc()] || a.Client() != p.client.Addr() {
+		if a == nil || a != s.Assoc || m.table.LastActive(a) != m.active[p.assoc()] || a.Client() != p.client.Addr() {
 			t.Fatalf("association of %d: %+v, want active at %v", p.id, a, m.active[p.assoc()])
 		}
 	}
@@ -358,7 +413,7 @@ func (m *machine) check(t *rapid.T) {
 	}
 	m.table.invariants(t)
 	for slot := range m.store {
-		if slot >= len(m.table.used) || !m.table.used[slot] || !m.table.at(uint32(slot)).Confirmed {
+		if slot >= int(m.table.sessions.made) || !m.table.at(uint32(slot)).inUse() || !m.table.at(uint32(slot)).Confirmed() {
 			t.Fatalf("a record at %d has no confirmed session", slot)
 		}
 	}
@@ -373,19 +428,19 @@ func (t *Table) invariants(f interface{ Fatalf(string, ...any) }) {
 	names := 0
 	t.All(func(s *Session) bool {
 		names++
-		if s.Alias != 0 {
+		if s.alias != 0 {
 			names++
 		}
-		if (s.ring >= 0) == s.Confirmed {
-			f.Fatalf("session %d: confirmed %v, place %d in the ring", s.ID, s.Confirmed, s.ring)
+		if (s.ring >= 0) == s.Confirmed() {
+			f.Fatalf("session %d: confirmed %v, place %d in the ring", s.ID, s.Confirmed(), s.ring)
 		}
 		if s.ring >= 0 && t.ring[s.ring] != s.slot+1 {
 			f.Fatalf("place %d of the ring is not session %d's", s.ring, s.ID)
 		}
 		return true
 	})
-	if len(t.byID) != names {
-		f.Fatalf("%d names in the table, sessions have %d", len(t.byID), names)
+	if t.byID.n != names {
+		f.Fatalf("%d names in the table, sessions have %d", t.byID.n, names)
 	}
 	inRing := 0
 	for _, place := range t.ring {
@@ -399,19 +454,40 @@ func (t *Table) invariants(f interface{ Fatalf(string, ...any) }) {
 	}
 	sum, ports := 0, 0
 	for _, n := range t.prefix {
-		sum += n
+		sum += int(n)
 	}
 	for _, p := range t.ports {
 		ports += p.given[0] + p.given[1] + p.given[2]
 	}
-	if sum != all || len(t.byFlow) != all || ports != len(t.byOut) || len(t.free)+all != len(t.used) {
-		f.Fatalf("%d sessions: by prefix %d, by flow %d; egress %d, ports %d; %d free of %d", all, sum, len(t.byFlow), len(t.byOut), ports, len(t.free), len(t.used))
+	uses := 0
+	for terms, s := range t.terms {
+		uses += s.uses
+		if s.Terms != terms {
+			f.Fatalf("terms were changed in place: %+v, shared as %+v", s.Terms, terms)
+		}
 	}
-	sessions := 0
-	for _, a := range t.assocs {
-		sessions += a.sessions
+	if sum != all || t.byFlow.n != all || ports != t.byOut.n || uses != all {
+		f.Fatalf("%d sessions: by prefix %d, by flow %d; egress %d, ports %d; of terms %d", all, sum, t.byFlow.n, t.byOut.n, ports, uses)
 	}
-	if sessions != all {
-		f.Fatalf("associations have %d sessions, the table %d", sessions, all)
+	sessions, assocs := 0, 0
+	t.Associations(func(a *Association) {
+		assocs++
+		n := 0
+		t.each(a, func(s *Session) {
+			n++
+			if s.Assoc != a || s.Proven() != a.proven || s.IKE() != a.ike || s.Watch() != a.watch {
+				f.Fatalf("session %d does not say what its association does", s.ID)
+			}
+		})
+		if n != int(a.sessions) {
+			f.Fatalf("an association has %d sessions, and counts %d", n, a.sessions)
+		}
+		sessions += n
+	})
+	if sessions != all || assocs != t.assocs.n || assocs != t.associations.inUse() {
+		f.Fatalf("associations have %d sessions, the table %d; %d associations, %d can be found, %d are taken", sessions, all, assocs, t.assocs.n, t.associations.inUse())
+	}
+	for _, x := range [...]*index{&t.byID, &t.byFlow, &t.byOut, &t.assocs, &t.claims} {
+		x.invariants(f)
 	}
 }

@@ -10,12 +10,15 @@ import (
 	"causeway/internal/mono"
 )
 
-func flowOfClient(n int) Session {
-	return Session{
-		ID: uint64(n + 1), Role: Ingress, IngressPoP: 1, EgressPoP: 2, Group: 7, Listener: 8, Idle: time.Hour, Confirmed: true,
-		Client:      netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), 4500),
-		Accelerated: netip.MustParseAddrPort("203.0.113.10:4500"), Endpoint: netip.MustParseAddrPort("198.19.1.2:4500"),
+func flowOfClient(n int) Opening {
+	return Opening{
+		ID: uint64(n + 1), Role: Ingress, Confirmed: true,
+		Client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), 4500),
 		Egress: netip.MustParseAddrPort("203.0.113.20:4500"),
+		Terms: Terms{
+			IngressPoP: 1, EgressPoP: 2, Group: 7, Listener: 8, Idle: time.Hour,
+			Accelerated: netip.MustParseAddrPort("203.0.113.10:4500"), Endpoint: netip.MustParseAddrPort("198.19.1.2:4500"),
+		},
 	}
 }
 
@@ -24,14 +27,14 @@ func TestAMovedSessionIsFoundAtItsNewAddressOnly(t *testing.T) {
 	table := NewTable(Limits{Confirmed: 100, Unconfirmed: 16, PerPrefix: 100}, store)
 	now := mono.Time(time.Hour)
 	s, _ := table.Add(now, flowOfClient(1))
-	old, to := s.Client, netip.MustParseAddrPort("192.0.2.9:61000")
-	s.Assoc.Proven = true
-	s.Assoc.Watch = &Watched{Owner: s.Assoc}
+	old, to := s.Client(), netip.MustParseAddrPort("192.0.2.9:61000")
+	table.Prove(s.Assoc)
+	table.SetWatch(s.Assoc, new(Watched))
 	table.Move(now, s, to)
 	if table.ByFlow(1, old, s.Accelerated) != nil || table.ByFlow(1, to, s.Accelerated) != s || table.ByID(s.ID) != s {
 		t.Error("it is found at its old address, or not at the new one")
 	}
-	if a := table.Association(1, to.Addr(), 7); a == nil || a != s.Assoc || !a.Proven || a.Endpoint != s.Endpoint.Addr() || a.Watch == nil || a.Watch.Owner != a {
+	if a := table.Association(1, to.Addr(), 7); a == nil || a != s.Assoc || !a.Proven() || a.Endpoint() != s.Endpoint.Addr() || a.Watch() == nil || a.Watch().Owner() != a || s.Watch() != a.Watch() || !s.Proven() {
 		t.Errorf("what is known of the client did not go with it: %+v", a)
 	}
 	if table.Association(1, old.Addr(), 7) != nil {
@@ -44,8 +47,8 @@ func TestAMovedSessionIsFoundAtItsNewAddressOnly(t *testing.T) {
 		t.Error("it is not restored at its new address")
 	}
 	table.Remove(s)
-	if all, _ := table.Len(); all != 0 || len(table.byFlow) != 0 || len(table.assocs) != 0 || len(table.prefix) != 0 {
-		t.Errorf("something of it is left: %d %v %v %v", all, table.byFlow, table.assocs, table.prefix)
+	if all, _ := table.Len(); all != 0 || table.byFlow.n != 0 || table.assocs.n != 0 || len(table.prefix) != 0 || len(table.terms) != 0 {
+		t.Errorf("something of it is left: %d %v %v %v %v", all, table.byFlow.n, table.assocs.n, table.prefix, table.terms)
 	}
 }
 
@@ -57,12 +60,13 @@ func TestAMovedSessionJoinsTheClientThatIsThere(t *testing.T) {
 	other.ID, other.Accelerated = 50, netip.MustParseAddrPort("203.0.113.10:500")
 	stays, _ := table.Add(now, other) // the same client's other flow
 	b, _ := table.Add(now, flowOfClient(2))
-	a.Assoc.Proven, a.Assoc.Watch = true, &Watched{Owner: a.Assoc}
-	table.Move(now, a, netip.AddrPortFrom(b.Client.Addr(), 61000))
-	if a.Assoc != b.Assoc || !b.Assoc.Proven || b.Assoc.Watch == nil || b.Assoc.Watch.Owner != b.Assoc {
+	table.Prove(a.Assoc)
+	table.SetWatch(a.Assoc, new(Watched))
+	table.Move(now, a, netip.AddrPortFrom(b.Client().Addr(), 61000))
+	if a.Assoc != b.Assoc || !b.Proven() || !a.Proven() || b.Watch() == nil || a.Watch() != b.Watch() || b.Watch().Owner() != b.Assoc {
 		t.Errorf("it did not join: %+v", a.Assoc)
 	}
-	if stays.Assoc == a.Assoc || stays.Assoc.Watch != nil || stays.Assoc.Ended() {
+	if stays.Assoc == a.Assoc || stays.Watch() != nil || stays.Assoc.Ended() {
 		t.Errorf("what stays has %+v", stays.Assoc)
 	}
 	table.Remove(a)
@@ -91,7 +95,7 @@ func TestClaimsAreBoundedAndGoWithTheirSession(t *testing.T) {
 			t.Fatal("the newest claim does not find its session")
 		}
 	}
-	if n := len(table.claims); n != 5*claimsHeld {
+	if n := table.claims.n; n != 5*claimsHeld {
 		t.Errorf("%d claims are held", n)
 	}
 	for claim, s := range held {
@@ -100,7 +104,7 @@ func TestClaimsAreBoundedAndGoWithTheirSession(t *testing.T) {
 		}
 	}
 	proven, stranger := sessions[0], sessions[1]
-	proven.Assoc.Proven = true
+	table.Prove(proven.Assoc)
 	table.Claim(proven, 77)
 	table.Claim(stranger, 77)
 	if table.ByClaim(77) != proven {
@@ -109,8 +113,8 @@ func TestClaimsAreBoundedAndGoWithTheirSession(t *testing.T) {
 	for _, s := range sessions {
 		table.Remove(s)
 	}
-	if len(table.claims) != 0 {
-		t.Errorf("%d claims are left", len(table.claims))
+	if table.claims.n != 0 || table.claimed.inUse() != 0 {
+		t.Errorf("%d claims are left, of %d sessions", table.claims.n, table.claimed.inUse())
 	}
 }
 

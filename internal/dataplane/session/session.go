@@ -42,17 +42,10 @@ func NameOf(n string) Name {
 	return Name(h | 1)
 }
 
-// Session is one client flow and its addresses on the egress side. Fields in
-// the first group never change while a session lives in a Table, except through
-// the Table's methods.
-type Session struct {
-	ID          uint64 // what frames call it: the name that the other end is known to have for it
-	Alias       uint64 // what it was called before, when both ends opened it at once; 0: nothing
-	Role        Role
-	Client      netip.AddrPort // the VPN device near the ingress
+// Terms are what many sessions have in common, and share: see Session. Comparable.
+type Terms struct {
 	Accelerated netip.AddrPort // in the ingress's bind form
 	Endpoint    netip.AddrPort // the VPN device near the egress
-	Egress      netip.AddrPort // in the egress's bind form; port 0 on an ingress until the egress told it
 	IngressPoP  snapshot.Label
 	EgressPoP   snapshot.Label
 	Group       Name
@@ -62,34 +55,137 @@ type Session struct {
 	Order       uint8  // resequence.Mode
 	Window      uint16 // the VPN devices' replay window, packets
 
-	Assoc *Association
+	egressIP netip.Addr // of the session's Egress
+}
 
-	PeerKnows  bool // the other end acknowledged the description
-	Confirmed  bool // the endpoint has answered
-	Created    mono.Time
+// Opening is a session to be: what Table.Add makes one of, and what is on disk.
+type Opening struct {
+	ID     uint64 // what frames call it: the name that the other end is known to have for it
+	Alias  uint64 // what it was called before, when both ends opened it at once; 0: nothing
+	Role   Role
+	Client netip.AddrPort // the VPN device near the ingress
+	Egress netip.AddrPort // in the egress's bind form; port 0 on an ingress until the egress told it
+	Terms
+
+	Confirmed bool
+	Seen      Seen
+}
+
+// Session is one client flow and its addresses on the egress side. What is
+// exported may be read; what of it may be set says so, the rest is the Table's.
+//
+// There may be millions, and a packet of each finds it in no cache: so a Session
+// is three cache lines, packets at an ingress towards the endpoint need the
+// first, all others the first two. What sessions have in common is elsewhere (Terms).
+type Session struct {
+	*Terms // shared: never to be changed in place, see Table.Renew
+	ID     uint64
+	// LastActive is when a packet last came or went.
 	LastActive mono.Time
-	Saved      mono.Time // when last written to the store; zero: never
+	ToEndpoint Count // packets of this session that this PoP carried; to be set
+	client     [16]byte
+	clientPort uint16
+	egressPort uint16
+	Role       Role
+	Seen       Seen  // to be set
+	TOS        uint8 // of the newest packet that left here; to be set
+	state      state
 
-	// What tells ESP from other UDP where there is no IKE, each way.
+	ToClient Count           // to be set
+	AtRest   resequence.Rest // the order of its ESP where it leaves here, while InOrder is nil; to be set
+	// InOrder puts packets in order where they leave here; nil until something is out of order. To be set.
+	InOrder *resequence.Buffer
+	Created mono.Time
+	Saved   mono.Time // when last written to the store; zero: never
+
+	Assoc *Association
+	alias uint64
+	// What tells ESP from other UDP where there is no IKE, each way; to be set.
 	GuessToEndpoint, GuessToClient Guess
 
-	TOS        uint8 // of the newest packet that left here
-	Seen       Seen
-	End        End    // why it ends; set just before it does
-	Moves      uint16 // times that the client's address has changed
-	Logged     uint16 // records of it that were handed out while it lasts
-	ToEndpoint Count  // packets of this session that this PoP carried, each way
-	ToClient   Count
+	slot    uint32
+	ring    int32  // place in the ring of unconfirmed sessions; -1: confirmed
+	next    uint32 // the slot + 1 of the next session of its association
+	claims  uint32 // its claims' place + 1, by which it is found where its address is not known; 0: none
+	Moves   uint16 // times that the client's address has changed
+	Logged  uint16 // records of it that were handed out while it lasts; to be set
+	End     End    // why it ends; to be set just before it does
+	Waiting bool   // InOrder holds packets and is on the engine's list; to be set
+}
 
-	InOrder *resequence.Buffer // puts packets in order where they leave here; nil until needed
-	Waiting bool               // InOrder holds packets and is on the engine's list
+// state is what of a session is true or not.
+type state uint8
 
-	Moving *Moving // where the client may be now, or was before; nil: it has stayed
+const (
+	confirmed state = 1 << iota
+	peerKnows
+	proven  // as its association is
+	ike     // likewise
+	watched // likewise
+	roams   // see Table.Moving
+)
 
-	claims *claims // by which it is found where its address is not known; nil: none
+func (s *Session) is(what state) bool { return s.state&what != 0 }
 
-	slot uint32
-	ring int32 // place in the ring of unconfirmed sessions; -1: confirmed
+func (s *Session) set(what state, is bool) {
+	if s.state &^= what; is {
+		s.state |= what
+	}
+}
+
+// Client is the VPN device near the ingress.
+func (s *Session) Client() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(s.client).Unmap(), s.clientPort)
+}
+
+// Egress is the session's address in the egress's bind form; port 0 on an ingress
+// until the egress told it.
+func (s *Session) Egress() netip.AddrPort { return netip.AddrPortFrom(s.egressIP, s.egressPort) }
+
+// Alias is what s was called before, when both ends opened it at once; 0: nothing.
+func (s *Session) Alias() uint64 { return s.alias }
+
+// Confirmed reports whether the endpoint has answered.
+func (s *Session) Confirmed() bool { return s.is(confirmed) }
+
+// PeerKnows reports whether the other end acknowledged the description.
+func (s *Session) PeerKnows() bool { return s.is(peerKnows) }
+
+// SetPeerKnows notes whether the other end knows the session.
+func (s *Session) SetPeerKnows(knows bool) { s.set(peerKnows, knows) }
+
+// Proven reports whether the client receives at its address: its association knows.
+func (s *Session) Proven() bool { return s.is(proven) }
+
+// IKE reports whether one of the association's sessions has carried IKE.
+func (s *Session) IKE() bool { return s.is(ike) }
+
+// Watch is what is seen of the association's IPsec; nil: it is not watched.
+func (s *Session) Watch() *Watched {
+	if !s.is(watched) {
+		return nil
+	}
+	return s.Assoc.watch
+}
+
+// Roams reports whether something is known of its client elsewhere: see Table.Moving.
+func (s *Session) Roams() bool { return s.is(roams) }
+
+// Opening is what s could be made of again.
+func (s *Session) Opening() Opening {
+	return Opening{
+		ID: s.ID, Alias: s.alias, Role: s.Role, Client: s.Client(), Egress: s.Egress(), Terms: *s.Terms, Confirmed: s.Confirmed(), Seen: s.Seen,
+	}
+}
+
+func (s *Session) setClient(a netip.AddrPort) { s.client, s.clientPort = a.Addr().As16(), a.Port() }
+
+func (s *Session) hasFlow(ingress snapshot.Label, client, accelerated netip.AddrPort) bool {
+	return s.clientPort == client.Port() && s.client == client.Addr().As16() && s.Accelerated == accelerated && s.IngressPoP == ingress
+}
+
+func (s *Session) hasEgress(egress, endpoint netip.AddrPort) bool {
+	return s.Role&Egress != 0 && s.egressPort == egress.Port() && s.Endpoint == endpoint && s.egressIP == egress.Addr()
 }
 
 // End says why a session ended.
@@ -117,16 +213,7 @@ func (e End) String() string {
 }
 
 // Claimed reports whether s can be found by a claim at all.
-func (s *Session) Claimed() bool { return s.claims != nil }
-
-// claims are a session's newest ones; 0: none.
-type claims struct {
-	held [claimsHeld]uint64
-	next uint8
-}
-
-// claimsHeld is how many claims a session has at most: its newest SAs.
-const claimsHeld = 4
+func (s *Session) Claimed() bool { return s.claims != 0 }
 
 // Moving is what is known of a client at an address that is not its own: see
 // dataplane/rebind.go.
@@ -187,67 +274,10 @@ func (g *Guess) ESP(spi, seq uint32) bool {
 	return g.run >= guessRun
 }
 
-// Association is what one client's sessions towards one endpoint group share.
-type Association struct {
-	Endpoint netip.Addr
-	Proof    ipsec.Proof
-	Proven   bool     // the client receives at its address; kept on disk
-	IKE      bool     // one of the sessions has carried IKE
-	Watch    *Watched // what is seen of its IPsec; nil: it is not watched
-
-	// Until it is proven: exchanges seen (a client's packet after one to it),
-	// since when, and whether one has gone to the client since its last.
-	Rounds      uint8
-	RoundsSince mono.Time
-	Answered    bool
-
-	LastActive mono.Time
-
-	key      assocKey
-	sessions int
-}
-
-// Watched is a Watch and whose it is.
-type Watched struct {
-	ipsec.Watch
-	Owner *Association
-}
-
-// Ended reports whether none of a's sessions is left.
-func (a *Association) Ended() bool { return a.sessions == 0 }
-
-// Client is the association's client address.
-func (a *Association) Client() netip.Addr { return netip.AddrFrom16(a.key.client).Unmap() }
-
-type assocKey struct {
-	client  [16]byte
-	group   Name
-	ingress snapshot.Label
-}
-
-type flowKey struct {
-	client, accelerated [16]byte
-	clientPort, accPort uint16
-	ingress             snapshot.Label
-}
-
-type egressKey struct {
-	egress, endpoint         [16]byte
-	egressPort, endpointPort uint16
-}
-
 // portsKey is an egress IP and an endpoint: what ports are given out between.
 type portsKey struct {
-	egress, endpoint [16]byte
-	endpointPort     uint16
-}
-
-func portsOf(s *Session) portsKey {
-	return portsKey{s.Egress.Addr().As16(), s.Endpoint.Addr().As16(), s.Endpoint.Port()}
-}
-
-func flowOf(ingress snapshot.Label, client, accelerated netip.AddrPort) flowKey {
-	return flowKey{client.Addr().As16(), accelerated.Addr().As16(), client.Port(), accelerated.Port(), ingress}
+	egress   netip.Addr
+	endpoint netip.AddrPort
 }
 
 // ClaimOf is what a packet of an SA that stands shows of whose it is, beside its
@@ -263,8 +293,4 @@ func ClaimOf(seed uint64, accelerated netip.AddrPort, p *ipsec.Packet) (claim ui
 		return ipsec.Mix(ipsec.Mix(ipsec.Mix(seed^at)+p.InitiatorSPI)^p.ResponderSPI) | 1, true
 	}
 	return 0, false
-}
-
-func egressOf(egress, endpoint netip.AddrPort) egressKey {
-	return egressKey{egress.Addr().As16(), endpoint.Addr().As16(), egress.Port(), endpoint.Port()}
 }

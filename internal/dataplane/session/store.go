@@ -40,18 +40,19 @@ const recordFormat = 1
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (t *Table) save(s *Session) {
-	if t.store == nil || !s.Confirmed {
+	if t.store == nil || !s.Confirmed() {
 		return
 	}
 	idle := max(0, s.Saved.Sub(s.LastActive))
-	encode(t.record[:], s, t.Wall().Add(-idle).UnixNano())
+	o := s.Opening()
+	encode(t.record[:], &o, s.Proven(), t.Wall().Add(-idle).UnixNano())
 	t.store.Write(int(s.slot), t.record[:])
 }
 
-func encode(b []byte, s *Session, lastActive int64) {
+func encode(b []byte, s *Opening, proven bool, lastActive int64) {
 	b[0] = recordFormat
 	b[1] = byte(s.Role)
-	if s.Assoc.Proven {
+	if proven {
 		b[1] |= 4
 	}
 	be := binary.BigEndian
@@ -80,7 +81,7 @@ func sum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:2], castagnoli), castagnoli, b[6:RecordLen])
 }
 
-func decode(b []byte) (s Session, proven bool, lastActive int64, ok bool) {
+func decode(b []byte) (s Opening, proven bool, lastActive int64, ok bool) {
 	be := binary.BigEndian
 	if len(b) < RecordLen || b[0] != recordFormat || be.Uint32(b[2:]) != sum(b) {
 		return s, false, 0, false
@@ -113,7 +114,7 @@ func (t *Table) Restore(now mono.Time, keep func(*Session) bool) (restored, dama
 	wall := t.Wall().UnixNano()
 	var drop []int
 	t.store.Records(func(slot int, rec []byte) {
-		s, proven, last, ok := decode(rec)
+		o, proven, last, ok := decode(rec)
 		if !ok {
 			damaged++
 			drop = append(drop, slot)
@@ -121,18 +122,20 @@ func (t *Table) Restore(now mono.Time, keep func(*Session) bool) (restored, dama
 		}
 		// It may have been active until just before the next saving. A wall clock
 		// that was set back makes an age negative: take it as fresh.
-		age := max(0, time.Duration(wall-last)-s.saveEvery())
-		s.Confirmed = true
-		if age >= s.Idle || t.taken(&s) || t.confirmed >= t.limits.Confirmed || !keep(&s) {
+		age := max(0, time.Duration(wall-last)-saveEveryOf(o.Idle))
+		o.Confirmed = true
+		if age >= o.Idle || t.taken(&o) || t.confirmed >= t.limits.Confirmed || !keep(o.preview()) {
 			drop = append(drop, slot)
 			return
 		}
-		for len(t.used) < slot {
-			t.free = append(t.free, t.newSlot())
+		for int(t.sessions.made) < slot {
+			t.sessions.give(t.sessions.append())
 		}
-		n := t.addAt(t.newSlot(), now.Add(-age), s)
+		n := t.addAt(t.sessions.append(), now.Add(-age), &o)
 		n.Created, n.Saved = now, n.LastActive
-		n.Assoc.Proven = n.Assoc.Proven || proven
+		if proven {
+			t.Prove(n.Assoc)
+		}
 		restored++
 		t.Restored++
 	})
@@ -142,9 +145,19 @@ func (t *Table) Restore(now mono.Time, keep func(*Session) bool) (restored, dama
 	return restored, damaged
 }
 
-// taken reports whether another session has one of s's names or addresses.
-func (t *Table) taken(s *Session) bool {
-	return t.byID[s.ID] != 0 || s.Alias != 0 && t.byID[s.Alias] != 0 ||
-		t.byFlow[flowOf(s.IngressPoP, s.Client, s.Accelerated)] != 0 ||
-		s.Role&Egress != 0 && t.byOut[egressOf(s.Egress, s.Endpoint)] != 0
+// preview is the session that o would be, in no table.
+func (o *Opening) preview() *Session {
+	terms := o.Terms
+	terms.egressIP = o.Egress.Addr()
+	s := &Session{Terms: &terms, ID: o.ID, alias: o.Alias, Role: o.Role, egressPort: o.Egress.Port(), Seen: o.Seen}
+	s.setClient(o.Client)
+	s.set(confirmed, o.Confirmed)
+	return s
+}
+
+// taken reports whether another session has one of o's names or addresses.
+func (t *Table) taken(o *Opening) bool {
+	return t.ByID(o.ID) != nil || o.Alias != 0 && t.ByID(o.Alias) != nil ||
+		t.ByFlow(o.IngressPoP, o.Client, o.Accelerated) != nil ||
+		o.Role&Egress != 0 && t.ByEgress(o.Egress, o.Endpoint) != nil
 }

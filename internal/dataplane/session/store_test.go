@@ -26,31 +26,31 @@ func addrPort(t *rapid.T, label string) netip.AddrPort {
 }
 
 // kept is what of a session goes to disk and comes back.
-func kept(s Session) Session {
-	return Session{
-		ID: s.ID, Alias: s.Alias, Role: s.Role, Client: s.Client, Accelerated: s.Accelerated, Endpoint: s.Endpoint, Egress: s.Egress,
-		IngressPoP: s.IngressPoP, EgressPoP: s.EgressPoP, Group: s.Group, Listener: s.Listener,
-		Idle: s.Idle, Mode: s.Mode, Order: s.Order, Window: s.Window, Seen: s.Seen,
-	}
+func kept(s Opening) Opening {
+	s.Confirmed, s.egressIP = false, netip.Addr{}
+	return s
 }
 
 func TestARecordHoldsTheSession(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := Session{
+		proves := rapid.Bool().Draw(t, "proven")
+		s := Opening{
 			ID: rapid.Uint64Min(1).Draw(t, "id"), Role: Role(rapid.IntRange(1, 3).Draw(t, "role")),
-			Client: addrPort(t, "client"), Accelerated: addrPort(t, "accelerated"), Endpoint: addrPort(t, "endpoint"), Egress: addrPort(t, "egress"),
+			Client: addrPort(t, "client"), Egress: addrPort(t, "egress"), Seen: Seen(rapid.Byte().Draw(t, "seen")),
+		}
+		s.Terms = Terms{
+			Accelerated: addrPort(t, "accelerated"), Endpoint: addrPort(t, "endpoint"),
 			IngressPoP: snapshot.Label(rapid.Uint16().Draw(t, "ingress")), EgressPoP: snapshot.Label(rapid.Uint16().Draw(t, "egress")),
 			Group: Name(rapid.Uint64().Draw(t, "group")), Listener: Name(rapid.Uint64().Draw(t, "listener")),
 			Idle: time.Duration(rapid.IntRange(0, 86400).Draw(t, "idle")) * time.Second,
-			Mode: rapid.Byte().Draw(t, "mode"), Order: rapid.Byte().Draw(t, "order"), Window: rapid.Uint16().Draw(t, "window"), Seen: Seen(rapid.Byte().Draw(t, "seen")),
-			Assoc: &Association{Proven: rapid.Bool().Draw(t, "proven")},
+			Mode: rapid.Byte().Draw(t, "mode"), Order: rapid.Byte().Draw(t, "order"), Window: rapid.Uint16().Draw(t, "window"),
 		}
 		s.Alias = rapid.Uint64().Filter(func(n uint64) bool { return n != s.ID }).Draw(t, "alias")
 		last := rapid.Int64().Draw(t, "last active")
 		var rec [RecordLen]byte
-		encode(rec[:], &s, last)
+		encode(rec[:], &s, proves, last)
 		got, proven, at, ok := decode(rec[:])
-		if !ok || kept(got) != kept(s) || proven != s.Assoc.Proven || at != last {
+		if !ok || kept(got) != kept(s) || proven != proves || at != last {
 			t.Fatalf("got %+v %v %d %v, want %+v", got, proven, at, ok, s)
 		}
 	})
@@ -58,9 +58,8 @@ func TestARecordHoldsTheSession(t *testing.T) {
 
 func TestEveryBitOfARecordIsGuarded(t *testing.T) {
 	s := example(1)
-	s.Assoc = &Association{}
 	var rec [RecordLen]byte
-	encode(rec[:], &s, 1)
+	encode(rec[:], &s, false, 1)
 	for bit := range 8 * RecordLen {
 		damaged := rec
 		damaged[bit/8] ^= 1 << (bit % 8)
@@ -76,18 +75,20 @@ func TestEveryBitOfARecordIsGuarded(t *testing.T) {
 }
 
 // example is a session that a PoP has both ends of, another one for every n.
-func example(n int) Session {
-	return Session{
+func example(n int) Opening {
+	return Opening{
 		ID: uint64(n) + 1, Role: Ingress | Egress,
-		Client:      netip.AddrPortFrom(netip.AddrFrom4([4]byte{100, byte(n >> 16), byte(n >> 8), byte(n)}), 4500),
-		Accelerated: netip.MustParseAddrPort("203.0.113.1:4500"),
-		Endpoint:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(n % 8)}), 4500),
-		Egress:      netip.AddrPortFrom(netip.MustParseAddr("203.0.113.2"), uint16(1024+n/8)),
-		IngressPoP:  1, EgressPoP: 1, Group: 1, Listener: 3, Idle: 300 * time.Second, Window: 32,
+		Client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{100, byte(n >> 16), byte(n >> 8), byte(n)}), 4500),
+		Egress: netip.AddrPortFrom(netip.MustParseAddr("203.0.113.2"), uint16(1024+n/8)),
+		Terms: Terms{
+			Accelerated: netip.MustParseAddrPort("203.0.113.1:4500"),
+			Endpoint:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(n % 8)}), 4500),
+			IngressPoP:  1, EgressPoP: 1, Group: 1, Listener: 3, Idle: 300 * time.Second, Window: 32,
+		},
 	}
 }
 
-func add(t testing.TB, table *Table, now mono.Time, s Session, confirm bool) *Session {
+func add(t testing.TB, table *Table, now mono.Time, s Opening, confirm bool) *Session {
 	t.Helper()
 	n, refusal := table.Add(now, s)
 	if refusal != Admitted {
@@ -113,7 +114,7 @@ func TestConfirmedSessionsOutliveTheProcessInTheirSlots(t *testing.T) {
 	for i := range 20 {
 		add(t, before, hour, example(i), i%2 == 0)
 	}
-	before.ByID(3).Assoc.Proven = true
+	before.Prove(before.ByID(3).Assoc)
 	before.Save(hour, before.ByID(3))
 	wall = wall.Add(100 * time.Second)
 	after := newTable(store, &wall)
@@ -130,7 +131,7 @@ func TestConfirmedSessionsOutliveTheProcessInTheirSlots(t *testing.T) {
 			}
 			continue
 		}
-		if s == nil || kept(*s) != kept(*old) || s.slot != old.slot || !s.Confirmed || s.Assoc.Proven != (i == 2) {
+		if s == nil || kept(s.Opening()) != kept(old.Opening()) || s.slot != old.slot || !s.Confirmed() || s.Proven() != (i == 2) {
 			t.Fatalf("session %d came back as %+v, was %+v", i, s, old)
 		}
 		if idle := now.Sub(s.LastActive); idle > 100*time.Second || idle < 100*time.Second-saveEvery {
@@ -182,8 +183,8 @@ func TestDamagedAndDoubleRecordsAreLeftOut(t *testing.T) {
 	store[1] = rec
 	store[7] = store[2] // the same session twice
 	other := example(3) // the same flow under another name
-	other.ID, other.Assoc = 99, &Association{}
-	encode(rec[:], &other, wall.UnixNano())
+	other.ID = 99
+	encode(rec[:], &other, false, wall.UnixNano())
 	store[9] = rec
 	after := newTable(store, &wall)
 	restored, damaged := after.Restore(hour, everything)
@@ -353,9 +354,8 @@ func TestNoSessionFileWhereThereCanBeNone(t *testing.T) {
 // FuzzDecode gives records that pass the sum, whatever they say.
 func FuzzDecode(f *testing.F) {
 	s := example(1)
-	s.Assoc = &Association{}
 	var good [RecordLen]byte
-	encode(good[:], &s, 1)
+	encode(good[:], &s, false, 1)
 	f.Add(good[:])
 	f.Add(make([]byte, RecordLen))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -370,9 +370,8 @@ func FuzzDecode(f *testing.F) {
 		if !ok {
 			return
 		}
-		s.Assoc = &Association{Proven: proven}
 		var again [RecordLen]byte
-		encode(again[:], &s, last)
+		encode(again[:], &s, proven, last)
 		got, proven2, last2, ok := decode(again[:])
 		if !ok || kept(got) != kept(s) || proven2 != proven || last2 != last {
 			t.Errorf("changed on its way: %+v, %+v", got, s)

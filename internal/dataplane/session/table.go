@@ -1,6 +1,9 @@
 package session
 
 import (
+	"encoding/binary"
+	"hash/maphash"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -24,23 +27,25 @@ const (
 	PortsTaken // every port of the egress IP is in use towards the endpoint
 )
 
-const chunk = 1024 // sessions a slab chunk holds
-
 // Table holds the sessions of one worker. Not safe for concurrent use.
 type Table struct {
 	limits Limits
 	store  Store
 
-	slabs  []*[chunk]Session
-	free   []uint32
-	used   []bool // by slot
-	byID   map[uint64]uint32
-	byFlow map[flowKey]uint32
-	byOut  map[egressKey]uint32
-	claims map[uint64]uint32
-	ports  map[portsKey]*ports
-	assocs map[assocKey]*Association
-	prefix map[netip.Prefix]int
+	sessions     slab[Session] // a session's slot is its place for life
+	byID         index
+	byFlow       index
+	byOut        index
+	terms        map[Terms]*shared
+	associations slab[Association]
+	assocs       index
+	claimed      slab[claims]
+	claims       index
+	moving       map[uint32]*Moving // by slot
+	ports        map[portsKey]*ports
+	prefix       map[prefix]uint32
+	seed         maphash.Seed
+	salt         uint64
 
 	ring      []uint32 // slots of unconfirmed sessions + 1; 0: empty place
 	ringAt    int
@@ -72,8 +77,9 @@ type Table struct {
 func NewTable(l Limits, store Store) *Table {
 	return &Table{
 		limits: l, store: store,
-		byID: map[uint64]uint32{}, byFlow: map[flowKey]uint32{}, byOut: map[egressKey]uint32{}, claims: map[uint64]uint32{}, ports: map[portsKey]*ports{},
-		assocs: map[assocKey]*Association{}, prefix: map[netip.Prefix]int{},
+		byID: newIndex(), byFlow: newIndex(), byOut: newIndex(), assocs: newIndex(), claims: newIndex(),
+		terms: map[Terms]*shared{}, moving: map[uint32]*Moving{}, ports: map[portsKey]*ports{}, prefix: map[prefix]uint32{},
+		seed: maphash.MakeSeed(), salt: rand.Uint64(),
 		ring: make([]uint32, l.Unconfirmed),
 		Gone: func(*Session) {}, Wall: time.Now,
 	}
@@ -94,135 +100,162 @@ func (t *Table) SetLimits(l Limits) {
 }
 
 // Len returns how many sessions there are and how many of them are confirmed.
-func (t *Table) Len() (all, confirmed int) { return len(t.used) - len(t.free), t.confirmed }
+func (t *Table) Len() (all, confirmed int) { return t.sessions.inUse(), t.confirmed }
 
 // ByID finds a session by either of its names.
-func (t *Table) ByID(id uint64) *Session { return t.find(t.byID[id]) }
+func (t *Table) ByID(id uint64) *Session {
+	for c := t.byID.seek(t.idHash(id)); ; {
+		slot, ok := c.next()
+		if !ok {
+			return nil
+		}
+		if s := t.at(slot); s.ID == id || s.alias == id && id != 0 {
+			return s
+		}
+	}
+}
 
 // ByFlow finds a session by what a client's packet shows.
 func (t *Table) ByFlow(ingress snapshot.Label, client, accelerated netip.AddrPort) *Session {
-	return t.find(t.byFlow[flowOf(ingress, client, accelerated)])
+	for c := t.byFlow.seek(t.flowHash(ingress, client, accelerated)); ; {
+		slot, ok := c.next()
+		if !ok {
+			return nil
+		}
+		if s := t.at(slot); s.hasFlow(ingress, client, accelerated) {
+			return s
+		}
+	}
 }
 
 // ByEgress finds a session by what an endpoint's packet shows.
 func (t *Table) ByEgress(egress, endpoint netip.AddrPort) *Session {
-	return t.find(t.byOut[egressOf(egress, endpoint)])
+	for c := t.byOut.seek(t.outHash(egress, endpoint)); ; {
+		slot, ok := c.next()
+		if !ok {
+			return nil
+		}
+		if s := t.at(slot); s.hasEgress(egress, endpoint) {
+			return s
+		}
+	}
 }
 
-// Association finds what is known of a client and an endpoint group.
-func (t *Table) Association(ingress snapshot.Label, client netip.Addr, group Name) *Association {
-	return t.assocs[assocKey{client.As16(), group, ingress}]
-}
-
-// Add makes a session like s, unconfirmed unless s.Confirmed is set, and joins
+// Add makes a session of o, unconfirmed unless o.Confirmed is set, and joins
 // it to its association. It may push out the oldest unconfirmed session, never
 // a confirmed one. The returned session belongs to the table. Its names and
 // addresses must be nobody else's: see ByID, ByFlow, ByEgress.
-func (t *Table) Add(now mono.Time, s Session) (*Session, Refusal) {
-	p := prefixOf(s.Client.Addr())
-	if t.prefix[p] >= t.limits.PerPrefix {
+func (t *Table) Add(now mono.Time, o Opening) (*Session, Refusal) {
+	if int(t.prefix[prefixOf(o.Client.Addr())]) >= t.limits.PerPrefix {
 		return nil, PrefixFull
 	}
-	n := t.addAt(t.slot(), now, s)
-	if n.Confirmed {
+	n := t.addAt(t.sessions.take(), now, &o)
+	if n.Confirmed() {
 		t.Save(now, n)
 	}
 	return n, Admitted
 }
 
-func (t *Table) addAt(slot uint32, now mono.Time, s Session) *Session {
-	n := t.at(slot)
-	s.slot, s.ring = slot, -1
-	s.Created, s.LastActive = now, now
-	s.Assoc = t.associate(now, &s)
-	*n = s
-	t.used[slot] = true
-	t.prefix[prefixOf(s.Client.Addr())]++
-	t.Opened++
-	t.byID[n.ID] = slot + 1
-	if n.Alias != 0 {
-		t.byID[n.Alias] = slot + 1
+func (t *Table) addAt(slot uint32, now mono.Time, o *Opening) *Session {
+	s := t.at(slot)
+	*s = Session{
+		Terms: t.share(o), ID: o.ID, alias: o.Alias, Role: o.Role, egressPort: o.Egress.Port(), Seen: o.Seen,
+		slot: slot, ring: -1, Created: now, LastActive: now,
 	}
-	t.byFlow[flowOf(n.IngressPoP, n.Client, n.Accelerated)] = slot + 1
-	t.listEgress(n)
-	if n.Confirmed {
+	s.setClient(o.Client)
+	s.set(confirmed, o.Confirmed)
+	t.associate(now, s)
+	t.prefix[prefixOf(o.Client.Addr())]++
+	t.Opened++
+	t.byID.put(t.idHash(s.ID), slot)
+	if s.alias != 0 {
+		t.byID.put(t.idHash(s.alias), slot)
+	}
+	t.byFlow.put(t.flowHash(s.IngressPoP, o.Client, s.Accelerated), slot)
+	t.listEgress(s)
+	if s.Confirmed() {
 		t.confirmed++
 	} else {
-		t.enterRing(n)
+		t.enterRing(s)
 	}
-	return n
+	return s
 }
 
 // Rename calls s by the name that its other end has for it, for when both opened
 // the same flow at once, or one forgot the name; s is still found under the name
 // it had. Another session's name is left alone.
 func (t *Table) Rename(s *Session, id uint64) {
-	if s.ID == id || t.byID[id] != 0 && t.byID[id] != s.slot+1 {
+	if s.ID == id {
 		return
 	}
-	if s.Alias != 0 && s.Alias != id {
-		delete(t.byID, s.Alias)
+	if other := t.ByID(id); other != nil && other != s {
+		return
 	}
-	s.ID, s.Alias = id, s.ID
-	t.byID[id] = s.slot + 1
+	if s.alias != id {
+		if s.alias != 0 {
+			t.byID.drop(t.idHash(s.alias), s.slot)
+		}
+		t.byID.put(t.idHash(id), s.slot)
+	}
+	s.ID, s.alias = id, s.ID
 	t.save(s)
 }
 
 // SetEgress records the address the egress gave the session.
 func (t *Table) SetEgress(s *Session, egress netip.AddrPort) {
-	if s.Egress == egress {
+	if s.Egress() == egress {
 		return
 	}
 	t.unlistEgress(s)
-	s.Egress = egress
+	o := Opening{Egress: egress, Terms: *s.Terms}
+	old := s.Terms
+	s.Terms, s.egressPort = t.share(&o), egress.Port()
+	t.unshare(old)
 	t.listEgress(s)
 	t.save(s)
 }
 
 func (t *Table) listEgress(s *Session) {
-	if s.Role&Egress == 0 || s.Egress.Port() == 0 {
+	if s.Role&Egress == 0 || s.egressPort == 0 {
 		return
 	}
-	t.byOut[egressOf(s.Egress, s.Endpoint)] = s.slot + 1
-	k := portsOf(s)
+	t.byOut.put(t.outHash(s.Egress(), s.Endpoint), s.slot)
+	k := portsKey{s.egressIP, s.Endpoint}
 	p := t.ports[k]
 	if p == nil {
 		p = &ports{}
 		t.ports[k] = p
 	}
-	p.given[rangeOf(s.Egress.Port())]++
+	p.given[rangeOf(s.egressPort)]++
 }
 
 func (t *Table) unlistEgress(s *Session) {
-	if s.Role&Egress == 0 || s.Egress.Port() == 0 {
+	if s.Role&Egress == 0 || s.egressPort == 0 {
 		return
 	}
-	delete(t.byOut, egressOf(s.Egress, s.Endpoint))
-	k := portsOf(s)
+	t.byOut.drop(t.outHash(s.Egress(), s.Endpoint), s.slot)
+	k := portsKey{s.egressIP, s.Endpoint}
 	p := t.ports[k]
-	if p.given[rangeOf(s.Egress.Port())]--; p.given == [3]int{} {
+	if p.given[rangeOf(s.egressPort)]--; p.given == [3]int{} {
 		delete(t.ports, k)
 	}
 }
 
-// Touch marks s and its association as alive.
-func (t *Table) Touch(now mono.Time, s *Session) {
-	s.LastActive = now
-	s.Assoc.LastActive = now
-}
+// Touch marks s, and so its association, as alive.
+func (t *Table) Touch(now mono.Time, s *Session) { s.LastActive = now }
 
 // Confirm marks that the endpoint has answered: the session leaves the ring
 // and is kept on disk. When the table is full of confirmed sessions it stays
 // unconfirmed and Confirm reports false.
 func (t *Table) Confirm(now mono.Time, s *Session) bool {
-	if s.Confirmed {
+	if s.Confirmed() {
 		return true
 	}
 	if t.confirmed >= t.limits.Confirmed {
 		return false
 	}
 	t.leaveRing(s)
-	s.Confirmed = true
+	s.set(confirmed, true)
 	t.confirmed++
 	s.Saved = now
 	t.save(s)
@@ -240,57 +273,56 @@ func (t *Table) Remove(s *Session) {
 	t.Gone(s)
 	t.Closed++
 	t.leaveRing(s)
-	delete(t.byID, s.ID)
-	if s.Alias != 0 {
-		delete(t.byID, s.Alias)
+	t.byID.drop(t.idHash(s.ID), s.slot)
+	if s.alias != 0 {
+		t.byID.drop(t.idHash(s.alias), s.slot)
 	}
-	delete(t.byFlow, flowOf(s.IngressPoP, s.Client, s.Accelerated))
+	t.byFlow.drop(t.flowHash(s.IngressPoP, s.Client(), s.Accelerated), s.slot)
 	t.unlistEgress(s)
 	t.leavePrefix(s)
-	if s.claims != nil {
-		for _, c := range s.claims.held {
-			t.disclaim(s, c)
-		}
-	}
-	if s.Confirmed {
+	t.disclaimAll(s)
+	delete(t.moving, s.slot)
+	if s.Confirmed() {
 		t.confirmed--
 		if t.store != nil {
 			t.store.Erase(int(s.slot))
 		}
 	}
 	t.leaveAssociation(s)
+	t.unshare(s.Terms)
 	slot := s.slot
 	*s = Session{}
-	t.used[slot] = false
-	t.free = append(t.free, slot)
+	t.sessions.give(slot)
 }
 
 // saveEvery bounds how stale a confirmed session's last activity is on disk; it
 // is a quarter of the idle timeout where that is less.
 const saveEvery = 20 * time.Second
 
-func (s *Session) saveEvery() time.Duration { return min(saveEvery, s.Idle/4) }
+func (s *Session) saveEvery() time.Duration { return saveEveryOf(s.Idle) }
+
+func saveEveryOf(idle time.Duration) time.Duration { return min(saveEvery, idle/4) }
 
 // Sweep looks at up to n sessions, in turn from call to call, and removes
 // those whose association has been idle longer than they may be.
 func (t *Table) Sweep(now mono.Time, n int) (removed int) {
-	for range min(n, len(t.used)) {
-		if t.sweepAt >= uint32(len(t.used)) {
+	made := t.sessions.made
+	for range min(n, int(made)) {
+		if t.sweepAt >= made {
 			t.sweepAt = 0
 		}
-		slot := t.sweepAt
+		s := t.at(t.sweepAt)
 		t.sweepAt++
-		if !t.used[slot] {
+		if !s.inUse() {
 			continue
 		}
-		s := t.at(slot)
 		switch {
-		case now.Sub(s.Assoc.LastActive) >= s.Idle:
+		case now.Sub(s.LastActive) >= s.Idle && now.Sub(max(s.LastActive, s.Assoc.active)) >= s.Idle && now.Sub(t.LastActive(s.Assoc)) >= s.Idle:
 			s.End = Idle
 			t.Remove(s)
 			removed++
 			continue
-		case s.Confirmed && s.LastActive >= s.Saved && now.Sub(s.Saved) >= s.saveEvery():
+		case s.Confirmed() && s.LastActive >= s.Saved && now.Sub(s.Saved) >= s.saveEvery():
 			t.Save(now, s)
 		}
 		if t.Visit != nil {
@@ -300,20 +332,16 @@ func (t *Table) Sweep(now mono.Time, n int) (removed int) {
 	return removed
 }
 
+// inUse reports whether a session stands in s: one has terms.
+func (s *Session) inUse() bool { return s.Terms != nil }
+
 // All calls f for every session until it returns false. f must not add or
 // remove sessions.
 func (t *Table) All(f func(*Session) bool) {
-	for slot, used := range t.used {
-		if used && !f(t.at(uint32(slot))) {
+	for slot := range t.sessions.made {
+		if s := t.at(slot); s.inUse() && !f(s) {
 			return
 		}
-	}
-}
-
-// Associations calls f for every association.
-func (t *Table) Associations(f func(*Association)) {
-	for _, a := range t.assocs {
-		f(a)
 	}
 }
 
@@ -344,12 +372,12 @@ const refusals = 64
 // if it can be had, else one of 20,000–65,535, or when those are taken of
 // 1,024–19,999. usable is asked before a port is taken (it may have to be bound).
 func (t *Table) FreePort(egressIP netip.Addr, endpoint netip.AddrPort, want uint16, usable func(uint16) bool) (uint16, bool) {
-	at := egressOf(netip.AddrPortFrom(egressIP, want), endpoint)
-	if want != 0 && t.byOut[at] == 0 && usable(want) {
+	free := func(port uint16) bool { return t.ByEgress(netip.AddrPortFrom(egressIP, port), endpoint) == nil }
+	if want != 0 && free(want) && usable(want) {
 		return want, true
 	}
 	var none ports
-	p := t.ports[portsKey{at.egress, at.endpoint, at.endpointPort}]
+	p := t.ports[portsKey{egressIP, endpoint}]
 	if p == nil {
 		p = &none
 		p.turn = uint32(want)*40503 + uint32(endpoint.Port())*9973
@@ -362,7 +390,7 @@ func (t *Table) FreePort(egressIP netip.Addr, endpoint netip.AddrPort, want uint
 		for range r.span {
 			p.turn++
 			port := uint16(r.low + p.turn%r.span*7919%r.span)
-			if at.egressPort = port; t.byOut[at] != 0 {
+			if !free(port) {
 				continue
 			}
 			if usable(port) {
@@ -376,46 +404,7 @@ func (t *Table) FreePort(egressIP netip.Addr, endpoint netip.AddrPort, want uint
 	return 0, false
 }
 
-func (t *Table) find(place uint32) *Session {
-	if place == 0 {
-		return nil
-	}
-	return t.at(place - 1)
-}
-
-func (t *Table) at(slot uint32) *Session { return &t.slabs[slot/chunk][slot%chunk] }
-
-func (t *Table) slot() uint32 {
-	if n := len(t.free); n > 0 {
-		s := t.free[n-1]
-		t.free = t.free[:n-1]
-		return s
-	}
-	return t.newSlot()
-}
-
-// newSlot returns a slot that was never used.
-func (t *Table) newSlot() uint32 {
-	s := uint32(len(t.used))
-	if s%chunk == 0 {
-		t.slabs = append(t.slabs, new([chunk]Session))
-	}
-	t.used = append(t.used, false)
-	return s
-}
-
-func (t *Table) associate(now mono.Time, s *Session) *Association {
-	k := assocKey{s.Client.Addr().As16(), s.Group, s.IngressPoP}
-	a := t.assocs[k]
-	if a == nil {
-		a = &Association{key: k, Endpoint: s.Endpoint.Addr(), LastActive: now}
-		t.assocs[k] = a
-	}
-	a.sessions++
-	a.LastActive = max(a.LastActive, now)
-	a.IKE = a.IKE || s.Seen&SeenIKE != 0
-	return a
-}
+func (t *Table) at(slot uint32) *Session { return t.sessions.at(slot) }
 
 // enterRing puts s in the ring's next place, pushing out who stands there.
 func (t *Table) enterRing(s *Session) {
@@ -431,17 +420,20 @@ func (t *Table) enterRing(s *Session) {
 }
 
 func (t *Table) leaveRing(s *Session) {
-	if s.ring >= 0 && !s.Confirmed {
+	if s.ring >= 0 && !s.Confirmed() {
 		t.ring[s.ring] = 0
 	}
 	s.ring = -1
 }
 
-func prefixOf(a netip.Addr) netip.Prefix {
-	bits := 24
-	if a.Is6() && !a.Is4In6() {
-		bits = 48
+// prefix is a client's /24 (IPv4) or /48 (IPv6) as a number.
+type prefix uint64
+
+func prefixOf(a netip.Addr) prefix {
+	if a = a.Unmap(); a.Is4() {
+		b := a.As4()
+		return prefix(1)<<63 | prefix(b[0])<<16 | prefix(b[1])<<8 | prefix(b[2])
 	}
-	p, _ := a.Unmap().Prefix(bits)
-	return p
+	b := a.As16()
+	return prefix(binary.BigEndian.Uint64(b[:]) >> 16)
 }
