@@ -68,6 +68,7 @@ var Ours = Rules{
 			"internal/lab/report":        "asks how wide the terminal is",
 			"internal/lab":               "asks whether this is a terminal and which kernel runs",
 			"internal/bench/netbench":    "measures with raw packets in namespaces of its own",
+			"internal/bench/sessions":    "reads the processor's time",
 			"internal/bench/forward":     "ends exactly the processes it started",
 		}},
 		{Import: "github.com/vishvananda", Rooms: map[string]string{"internal/lab/netns": "links, addresses, routes, namespaces", "internal/vpngw/netroute": "a gateway's routes and interfaces"}},
@@ -88,7 +89,7 @@ var Ours = Rules{
 		{Import: "unsafe", Rooms: map[string]string{
 			"internal/dataplane/udpio":   "system calls that take arrays of messages",
 			"internal/dataplane/xdp":     "rings shared with the kernel",
-			"internal/dataplane/session": "records in mapped memory",
+			"internal/dataplane/session": "asks for large pages",
 			"internal/dataplane/segment": "asks whether two slices overlap",
 			"internal/lab/netns":         "ioctl on TUN devices",
 			"internal/lab/wan":           "ioctl and timing",
