@@ -19,14 +19,7 @@ func Mismatches(a, b Connection) []Finding {
 		f = append(f, Finding{Code: NegotiationFailed, Severity: Warn, Field: "tunnels", Local: fmt.Sprint(len(a.Tunnels)), Remote: fmt.Sprint(len(b.Tunnels)),
 			Text: "The two ends have different numbers of tunnels.", Fix: "Give both the same; one that is alone stays down."})
 	}
-	for i := range min(len(a.Tunnels), len(b.Tunnels)) {
-		for _, x := range mismatchedTunnels(a.Tunnels[i], b.Tunnels[i]) {
-			x.Tunnel = a.Tunnels[i].Name
-			x.Field = fmt.Sprintf("tunnels[%d].%s", i, x.Field)
-			f = append(f, x)
-		}
-	}
-	return stamped(f, a)
+	return stamped(append(f, eachTunnel(a, b, mismatchedTunnels)...), a)
 }
 
 // LintPair says what does not go well together in a and b, one connection as its
@@ -34,15 +27,19 @@ func Mismatches(a, b Connection) []Finding {
 // begins, dead peer detection, MTU, replay windows.
 func LintPair(a, b Connection) []Finding {
 	a, b = a.WithDefaults(), b.WithDefaults()
-	var f []Finding
+	return stamped(eachTunnel(a, b, lintPair), a)
+}
+
+// eachTunnel is what find says of each tunnel of a beside that of b.
+func eachTunnel(a, b Connection, find func(a, b Tunnel) []Finding) (f []Finding) {
 	for i := range min(len(a.Tunnels), len(b.Tunnels)) {
-		for _, x := range lintPair(a.Tunnels[i], b.Tunnels[i]) {
+		for _, x := range find(a.Tunnels[i], b.Tunnels[i]) {
 			x.Tunnel = a.Tunnels[i].Name
 			x.Field = fmt.Sprintf("tunnels[%d].%s", i, x.Field)
 			f = append(f, x)
 		}
 	}
-	return stamped(f, a)
+	return f
 }
 
 func mismatchedNetworks(a, b Connection) []Finding {

@@ -87,11 +87,7 @@ func specCode(a *resource.Accelerator) string {
 }
 
 func listAccelerators(c *call) (reply, error) {
-	all, err := everything(c, c.service.ListAccelerators, service.Query{})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListAccelerators, service.Query{})
 	if err != nil {
 		return nil, err
 	}

@@ -123,11 +123,7 @@ func getACL(c *call) (reply, error) {
 }
 
 func listACLs(c *call) (reply, error) {
-	all, err := everything(c, c.service.ListACLs, service.Query{})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListACLs, service.Query{})
 	if err != nil {
 		return nil, err
 	}
@@ -183,39 +179,44 @@ func updateACLAttribute(c *call) (reply, error) {
 	})
 }
 
-func addEntries(c *call) (reply, error) {
-	entries, err := c.entries()
+// changeEntries hands the entries that a request names to change, and takes what
+// it makes of those that the ACL has.
+func (c *call) changeEntries(change func(a *resource.ACL, named []resource.ACLEntry) ([]resource.ACLEntry, error)) (reply, error) {
+	named, err := c.entries()
 	if err != nil {
 		return nil, err
 	}
-	if len(entries) == 0 {
+	if len(named) == 0 {
 		return nil, refuse("MissingParameter", "the parameter AclEntries.1.Entry is needed")
 	}
-	return c.changeACL(func(a *resource.ACL) error {
+	return c.changeACL(func(a *resource.ACL) (err error) {
 		a.Entries = slices.Clone(a.Entries)
-		for _, e := range entries {
-			if slices.ContainsFunc(a.Entries, func(o resource.ACLEntry) bool { return o.Prefix == e.Prefix }) {
-				return refuse("EntryAlreadyExists.Acl", "ACL %s has the entry %v already", a.ID, e.Prefix)
+		a.Entries, err = change(a, named)
+		return err
+	})
+}
+
+// samePrefix finds the entry among others that says something of the same prefix.
+func samePrefix(e resource.ACLEntry) func(resource.ACLEntry) bool {
+	return func(o resource.ACLEntry) bool { return o.Prefix == e.Prefix }
+}
+
+func addEntries(c *call) (reply, error) {
+	return c.changeEntries(func(a *resource.ACL, named []resource.ACLEntry) ([]resource.ACLEntry, error) {
+		has := a.Entries
+		for _, e := range named {
+			if slices.ContainsFunc(has, samePrefix(e)) {
+				return nil, refuse("EntryAlreadyExists.Acl", "ACL %s has the entry %v already", a.ID, e.Prefix)
 			}
-			a.Entries = append(a.Entries, e)
+			has = append(has, e)
 		}
-		return nil
+		return has, nil
 	})
 }
 
 func removeEntries(c *call) (reply, error) {
-	entries, err := c.entries()
-	if err != nil {
-		return nil, err
-	}
-	if len(entries) == 0 {
-		return nil, refuse("MissingParameter", "the parameter AclEntries.1.Entry is needed")
-	}
-	return c.changeACL(func(a *resource.ACL) error {
-		a.Entries = slices.DeleteFunc(slices.Clone(a.Entries), func(o resource.ACLEntry) bool {
-			return slices.ContainsFunc(entries, func(e resource.ACLEntry) bool { return o.Prefix == e.Prefix })
-		})
-		return nil
+	return c.changeEntries(func(a *resource.ACL, named []resource.ACLEntry) ([]resource.ACLEntry, error) {
+		return slices.DeleteFunc(a.Entries, func(o resource.ACLEntry) bool { return slices.ContainsFunc(named, samePrefix(o)) }), nil
 	})
 }
 

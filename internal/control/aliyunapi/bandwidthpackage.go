@@ -121,11 +121,7 @@ func describeBandwidthPackage(c *call) (reply, error) {
 }
 
 func listBandwidthPackages(c *call) (reply, error) {
-	all, err := everything(c, c.service.ListBandwidthPackages, service.Query{})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListBandwidthPackages, service.Query{})
 	if err != nil {
 		return nil, err
 	}

@@ -348,11 +348,7 @@ func listEndpointGroups(c *call) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := everything(c, c.service.ListEndpointGroups, service.Query{Accelerator: accelerator, Listener: c.params.text("ListenerId")})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListEndpointGroups, service.Query{Accelerator: accelerator, Listener: c.params.text("ListenerId")})
 	if err != nil {
 		return nil, err
 	}

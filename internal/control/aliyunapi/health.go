@@ -13,11 +13,7 @@ func getHealthStatus(c *call) (reply, error) {
 	if err := c.knownListener(); err != nil {
 		return nil, err
 	}
-	groups, err := everything(c, c.service.ListEndpointGroups, service.Query{Listener: c.params.text("ListenerId")})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	groups, s, err := listed(c, c.service.ListEndpointGroups, service.Query{Listener: c.params.text("ListenerId")})
 	if err != nil {
 		return nil, err
 	}

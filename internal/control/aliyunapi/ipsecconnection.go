@@ -493,11 +493,7 @@ func describeVPNConnection(c *call) (reply, error) {
 }
 
 func describeVPNConnections(c *call) (reply, error) {
-	all, err := everything(c, c.service.ListIPsecConnections, service.Query{VPNGateway: c.params.text("VpnGatewayId")})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListIPsecConnections, service.Query{VPNGateway: c.params.text("VpnGatewayId")})
 	if err != nil {
 		return nil, err
 	}

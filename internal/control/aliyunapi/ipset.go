@@ -102,11 +102,7 @@ func listIPSets(c *call) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := everything(c, c.service.ListIPSets, service.Query{Accelerator: accelerator})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListIPSets, service.Query{Accelerator: accelerator})
 	if err != nil {
 		return nil, err
 	}

@@ -168,11 +168,7 @@ func listListeners(c *call) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := everything(c, c.service.ListListeners, service.Query{Accelerator: accelerator})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListListeners, service.Query{Accelerator: accelerator})
 	if err != nil {
 		return nil, err
 	}

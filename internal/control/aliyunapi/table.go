@@ -156,6 +156,16 @@ func everything[T any](c *call, list func(context.Context, service.Call, service
 	}
 }
 
+// listed is everything of a list, and the scene to tell its states by.
+func listed[T any](c *call, list func(context.Context, service.Call, service.Query) (service.Page[T], error), q service.Query) ([]T, *scene, error) {
+	all, err := everything(c, list, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := c.scene()
+	return all, s, err
+}
+
 // page cuts a list by PageNumber and PageSize, and puts the numbers into the answer.
 func page[T any](c *call, name string, all []T, one func(*T) reply) (reply, error) {
 	number, err := c.params.number("PageNumber", 1, 1_000_000, 1)

@@ -45,20 +45,25 @@ func createPolicyRoute(c *call) (reply, error) {
 
 func createRoute(c *call) (reply, error) { return c.newRoute(netip.Prefix{}) }
 
+// leading reads where a route is, leads to, and by what.
+func (c *call) leading() (gateway, hop string, destination netip.Prefix, err error) {
+	if gateway, err = c.params.need("VpnGatewayId"); err != nil {
+		return
+	}
+	if hop, err = c.params.need("NextHop"); err != nil {
+		return
+	}
+	destination, err = c.prefix("RouteDest")
+	return
+}
+
 func (c *call) newRoute(source netip.Prefix) (reply, error) {
-	gateway, err := c.params.need("VpnGatewayId")
+	gateway, hop, destination, err := c.leading()
 	if err != nil {
 		return nil, err
 	}
-	hop, err := c.params.need("NextHop")
-	if err != nil {
-		return nil, err
-	}
-	in := resource.VPNRoute{VPNRouteSpec: resource.VPNRouteSpec{Connection: hop, Source: source}}
+	in := resource.VPNRoute{VPNRouteSpec: resource.VPNRouteSpec{Connection: hop, Source: source, Destination: destination}}
 	in.Description = c.params.text("Description")
-	if in.Destination, err = c.prefix("RouteDest"); err != nil {
-		return nil, err
-	}
 	if c.params.given("Weight") {
 		weight, err := c.params.number("Weight", 0, 100, 100)
 		if err != nil {
@@ -140,11 +145,7 @@ func (c *call) routes(outer, inner string, policy bool) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := everything(c, c.service.ListVPNRoutes, service.Query{VPNGateway: gateway})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListVPNRoutes, service.Query{VPNGateway: gateway})
 	if err != nil {
 		return nil, err
 	}
@@ -155,15 +156,7 @@ func (c *call) routes(outer, inner string, policy bool) (reply, error) {
 // namedRoute finds the route that a request describes: the vendor's routes have
 // no IDs.
 func (c *call) namedRoute() (*resource.VPNRoute, error) {
-	gateway, err := c.params.need("VpnGatewayId")
-	if err != nil {
-		return nil, err
-	}
-	hop, err := c.params.need("NextHop")
-	if err != nil {
-		return nil, err
-	}
-	destination, err := c.prefix("RouteDest")
+	gateway, hop, destination, err := c.leading()
 	if err != nil {
 		return nil, err
 	}
@@ -173,11 +166,7 @@ func (c *call) namedRoute() (*resource.VPNRoute, error) {
 			return nil, err
 		}
 	}
-	all, err := everything(c, c.service.ListVPNRoutes, service.Query{VPNGateway: gateway})
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.scene()
+	all, s, err := listed(c, c.service.ListVPNRoutes, service.Query{VPNGateway: gateway})
 	if err != nil {
 		return nil, err
 	}

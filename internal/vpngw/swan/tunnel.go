@@ -117,24 +117,22 @@ func advance(r vpn.Rekeying, lifetime time.Duration) time.Duration {
 }
 
 func (t Tunnel) local() *vici.Message {
-	m := message("id", t.Local.ID)
-	if t.Auth.Method != vpn.Certificate {
-		set(m, "auth", "psk")
-		return m
-	}
-	set(m, "auth", "pubkey")
-	set(m, "certs", firstCertificate(t.Auth.Certificate))
-	return m
+	return t.end(t.Local.ID, "certs", firstCertificate(t.Auth.Certificate))
 }
 
 func (t Tunnel) remote() *vici.Message {
-	m := message("id", t.Remote.ID)
+	return t.end(t.Remote.ID, "cacerts", certificates(t.Auth.CA))
+}
+
+// end is one end: who it is, and how it proves that.
+func (t Tunnel) end(id, proof string, certificates []string) *vici.Message {
+	m := message("id", id)
 	if t.Auth.Method != vpn.Certificate {
 		set(m, "auth", "psk")
 		return m
 	}
 	set(m, "auth", "pubkey")
-	set(m, "cacerts", certificates(t.Auth.CA))
+	set(m, proof, certificates)
 	return m
 }
 
