@@ -248,7 +248,7 @@ func (l *Lab) startGateways(ctx context.Context) error {
 		var err error
 		if l.Scenario.Sites[site].Agent {
 			agents = append(agents, node)
-			g, err = gateway.StartAgent(ctx, l.exe, config, l.Scenario.Connections(), l.record)
+			g, err = l.startAgent(ctx, site, config)
 		} else {
 			g, err = gateway.Start(ctx, config, l.record)
 		}
@@ -262,6 +262,22 @@ func (l *Lab) startGateways(ctx context.Context) error {
 		l.say.Step("run by our own agent: %s", strings.Join(agents, ", "))
 	}
 	return nil
+}
+
+// startAgent has our own agent run a gateway, told by the controller where there
+// is one, and by a snapshot otherwise.
+func (l *Lab) startAgent(ctx context.Context, site string, c gateway.Config) (gateway.Gateway, error) {
+	tell := func() ([]string, error) { return c.Snapshot(l.Scenario.Connections()) }
+	if l.managed() {
+		tell = func() ([]string, error) { return l.makeVPNGateway(ctx, site, c) }
+	}
+	told, err := tell()
+	if err != nil {
+		return gateway.Gateway{}, err
+	}
+	g, err := gateway.StartAgent(ctx, l.exe, c, told, l.record)
+	g.Prefix = l.connectionPrefix(site)
+	return g, err
 }
 
 // makeAuthority makes the lab's, where some tunnel has certificates.

@@ -21,15 +21,15 @@ import (
 	"causeway/internal/lab/scenario"
 )
 
-// The control plane of a lab: one controller on a node of its own, joined to each
-// PoP by a cable. The cables are a management network apart from the emulated
+// The control plane of a lab: one controller on a node of its own, joined by a
+// cable to each PoP, and to each VPN gateway that our agent runs. The cables are a management network apart from the emulated
 // Internet, so that what the probes see is the same with a controller and
 // without, and so that a controller that dies takes nothing with it but itself.
 //
-// tutorial.go has the commands.
+// tutorial.go has the commands, vpngateway.go those about VPN gateways.
 
 // management is the network of the cables: the controller has its first address,
-// on every cable, the PoPs have one each.
+// on every cable, PoPs and VPN gateways of our agent have one each.
 var management = netip.MustParsePrefix("172.31.255.0/24")
 
 var controllerAddr = management.Addr().Next()
@@ -42,14 +42,26 @@ func controllerURL() string { return "https://" + controllerAddr.String() + ":" 
 // managed reports whether the lab has a controller.
 func (l *Lab) managed() bool { return l.Scenario.Control != nil }
 
+// told are the nodes that the controller tells what to do.
+func (l *Lab) told() []string {
+	names := slices.Collect(maps.Keys(l.Scenario.PoPs))
+	for site, s := range l.Scenario.Sites {
+		if s.Agent {
+			names = append(names, scenario.GatewayNode(site))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // joinController makes the cables.
 func (l *Lab) joinController() error {
 	ctl := l.nodes[scenario.ControllerNode]
 	host := func(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, 32) }
 	address := controllerAddr
-	for _, pop := range slices.Sorted(maps.Keys(l.Scenario.PoPs)) {
+	for _, name := range l.told() {
 		address = address.Next()
-		node, here := l.nodes[pop], "m-"+pop
+		node, here := l.nodes[name], "m-"+name
 		if err := netns.Veth(ctl, here, node, "mgmt0", 1500); err != nil {
 			return err
 		}

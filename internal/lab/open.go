@@ -86,7 +86,7 @@ func (l *Lab) reopen() (err error) {
 		}
 		g := gateway.Gateway{Dir: l.path(node), Process: r}
 		if l.Scenario.Sites[site].Agent {
-			g.Dir, g.Agent = l.path(node, "run"), true
+			g.Dir, g.Agent, g.Prefix = l.path(node, "run"), true, l.connectionPrefix(site)
 		}
 		l.gateways[node] = g
 	}

@@ -91,20 +91,35 @@ func (e *engine) loadAll(ctx context.Context, all []swan.Tunnel, wanted map[stri
 	return nil
 }
 
+// proofs are what an end proves itself by.
+var proofs = map[vpn.AuthMethod]string{vpn.PSK: "pre-shared key", vpn.Certificate: "certificates"}
+
 func (e *engine) loadTunnel(ctx context.Context, t *tunnel) error {
-	digest := t.Digest()
-	if t.loaded == digest {
+	digest, proof := t.Digest(), t.Proof()
+	was, wasProof := t.loaded, t.proof
+	if was == digest && wasProof == proof {
 		return nil
 	}
-	if err := e.swan.Load(ctx, t.Tunnel); err != nil {
-		return err
+	if was != digest {
+		if err := e.swan.Load(ctx, t.Tunnel); err != nil {
+			return err
+		}
+		e.log.Info("tunnel loaded", "tunnel", t.Name, "connection", t.connection, "peer", t.Remote.Address, "changed", was != "")
 	}
-	if t.loaded != "" && len(t.sas) > 0 { // what is up has the old parameters
-		_ = e.swan.Terminate(ctx, t.Name, 0)
-		t.tryAt = 0
+	t.loaded, t.proof = digest, proof
+	if was == "" || len(t.sas) == 0 {
+		return nil
 	}
-	e.log.Info("tunnel loaded", "tunnel", t.Name, "connection", t.connection, "peer", t.Remote.Address, "changed", t.loaded != "")
-	t.loaded = digest
+	// What is up has the old parameters, and has proved itself by the old key, which
+	// may be changed because others know it.
+	because := "its parameters changed"
+	if wasProof != proof {
+		because = "what it proves itself by changed: its " + proofs[t.Auth.Method]
+	}
+	e.log.Info("tunnel is negotiated anew", "tunnel", t.Name, "connection", t.connection, "because", because)
+	e.book.add(swan.Event{At: time.Now(), Group: "AGENT", Tunnels: []string{t.Name}, Text: "the tunnel is negotiated anew: " + because}, e.hide)
+	_ = e.swan.Terminate(ctx, t.Name, 0)
+	t.tryAt, t.tries = 0, 0
 	return nil
 }
 

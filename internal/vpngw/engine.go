@@ -96,6 +96,7 @@ type tunnel struct {
 	swan.Tunnel
 	connection string
 	loaded     string // digest of what charon has; "": nothing
+	proof      string // likewise, of its key or certificates
 	sas        []swan.SA
 	life       failover.Life
 	state      string
@@ -226,7 +227,7 @@ func (e *engine) take(g snapshot.Gateway) {
 					t.tryAt = e.clock.Now().Add(1500 * time.Millisecond)
 				}
 			}
-			if t.loaded != s.Digest() {
+			if t.loaded != s.Digest() || t.proof != s.Proof() {
 				t.held, t.tries = false, 0
 			}
 			t.Tunnel, t.connection = s, p.Name

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -177,6 +178,34 @@ func TestANewSnapshotTouchesOnlyWhatChanged(t *testing.T) {
 	r.until("the one that changed is loaded and negotiated anew", func() bool { return r.told("load-conn", "changes", 2)() && r.told("terminate", "changes", 1)() })
 	if s := r.daemon.running(); s.Told("load-conn", "stays") != 1 || s.Told("terminate", "stays") != 0 {
 		t.Error("the tunnel that stays was touched")
+	}
+}
+
+// A key is changed because others know it: what was made with the old one goes.
+func TestATunnelWhoseKeyChangedIsNegotiatedAnew(t *testing.T) {
+	r := newRig(t, gatewayWith("stays", "changes"), func(s *swantest.Server) {
+		s.SAs = []swantest.Section{swantest.SA("stays", 1, "ESTABLISHED", "INSTALLED"), swantest.SA("changes", 2, "ESTABLISHED", "INSTALLED")}
+	})
+	r.until("both are up", func() bool {
+		g := r.engine.report()
+		return len(g.Connections) == 2 && g.Connections[0].State == report.IPsecEstablished && g.Connections[1].State == report.IPsecEstablished
+	})
+	g := gatewayWith("stays", "changes")
+	g.Connections[1].Tunnels[0].Auth.PSK = canary + "-other"
+	r.take(g)
+	r.until("it is ended", r.told("terminate", "changes", 1))
+	r.until("the report says why", func() bool {
+		return slices.ContainsFunc(r.engine.report().Log, func(l report.LogLine) bool {
+			return l.Tunnel == "changes" && strings.Contains(l.Text, "negotiated anew") && strings.Contains(l.Text, "pre-shared key")
+		})
+	})
+	r.daemon.running().Change(func(s *swantest.Server) { s.SAs = s.SAs[:1] })
+	r.until("and initiated", r.told("initiate", "changes", 1))
+	if s := r.daemon.running(); s.Told("terminate", "stays") != 0 || s.Told("terminate", "changes") != 1 {
+		t.Error("the tunnel that stays was touched, or the other one ended twice")
+	}
+	if text, _ := json.Marshal(r.engine.report()); strings.Contains(string(text)+r.log.String(), canary) {
+		t.Error("the key is told")
 	}
 }
 

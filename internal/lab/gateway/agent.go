@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,26 +18,41 @@ import (
 	"causeway/internal/vpngw"
 )
 
-// StartAgent has our own agent run the gateway: `causeway gateway`, told by a
-// snapshot. It starts charon, brings tunnels up and keeps routes by itself. exe is
-// the program; of c, Connections that have a name in common under which they
-// stand in group are two tunnels of one connection.
-func StartAgent(ctx context.Context, exe string, c Config, group map[string]string, started func(process.Record) error) (Gateway, error) {
+// Snapshot writes what tells our own agent to do what c says, and returns the
+// flags by which it is told. Connections that have a name in common under which
+// they stand in group are two tunnels of one connection.
+func (c Config) Snapshot(group map[string]string) (told []string, err error) {
+	s, err := snapshotOf(c, group)
+	if err != nil {
+		return nil, fmt.Errorf("gateway %s: %w", c.Name, err)
+	}
+	text, err := strictyaml.Encode(s)
+	if err == nil {
+		err = os.MkdirAll(c.Dir, 0o700)
+	}
+	file := filepath.Join(c.Dir, "gateway.yaml")
+	if err == nil {
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gateway %s: %w", c.Name, err)
+	}
+	return []string{"--snapshot", file}, nil
+}
+
+// StartAgent has our own agent run the gateway: `causeway gateway`, with flags
+// that say who tells it what to do. It starts charon, brings tunnels up and keeps
+// routes by itself. exe is the program; of c, Connections are not looked at.
+func StartAgent(ctx context.Context, exe string, c Config, told []string, started func(process.Record) error) (Gateway, error) {
 	g := Gateway{Dir: filepath.Join(c.Dir, "run"), Agent: true}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return g, fmt.Errorf("gateway %s: %w", c.Name, err)
 	}
-	text, err := strictyaml.Encode(snapshotOf(c, group))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(c.Dir, "gateway.yaml"), text, 0o600)
-	}
-	if err != nil {
-		return g, fmt.Errorf("gateway %s: %w", c.Name, err)
-	}
+	var err error
 	g.Process, err = process.Start(process.Spec{
 		Name: "gateway/" + c.Name,
-		Args: []string{exe, "gateway", "--snapshot", filepath.Join(c.Dir, "gateway.yaml"), "--state-dir", filepath.Join(c.Dir, "state"),
-			"--run-dir", g.Dir, "--esp", string(c.Backend), "--charon", Charon()},
+		Args: slices.Concat([]string{exe, "gateway"}, told, []string{"--state-dir", filepath.Join(c.Dir, "state"),
+			"--run-dir", g.Dir, "--esp", string(c.Backend), "--charon", Charon()}),
 		Log: filepath.Join(c.Dir, "agent.log"), In: c.In,
 	})
 	if err == nil {
@@ -81,7 +97,7 @@ func (g Gateway) KillCharon(ctx context.Context) error {
 
 // snapshotOf is what the agent is told: what the lab's own configuration of
 // strongSwan says, in its words.
-func snapshotOf(c Config, group map[string]string) snapshot.Gateway {
+func snapshotOf(c Config, group map[string]string) (snapshot.Gateway, error) {
 	s := snapshot.Gateway{Format: 1, Version: 1, Name: c.Name}
 	at := map[string]int{}
 	for _, k := range c.Connections {
@@ -95,12 +111,16 @@ func snapshotOf(c Config, group map[string]string) snapshot.Gateway {
 			at[name] = i
 			s.Connections = append(s.Connections, vpn.Connection{Name: name, LocalNetworks: k.LocalNets, RemoteNetworks: k.RemoteNets})
 		}
-		s.Connections[i].Tunnels = append(s.Connections[i].Tunnels, k.tunnel())
+		t, err := k.tunnel()
+		if err != nil {
+			return s, err
+		}
+		s.Connections[i].Tunnels = append(s.Connections[i].Tunnels, t)
 	}
-	return s
+	return s, nil
 }
 
-func (c Connection) tunnel() vpn.Tunnel {
+func (c Connection) tunnel() (vpn.Tunnel, error) {
 	proposal := vpn.Proposal{Encryption: "aes128gcm16", DH: 19}
 	ike := proposal
 	ike.PRF = "sha256"
@@ -114,7 +134,12 @@ func (c Connection) tunnel() vpn.Tunnel {
 	if c.Restart {
 		t.DPD.Action, t.Start = vpn.DPDRestart, vpn.StartNow
 	}
-	return t
+	if c.Authority == nil {
+		return t, nil
+	}
+	certificate, key, err := c.Authority.Issue(c.LocalID, time.Time{})
+	t.Auth = vpn.Auth{Method: vpn.Certificate, Certificate: string(certificate), PrivateKey: vpn.Secret(key), CA: string(c.Authority.PEM())}
+	return t, err
 }
 
 // Mark is an instant in what a gateway tells of its tunnels.
@@ -142,7 +167,7 @@ func (g Gateway) TallySince(ctx context.Context, m Mark, connection string) (Tal
 	if err != nil {
 		return Tally{}, fmt.Errorf("ask the gateway's agent: %w", err)
 	}
-	a, b := tunnelIn(now, connection), tunnelIn(m.agent, connection)
+	a, b := tunnelIn(now, g.Prefix+connection), tunnelIn(m.agent, g.Prefix+connection)
 	return Tally{Negotiations: int(a.Ups - b.Ups), IKERekeys: int(a.IKERekeys - b.IKERekeys), ChildRekeys: int(a.ESPRekeys - b.ESPRekeys)}, nil
 }
 

@@ -21,7 +21,10 @@ func TestAnAgentIsToldWhatStrongSwanWouldBe(t *testing.T) {
 	second.Name, second.Remote, second.Restart = "standby", netip.MustParseAddr("203.0.113.12"), false
 	third := c
 	third.Name = "alone"
-	s := snapshotOf(Config{Name: "sh-gw", Connections: []Connection{c, second, third}}, map[string]string{"accelerated": "office", "standby": "office"})
+	s, err := snapshotOf(Config{Name: "sh-gw", Connections: []Connection{c, second, third}}, map[string]string{"accelerated": "office", "standby": "office"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(s.Connections) != 2 || len(s.Connections[0].Tunnels) != 2 || s.Connections[0].Name != "office" || s.Connections[1].Name != "alone" {
 		t.Fatalf("connections: %+v", s.Connections)
 	}

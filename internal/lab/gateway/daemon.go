@@ -198,17 +198,17 @@ func (g Gateway) Initiate(ctx context.Context, connection string, timeout time.D
 
 // RekeyIKE and RekeyChild renew keys now.
 func (g Gateway) RekeyIKE(ctx context.Context, connection string) error {
-	_, err := g.run(ctx, "--rekey", "--ike", connection)
+	_, err := g.run(ctx, "--rekey", "--ike", g.Prefix+connection)
 	return err
 }
 
 func (g Gateway) RekeyChild(ctx context.Context, connection string) error {
-	_, err := g.run(ctx, "--rekey", "--child", connection)
+	_, err := g.run(ctx, "--rekey", "--child", g.Prefix+connection)
 	return err
 }
 
 // Terminate takes a tunnel down, telling the peer when it can be reached.
 func (g Gateway) Terminate(ctx context.Context, connection string) error {
-	_, err := g.run(ctx, "--terminate", "--ike", connection, "--force", "--timeout", "1")
+	_, err := g.run(ctx, "--terminate", "--ike", g.Prefix+connection, "--force", "--timeout", "1")
 	return err
 }

@@ -62,13 +62,16 @@ type Timers struct {
 	ChildRekey time.Duration `yaml:"child_rekey"` // default 1h
 }
 
+// DefaultDPD is Timers.DPD's default.
+const DefaultDPD = 10 * time.Second
+
 func (t Timers) withDefaults() Timers {
 	def := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
 			*d = v
 		}
 	}
-	def(&t.DPD, 10*time.Second)
+	def(&t.DPD, DefaultDPD)
 	def(&t.IKERekey, 4*time.Hour)
 	def(&t.ChildRekey, time.Hour)
 	return t
@@ -81,6 +84,9 @@ type Gateway struct {
 	Process process.Record
 	// Agent says that the process is our own agent, which runs charon.
 	Agent bool
+	// Prefix stands before a tunnel's name in what charon and the agent call its
+	// connection, where a controller gave it out: both ends' are in one place there.
+	Prefix string
 }
 
 func (g Gateway) socket() string  { return filepath.Join(g.Dir, "charon.vici") }

@@ -43,7 +43,11 @@ func (g Gateway) SAs(ctx context.Context) ([]SA, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseSAs(out)
+	sas, err := parseSAs(out)
+	for i := range sas {
+		sas[i].Connection = strings.TrimPrefix(sas[i].Connection, g.Prefix)
+	}
+	return sas, err
 }
 
 // Up returns the established SA of a connection that has a child installed.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"causeway/internal/lab/gateway"
 	"causeway/internal/nearest"
 	"causeway/internal/problem"
 	"causeway/internal/weather"
@@ -244,8 +245,12 @@ func (c *checker) tunnels() {
 			switch {
 			case t.Connection != "" && !c.s.Sites[site].Agent:
 				c.wrong(path+".connection", t.Connection, "nothing: site "+site+" has no agent, which is who chooses between two tunnels")
-			case t.Auth == AuthCert && c.s.Sites[site].Agent:
-				c.wrong(path+".auth", t.Auth, "psk where site "+site+" has an agent")
+			case t.Connection != "" && c.s.Control != nil:
+				c.wrong(path+".connection", t.Connection, "nothing beside control: there each tunnel is a connection by itself")
+			case t.Fragments == FragmentsIP && c.s.Sites[site].Agent:
+				c.wrong(path+".fragments", t.Fragments, "ike where site "+site+" has an agent")
+			case t.Timers != (gateway.Timers{DPD: t.Timers.DPD}) && c.s.Sites[site].Agent:
+				c.wrong(path+".timers", "lifetimes", "dpd alone where site "+site+" has an agent")
 			}
 		}
 		c.tunnelEnd(path+".from", t.From)

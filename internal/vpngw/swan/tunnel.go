@@ -32,6 +32,10 @@ func (t Tunnel) Digest() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// Proof changes when what either end proves itself by does: the pre-shared key, or
+// certificates and private key. It gives no secret away.
+func (t Tunnel) Proof() string { return CredentialsOf([]Tunnel{t}).Digest() }
+
 // message is what load-conn takes.
 func (t Tunnel) message() *vici.Message {
 	rekeyIKE, _ := t.RekeyTimes()
