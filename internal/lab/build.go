@@ -63,7 +63,7 @@ func Up(ctx context.Context, s *scenario.Scenario, o Options) (l *Lab, err error
 		return l, err
 	}
 	for _, step := range []func(context.Context) error{
-		l.keepScenario, l.makeNodes, l.makeLANs, l.startWAN, l.startPoPs, l.awaitSegments, l.startGateways, l.setEndpoint, l.raiseTunnels,
+		l.keepScenario, l.makeNodes, l.makeLANs, l.startWAN, l.startPoPs, l.awaitSegments, l.startGateways, l.setEndpoint, l.raiseTunnels, l.lookAround,
 	} {
 		if err := ctx.Err(); err != nil {
 			return l, err
@@ -337,6 +337,9 @@ func (l *Lab) raiseTunnels(ctx context.Context) error {
 	for _, t := range l.Scenario.Tunnels {
 		if t.Later {
 			continue
+		}
+		if g := l.initiator(t); g.Agent { // it may have begun by itself, and how long that takes is to be seen
+			_ = g.Terminate(ctx, t.Name)
 		}
 		took, err := l.initiator(t).Initiate(ctx, t.Name, tunnelTimeout)
 		if err != nil {

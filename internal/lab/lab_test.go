@@ -189,7 +189,7 @@ func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"endpoint-initiates", "two-clients", "relay", "ipv6-wires", "big-packets", "rekey", "reload", "pop-restart", "wire-death", "blackhole",
-		"controller-away", "nat-rebinding", "certificates", "agent", "charon-killed", "two-tunnels",
+		"controller-away", "nat-rebinding", "certificates", "agent", "agent-certificates", "charon-killed", "two-tunnels",
 	} {
 		t.Run(name, func(t *testing.T) {
 			beside(t)

@@ -292,12 +292,20 @@ func (l *Lab) setEndpoint(ctx context.Context) error {
 		c.Endpoints = fmt.Sprintf("%s → %s", t, g.Endpoints[0].Address)
 		l.say.Step("the listener stayed live, the egress IP is %s as before: %v", c.EgressAfter, c.EgressAfter == c.EgressBefore)
 	}
-	l.say.Step(stepLook)
-	if err := l.step(ctx, stepLook, "status"); err != nil {
-		return err
-	}
 	c.ReadyMs = report.Milliseconds(time.Since(l.began))
 	return nil
+}
+
+// lookAround shows everything as it is when all is up.
+func (l *Lab) lookAround(ctx context.Context) error {
+	if !l.managed() {
+		return nil
+	}
+	if err := l.awaitConnections(ctx); err != nil {
+		return err
+	}
+	l.say.Step(stepLook)
+	return l.step(ctx, stepLook, "status")
 }
 
 // controlPart is the report's: what was noted while building, and what became

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/report"
 	"causeway/internal/lab/scenario"
 	"causeway/internal/snapshot"
@@ -45,6 +46,33 @@ func TestCommandsSayWhatTheScenarioSays(t *testing.T) {
 	s.EndpointGroups[0].PoP, s.EndpointGroups[0].EgressIP.Bind = "sh1", netip.MustParseAddr("203.0.113.10")
 	if got := strings.Join(l.popCommand("sh1"), " "); !strings.HasSuffix(got, "--address 203.0.113.10") {
 		t.Errorf("an address for both: %s", got)
+	}
+}
+
+func TestGatewaysOfOurAgentAreMadeByCommands(t *testing.T) {
+	s := load(t, "seoul-shanghai")
+	l := &Lab{Scenario: s}
+	config := gateway.Config{Name: "sh-gw", Connections: connections(s, "sh")}
+	var got []string
+	for _, c := range append(l.gatewayCommands("sh", config), l.connectionCommand("sh", config.Connections[0]), l.connectionCommand("se", connections(s, "se")[1])) {
+		got = append(got, strings.Join(c, " "))
+	}
+	want := []string{
+		"vpn-gateway create sh-gw --region cn-shanghai --address 198.18.1.2 --network 10.1.0.0/24 --network 10.1.1.0/24",
+		"customer-gateway create se-of-sh --region cn-shanghai --address 198.19.1.2",
+		"ipsec-connection create sh-direct --vpn-gateway sh-gw --customer-gateway se-of-sh --local 10.1.0.0/24 --remote 10.2.0.0/24 --local-id sh.direct.lab --remote-id se.direct.lab" +
+			" --psk-file direct.psk --ike-proposals aes128gcm16-sha256-19 --esp-proposals aes128gcm16-19 --dpd 10s,action=restart --start start",
+		"ipsec-connection create se-accelerated --vpn-gateway se-gw --customer-gateway sh-of-se --local 10.2.1.0/24 --remote 10.1.1.0/24 --accelerator shanghai-seoul --side endpoint --endpoint-group seoul" +
+			" --local-id se.accelerated.lab --remote-id sh.accelerated.lab --psk-file accelerated.psk --ike-proposals aes128gcm16-sha256-19 --esp-proposals aes128gcm16-19 --dpd 10s,action=clear --start peer",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+	if l.regionOf("se") != "kr-seoul" {
+		t.Errorf("Seoul's gateway is in %s", l.regionOf("se"))
+	}
+	if got := l.told(); !slices.Equal(got, []string{"jp1", "se-gw", "se1", "sh-gw", "sh1"}) {
+		t.Errorf("the controller tells %v", got)
 	}
 }
 

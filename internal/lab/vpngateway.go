@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"strings"
 	"time"
 
 	"causeway/internal/lab/gateway"
 	"causeway/internal/lab/scenario"
+	"causeway/internal/report"
 )
 
 // VPN gateways that the controller tells what to do: made by the commands that a
@@ -194,4 +196,56 @@ func (l *Lab) checkPeer(ctx context.Context, connection string, want netip.Addr)
 		return fmt.Errorf("connection %s calls %s, and the scenario has it call %v", connection, strings.Join(peers, ", "), want)
 	}
 	return nil
+}
+
+// awaitConnections waits until the gateways have told the controller that their
+// tunnels are up.
+func (l *Lab) awaitConnections(ctx context.Context) error {
+	var waiting []string
+	for _, t := range l.Scenario.Tunnels {
+		for _, site := range []string{t.From.Site, t.To.Site} {
+			if l.Scenario.Sites[site].Agent && !t.Later {
+				waiting = append(waiting, l.connectionPrefix(site)+t.Name)
+			}
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; sleep(ctx, 100*time.Millisecond) {
+		up, err := l.connectionsUp(ctx)
+		waiting = slices.DeleteFunc(waiting, func(name string) bool { return up[name] })
+		switch {
+		case err != nil:
+			return err
+		case len(waiting) == 0:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Now().After(deadline):
+			return fmt.Errorf("the controller does not hear that these are up: %s", strings.Join(waiting, ", "))
+		}
+	}
+}
+
+// connectionsUp are the connections of which the controller has heard that they are up.
+func (l *Lab) connectionsUp(ctx context.Context) (map[string]bool, error) {
+	out, err := l.causeway(ctx, "ipsec-connection", "list", "-o", "json")
+	if err != nil {
+		return nil, err
+	}
+	var list []struct {
+		Name   string `json:"name"`
+		Status struct {
+			State string `json:"state"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		return nil, fmt.Errorf("read the list of connections: %w", err)
+	}
+	up := map[string]bool{}
+	for _, c := range list {
+		up[c.Name] = c.Status.State == report.IPsecEstablished
+	}
+	return up, nil
 }

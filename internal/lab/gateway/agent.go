@@ -77,7 +77,11 @@ func StartAgent(ctx context.Context, exe string, c Config, told []string, starte
 
 // status asks the gateway's agent how it is.
 func (g Gateway) status(ctx context.Context) (report.Gateway, error) {
-	return vpngw.Client{Socket: filepath.Join(g.Dir, "gateway.sock")}.Status(ctx)
+	return g.agent().Status(ctx)
+}
+
+func (g Gateway) agent() vpngw.Client {
+	return vpngw.Client{Socket: filepath.Join(g.Dir, "gateway.sock")}
 }
 
 // KillCharon kills the charon that an agent runs, without a word to either.

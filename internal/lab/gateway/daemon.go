@@ -183,9 +183,12 @@ func (g Gateway) Configure(ctx context.Context, conf string) error {
 // Initiate brings a tunnel up from this end and returns how long that took.
 func (g Gateway) Initiate(ctx context.Context, connection string, timeout time.Duration) (time.Duration, error) {
 	begin := time.Now()
-	if g.Agent { // it has begun by itself
+	if g.Agent { // which gives up sooner than we do, and then goes on by itself
 		for {
-			_, _, err := g.Up(ctx, connection)
+			err := g.agent().Initiate(ctx, g.Prefix+connection)
+			if err != nil {
+				_, _, err = g.Up(ctx, connection)
+			}
 			if err == nil || ctx.Err() != nil || time.Since(begin) > timeout {
 				return time.Since(begin), err
 			}
@@ -209,6 +212,9 @@ func (g Gateway) RekeyChild(ctx context.Context, connection string) error {
 
 // Terminate takes a tunnel down, telling the peer when it can be reached.
 func (g Gateway) Terminate(ctx context.Context, connection string) error {
+	if g.Agent {
+		return g.agent().Terminate(ctx, g.Prefix+connection)
+	}
 	_, err := g.run(ctx, "--terminate", "--ike", g.Prefix+connection, "--force", "--timeout", "1")
 	return err
 }
