@@ -123,10 +123,8 @@ func (r *run) newEnd(i int) (end, error) {
 	}
 	cfg := repair.Config{
 		OverheadCap: c.Cap, Budget: r.budget, PeerRepairs: true, Codec: codec,
-		Residual: c.Residual, Seed: c.Seed, RTT: c.RTT, Tune: c.Tune,
-		History: int(c.Rate * (r.budget + c.RTT + 50*time.Millisecond).Seconds() * 1.2),
+		Residual: c.Residual, RTT: c.RTT, Tune: c.Tune,
 	}
-	cfg.History = min(max(cfg.History, 1024), code.MaxHistory)
 	switch c.Scheme {
 	case ARQOnly:
 		cfg.Tune.NoProactive = true

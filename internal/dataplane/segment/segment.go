@@ -384,7 +384,6 @@ func (s *Segment) resetRepair() error {
 		OverheadCap: s.cfg.Repair.Cap,
 		Budget:      s.cfg.Repair.Budget,
 		PeerRepairs: s.sending != nil && s.sending.keys.Capabilities&CanRepair != 0,
-		Seed:        s.host.Rand(),
 	})
 	if err != nil {
 		return err

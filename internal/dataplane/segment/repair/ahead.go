@@ -77,6 +77,9 @@ func (e *Endpoint) reserve() float64 { return 8 }
 // sendRepair sends a repair over all that is open.
 func (e *Endpoint) sendRepair(now mono.Time, s *sender, out Out) bool {
 	from := s.openStart()
+	if s.inLots {
+		from = lotStart(s.next - 1)
+	}
 	if s.next-from > code.MaxSpan {
 		from = s.next - code.MaxSpan
 	}

@@ -66,7 +66,10 @@ func (m *lossMeter) burstiness() burstiness {
 const unknownLasting = 20 * time.Millisecond
 
 // burstiness is the mean of the usable wires'.
-func (e *Endpoint) burstiness() burstiness {
+func (e *Endpoint) burstiness() burstiness { return e.measured().bursts }
+
+// measureBursts computes it.
+func (e *Endpoint) measureBursts() burstiness {
 	var sum burstiness
 	if len(e.usable) == 0 {
 		return sum
@@ -117,9 +120,22 @@ func (c *closing) spreadSize(s *spreadScratch, over time.Duration, wires int, b 
 	if d <= 0 {
 		return 0
 	}
+	// Rounds of one report are much alike.
+	key := spreadKey{d, c.stake, c.price, c.loss, c.first, over / alike, wires, b}
+	if len(c.heal) == 0 && key == s.key {
+		return s.size
+	}
+	s.key, s.size = key, c.sizeOfSpread(s, d, over, wires, b)
+	return s.size
+}
+
+func (c *closing) sizeOfSpread(s *spreadScratch, d int, over time.Duration, wires int, b burstiness) int {
 	most := min(c.most, maxSpread)
 	best, bestCost := 0, c.price*c.stake*(1-c.healed(d))
 	for m := 1; m <= most && float64(m) < bestCost; m += 1 + m/16 {
+		if m < d && len(c.heal) == 0 {
+			continue // too few in any case
+		}
 		total := s.total[:1]
 		total[0] = 1
 		for w := range wires {
@@ -167,7 +183,24 @@ const maxSpread = 96
 
 type spreadScratch struct {
 	one, bad, total, sum [maxSpread + 8]float64
+	key                  spreadKey // what size was computed for
+	size                 int
 }
+
+// spreadKey is what the size of a round depends on.
+type spreadKey struct {
+	deficit                   int
+	stake, price, loss, first float64
+	over                      time.Duration // in steps of alike
+	wires                     int
+	bursts                    burstiness
+}
+
+// alike is how much longer one round may have than another to be sized alike.
+const alike = 4 * time.Millisecond
+
+// maxSpreads is how many rounds of a stream may be spread at once.
+const maxSpreads = 512
 
 // spread is a round whose symbols are sent one by one.
 type spread struct {
@@ -189,7 +222,7 @@ func (e *Endpoint) spreadRound(now mono.Time, s *sender, c *closing, b burstines
 	if m == 0 {
 		return
 	}
-	if len(s.spreads) == cap(s.spreads) {
+	if len(s.spreads) == maxSpreads {
 		s.spreads = s.spreads[:copy(s.spreads, s.spreads[1:])] // the oldest has had most of its time
 	}
 	s.spreads = append(s.spreads, spread{from: from, upTo: upTo, left: m, next: now, gap: over / time.Duration(max(m-1, 1)), coded: coded, turn: e.turn})
@@ -221,10 +254,11 @@ func (e *Endpoint) tickSpreads(now mono.Time, s *sender, out Out) {
 func (e *Endpoint) sendSpread(now mono.Time, s *sender, p *spread, out Out) bool {
 	var span code.Span
 	n := 0
-	for _, u := range s.missing {
-		if code.Before(u.Seq, p.from) || code.Before(u.Seq, s.live) {
-			continue
-		}
+	from := p.from
+	if code.Before(from, s.live) {
+		from = s.live
+	}
+	for _, u := range s.missing[s.find(from):] {
 		if !code.Before(u.Seq, p.upTo) {
 			break
 		}

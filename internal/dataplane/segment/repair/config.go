@@ -70,11 +70,9 @@ type Config struct {
 	// Residual is the share of packets that may stay lost; 0 means DefaultResidual.
 	Residual float64
 
-	// History is how many symbols are remembered per stream; 0 means code.DefaultHistory.
+	// History is how many symbols are remembered per stream at most; 0 means
+	// code.MaxHistory. Memory follows what is held.
 	History int
-
-	// Seed is for choices left to chance. There are none at present.
-	Seed uint64
 
 	// RTT is the round-trip time the wires start with; 0 means DefaultRTT. SetWires
 	// and what is measured replace it.
@@ -126,7 +124,7 @@ func (c *Config) Validate() error {
 	case !(c.Residual >= 0 && c.Residual < 1) || math.IsNaN(c.Residual):
 		return fmt.Errorf("repair residual %v: want 0 (for %v) or a share below 1", c.Residual, DefaultResidual)
 	case c.History < 0 || c.History > code.MaxHistory:
-		return fmt.Errorf("repair history %d: want 0 (for %d) to %d symbols", c.History, code.DefaultHistory, code.MaxHistory)
+		return fmt.Errorf("repair history %d: want 0 (for %d) to %d symbols", c.History, code.MaxHistory, code.MaxHistory)
 	case c.RTT < 0 || c.RTT > MaxBudget:
 		return fmt.Errorf("round-trip time %v: want 0 (for %v) to %v", c.RTT, DefaultRTT, MaxBudget)
 	case !(c.Tune.Alpha >= 0 && c.Tune.Alpha <= 100):

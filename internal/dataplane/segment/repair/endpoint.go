@@ -20,6 +20,8 @@ type Endpoint struct {
 	turn   int     // whose turn it is among equals
 	rtt    rttMeter
 
+	measures measures
+
 	tx [streams]*sender
 	rx [streams]*receiver
 
@@ -33,6 +35,7 @@ type Endpoint struct {
 	anyTaken  bool
 	beatList  []streamNext
 	in        report // scratch of takeReport
+	out       report // of fillReport
 	events    []int8
 	heal      [maxDeficit + 1]float64
 	scratch   closingScratch
@@ -124,7 +127,7 @@ func (e *Endpoint) Send(now mono.Time, mode Mode, class Class, symbol []byte, ou
 	id := streamOf(mode, len(symbol))
 	s := e.tx[id]
 	if s == nil {
-		s = newSender(uint8(id), mode, e.coder, code.Config{History: e.cfg.History})
+		s = newSender(uint8(id), mode, e.coder, code.Config{History: e.history()})
 		e.tx[id] = s
 	}
 	s.rate.add(now)
@@ -220,10 +223,18 @@ func (e *Endpoint) receive(now mono.Time, wire uint8, b []byte, deliver Deliver,
 	return true
 }
 
+// history is how many symbols of a stream are remembered at most.
+func (e *Endpoint) history() int {
+	if e.cfg.History == 0 {
+		return code.MaxHistory
+	}
+	return e.cfg.History
+}
+
 // receiverOf returns the receiving side of a stream.
 func (e *Endpoint) receiverOf(id int) *receiver {
 	if e.rx[id] == nil {
-		e.rx[id] = newReceiver(Mode(id/2), e.coder, code.Config{History: e.cfg.History})
+		e.rx[id] = newReceiver(Mode(id/2), e.coder, code.Config{History: e.history()})
 	}
 	return e.rx[id]
 }
@@ -262,7 +273,7 @@ func (e *Endpoint) takeBeat(now mono.Time, b []byte, out Out) bool {
 	for _, n := range list {
 		r := e.receiverOf(int(n.stream))
 		// A beat that runs ahead of all that was received by more than the history is no beat of ours.
-		if ahead := n.next - r.next; int32(ahead) <= int32(len(r.noticed)) {
+		if ahead := n.next - r.next; int32(ahead) <= int32(r.noticed.most) {
 			r.advance(now, n.next, e.advice[r.mode])
 		}
 	}

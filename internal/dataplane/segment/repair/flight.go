@@ -34,7 +34,7 @@ type flight struct {
 
 const (
 	minFlight = 256
-	maxFlight = 1 << 15
+	maxFlight = 1 << 16 // as many as 16 bits tell apart
 	// reportless is how long a datagram's fate is waited for.
 	reportless = 3 * time.Second
 )
@@ -89,6 +89,13 @@ func wireNumber(low uint16, near uint64) uint64 {
 		n += 1 << 16
 	}
 	return uint64(n)
+}
+
+// reported widens the 16 bits of a report to the newest number sent that has them; ok is
+// false if there is none.
+func (f *flight) reported(low uint16) (n uint64, ok bool) {
+	ago := uint64(uint16(f.next-1) - low)
+	return f.next - 1 - ago, ago < f.next
 }
 
 // report takes in that the peer has seen number high (already checked to have been

@@ -14,7 +14,7 @@ import (
 func TestReportsSurviveTheWire(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var r report
-		var lists [streams][]code.Unknown
+		var lists [streams][]code.Unknown // as drawn: append empties r's
 		r.number = rapid.Uint16().Draw(rt, "number")
 		r.has = rapid.Uint8Range(0, hasAll).Draw(rt, "has")
 		r.stamp = stamp{clock: rapid.Uint32().Draw(rt, "clock"), mode: Mode(rapid.IntRange(0, int(Off)-1).Draw(rt, "mode")), age: 3, every: 4, budget: 5, answer: 600, silence: rapid.Bool().Draw(rt, "silence")}
@@ -29,15 +29,20 @@ func TestReportsSurviveTheWire(t *testing.T) {
 			if s.present = rapid.Bool().Draw(rt, "present"); !s.present {
 				continue
 			}
-			s.base, s.count = rapid.Uint32().Draw(rt, "base"), rapid.IntRange(0, 700).Draw(rt, "count")
+			s.from, s.count = rapid.Uint32().Draw(rt, "from"), rapid.IntRange(0, 700).Draw(rt, "count")
 			s.told = rapid.IntRange(0, s.count).Draw(rt, "told")
+			s.goesOn = rapid.Bool().Draw(rt, "goes on")
+			often := rapid.SampledFrom([]int{0, 5, 100}).Draw(rt, "often")
 			for i := range s.count {
-				if rapid.IntRange(0, 5).Draw(rt, "missing") == 0 {
-					lists[id] = append(lists[id], code.Unknown{Seq: s.base + uint32(i), Pivot: i%3 == 0})
+				if rapid.IntRange(0, often).Draw(rt, "missing") == 0 {
+					lists[id] = append(lists[id], code.Unknown{Seq: s.from + uint32(i), Pivot: i%3 == 0})
 				}
 			}
+			s.list = lists[id]
 		}
-		b := r.append(nil, &lists)
+		was := r
+		b := r.append(nil, 1<<16)
+		r = was
 		var back report
 		if !back.parse(b) {
 			rt.Fatalf("%x does not parse", b)
@@ -66,8 +71,8 @@ func TestReportsSurviveTheWire(t *testing.T) {
 			if !s.present {
 				continue
 			}
-			list := c.unknowns(nil)
-			if c.base != s.base || c.count != s.count || c.told != s.told || len(list) != len(lists[id]) {
+			list := c.list
+			if c.goesOn != s.goesOn || c.from != s.from || c.count != s.count || c.told != s.told || len(list) != len(lists[id]) {
 				rt.Fatalf("stream %+v with %v came back as %+v with %v", s, lists[id], c, list)
 			}
 			for i := range list {
@@ -83,10 +88,8 @@ func FuzzReport(f *testing.F) {
 	var r report
 	r.has, r.nWires = hasAll, 1
 	r.wires[0].bits = []byte{1, 2}
-	var lists [streams][]code.Unknown
-	r.streams[1] = streamReport{present: true, base: 5, count: 20, told: 3}
-	lists[1] = []code.Unknown{{Seq: 7, Pivot: true}}
-	f.Add(r.append(nil, &lists))
+	r.streams[1] = streamReport{present: true, from: 5, count: 20, told: 3, list: []code.Unknown{{Seq: 7, Pivot: true}}}
+	f.Add(r.append(nil, 1000))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r report
@@ -95,9 +98,9 @@ func FuzzReport(f *testing.F) {
 		}
 		for id := range r.streams {
 			if s := &r.streams[id]; r.has&hasStreams != 0 && s.present {
-				for _, u := range s.unknowns(nil) {
-					if i := u.Seq - s.base; i >= uint32(s.count) {
-						t.Fatalf("missing %d is outside of %d+%d", u.Seq, s.base, s.count)
+				for _, u := range s.list {
+					if i := u.Seq - s.from; i >= uint32(s.count) {
+						t.Fatalf("missing %d is outside of %d+%d", u.Seq, s.from, s.count)
 					}
 				}
 			}
@@ -112,12 +115,13 @@ func FuzzReceive(f *testing.F) {
 	r.has = hasStamp | hasWires | hasStreams | hasCopies
 	r.nWires = 1
 	r.wires[0] = wireReport{id: 0, high: 40, bits: []byte{0xff, 0x0f}}
-	r.streams[1] = streamReport{present: true, base: 5, count: 60, told: 60}
-	var lists [streams][]code.Unknown
+	r.streams[1] = streamReport{present: true, from: 5, count: 60, told: 60}
+	var list []code.Unknown
 	for i := range uint32(20) {
-		lists[1] = append(lists[1], code.Unknown{Seq: 5 + 3*i, Pivot: i%2 == 0})
+		list = append(list, code.Unknown{Seq: 5 + 3*i, Pivot: i%2 == 0})
 	}
-	f.Add(append([]byte{kindReport, 0, 1}, r.append(nil, &lists)...), uint8(3))
+	r.streams[1].list = list
+	f.Add(append([]byte{kindReport, 0, 1}, r.append(nil, 1000)...), uint8(3))
 	f.Add([]byte{kindBeat, 0, 1, 1, 1, 0xff, 0xff, 0xff, 0}, uint8(0))
 	f.Add([]byte{kindSource + 1, 0, 1, 0xff, 0, 0, 1, 2, 3}, uint8(9))
 	f.Add([]byte{kindRepair + 1, 0, 1, 0, 1, 0, 0, 0, 9, 0, 200, 1, 2, 3, 4}, uint8(1))

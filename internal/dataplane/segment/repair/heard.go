@@ -11,9 +11,10 @@ import (
 type arrivals struct {
 	any    bool
 	high   uint64
-	bits   [arrivalWindow / 64]uint64 // by number
-	latest mono.Time                  // when the latest datagram came
-	at64   [64]mono.Time              // when the newest 64 came, by number
+	bits   [arrivalWindow / 64]uint64    // by number
+	latest mono.Time                     // when the latest datagram came
+	at64   [64]mono.Time                 // when the newest 64 came, by number
+	begun  [arrivalWindow / 64]mono.Time // when the first of each 64 came, by number/64
 
 	reorder   time.Duration // how late packets have come out of order, lately
 	reorderAt mono.Time
@@ -24,7 +25,7 @@ type arrivals struct {
 	at  uint64 // high then
 }
 
-const arrivalWindow = 1024
+const arrivalWindow = 8192
 
 // take notes number low and reports whether it is new, as far as that is remembered.
 func (a *arrivals) take(now mono.Time, low uint16) (fresh bool) {
@@ -33,6 +34,7 @@ func (a *arrivals) take(now mono.Time, low uint16) (fresh bool) {
 		a.any, a.high = true, uint64(low)
 		a.set(a.high)
 		a.at64[a.high%64] = now
+		a.begun[a.high/64%uint64(len(a.begun))] = now
 		return true
 	}
 	n := wireNumber(low, a.high)
@@ -44,6 +46,9 @@ func (a *arrivals) take(now mono.Time, low uint16) (fresh bool) {
 			for i := a.high + 1; i <= n; i++ {
 				a.bits[i/64%uint64(len(a.bits))] &^= 1 << (i % 64)
 			}
+		}
+		for g := max(a.high/64, n/64-min(n/64, arrivalWindow/64)) + 1; g <= n/64; g++ {
+			a.begun[g%uint64(len(a.begun))] = now
 		}
 		a.high = n
 		a.expected += float64(min(d, arrivalWindow))
@@ -69,12 +74,20 @@ func (a *arrivals) take(now mono.Time, low uint16) (fresh bool) {
 func (a *arrivals) late(now mono.Time, n uint64) {
 	for m := n + 1; m <= a.high && m < n+64; m++ {
 		if a.has(m) {
-			if d := now.Sub(a.at64[m%64]); d > a.reorder || now.Sub(a.reorderAt) > 10*time.Second {
+			if d := now.Sub(a.when(m)); d > a.reorder || now.Sub(a.reorderAt) > 10*time.Second {
 				a.reorder, a.reorderAt = min(max(d, a.reorder/2), maxReorder), now
 			}
 			return
 		}
 	}
+}
+
+// when returns about when number m came, which is within the window.
+func (a *arrivals) when(m uint64) mono.Time {
+	if a.high-m < 64 {
+		return a.at64[m%64]
+	}
+	return a.begun[(m/64+1)%uint64(len(a.begun))]
 }
 
 // maxReorder bounds the time that a packet is waited for before it counts as lost.
@@ -91,12 +104,23 @@ func (a *arrivals) loss() float64 {
 	return min(max(1-a.got/a.expected, 0), 1)
 }
 
-// reportBytes is how many bytes of bits the next report has.
-func (a *arrivals) reportBytes() int { return int(min((3*(a.high-a.at)+64)/8, maxWireBits)) }
+// reportBytes is how many bytes of bits the next report has, most being allowed: what
+// came since two reports ago, and besides what came while something might be overtaken.
+func (a *arrivals) reportBytes(now mono.Time, most int) int {
+	n := 3*(a.high-a.at) + 64
+	if a.reorder > 0 {
+		g := a.high / 64
+		for g > 0 && a.high-64*g < arrivalWindow-64 && now.Sub(a.begun[g%uint64(len(a.begun))]) < 2*a.reorder {
+			g--
+		}
+		n += a.high - 64*g
+	}
+	return int(min(n/8, uint64(most)))
+}
 
 // report says which numbers arrived: all since two reports ago at least, if they fit.
-func (a *arrivals) report(id uint8) wireReport {
-	n := a.reportBytes()
+func (a *arrivals) report(now mono.Time, id uint8, most int) wireReport {
+	n := a.reportBytes(now, most)
 	a.at = a.high
 	clear(a.buf[:n])
 	for i := range uint64(8 * n) {

@@ -24,7 +24,9 @@ type lossMeter struct {
 	lag [len(lags)]lagMeter
 
 	runs, runLost  float64 // decaying: runs of losses, and losses in them
-	inRun          bool
+	inRun          int     // losses in a row so far
+	calmSeen       float64 // decaying: fates that belong to no outage
+	calmLost       float64 // and losses
 	totalN, totalL uint64
 	shifts         uint64 // changes of the weather noticed
 }
@@ -106,14 +108,32 @@ func (m *lossMeter) dropOldest() {
 
 func (m *lossMeter) countRun(wasLost bool) {
 	if wasLost {
-		if !m.inRun {
+		if m.inRun == 0 {
 			m.runs = m.runs*(1-1.0/lastingRuns) + 1
 			m.runLost *= 1 - 1.0/lastingRuns
 		}
 		m.runLost++
+		m.inRun++
+		return
 	}
-	m.inRun = wasLost
+	run := float64(m.inRun)
+	if m.inRun >= outageRun {
+		run = 0
+	}
+	m.inRun = 0
+	m.calmSeen += run + 1 - m.calmSeen/calmMemory
+	m.calmLost += run - m.calmLost/calmMemory
 }
+
+const (
+	// outageRun is how many losses in a row are an outage and no weather.
+	outageRun = 24
+	// calmMemory is how many arrivals the loss in calm weather is taken over.
+	calmMemory = 400
+)
+
+// calm returns the loss but for outages: what is to be expected when one is over.
+func (m *lossMeter) calm() float64 { return (m.calmLost + priorLoss) / (m.calmSeen + 1) }
 
 // countLag judges by the newest fate the lost ones that lie lag before it.
 func (m *lossMeter) countLag(l *lagMeter, lag [2]time.Duration, now mono.Time) {

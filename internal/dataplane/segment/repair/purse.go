@@ -7,22 +7,28 @@ type purse struct {
 	cap            float64
 	packets, bytes float64
 	mean           float64 // size of recent symbols
+	depth          float64 // packets
 	gov            governor
 }
 
-// Depth of a purse in packets: what a quiet time may save up for a bad one.
-const purseDepth = 400
+// Depth of a purse: what a quiet time may save up for a bad one. In packets, and at high
+// rates as the time that takes so many.
+const (
+	purseDepth = 400
+	purseTime  = 0.1 // seconds
+)
 
 func (p *purse) init(cap float64) {
 	p.cap, p.packets, p.mean = cap, 32*(cap-1), 1400
 	p.bytes = p.packets * p.mean
+	p.depth = purseDepth
 	p.gov.init()
 }
 
 func (p *purse) source(n int) {
 	p.mean += (float64(n) - p.mean) / 32
 	p.gov.source()
-	extra, depth := p.cap-1, float64(purseDepth)
+	extra, depth := p.cap-1, p.depth
 	if limit := p.gov.limit; limit < extra {
 		extra = limit
 		depth = 1 + 24*extra

@@ -34,6 +34,11 @@ const knownEnough = 0.6
 func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
 	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
 	e.settle(s)
+	if s.inLots {
+		e.actLots(now, s, out)
+		s.due = s.tailAt(e)
+		return
+	}
 	e.act(now, s, out)
 	e.believe(now, s)
 	if d, _ := s.deficit(s.openStart(), s.known-s.presumed); d > 0 {

@@ -14,7 +14,7 @@ type receiver struct {
 	dec     code.Decoder
 	deliver Deliver // of the call in progress
 
-	noticed   []mono.Time   // by number: when a symbol came or ought to have come
+	noticed   timeline      // when a symbol came or ought to have come
 	noticedAt mono.Time     // when next was last moved
 	gap       time.Duration // smoothed distance between symbols
 	next      uint32        // as dec.Next()
@@ -30,13 +30,15 @@ type receiver struct {
 	again   int  // times to tell again without waiting for an answer
 	trimmed mono.Time
 	mark    uint32 // dec.Next() at the time of trimming; older symbols go next time
+	held    uint32 // what is before has been dropped
+	looked  uint32 // dec.Next() at the time of the last look
 
 	got, recovered, duplicates, expired, late uint64
 	repairs, useless                          uint64
 }
 
 func newReceiver(mode Mode, c code.Codec, cfg code.Config) *receiver {
-	r := &receiver{mode: mode, noticed: make([]mono.Time, cfg.Slots())}
+	r := &receiver{mode: mode, noticed: newTimeline(cfg.Slots())}
 	r.dec = c.NewDecoder(cfg, func(seq uint32, symbol []byte) {
 		r.recovered++
 		r.missing--
@@ -99,9 +101,10 @@ func (r *receiver) notice(now mono.Time, t timing, itself bool) {
 	}
 	n := next - r.next
 	r.missing += int(n)
-	if n > uint32(len(r.noticed)) {
-		n = uint32(len(r.noticed))
+	if n > uint32(r.noticed.most) {
+		n = uint32(r.noticed.most)
 	}
+	r.noticed.room(r.held, r.next, next)
 	// Those passed over ought to have come in between.
 	step := time.Duration(0)
 	if since := now.Sub(r.noticedAt); r.noticedAt != 0 && n > 0 {
@@ -110,9 +113,12 @@ func (r *receiver) notice(now mono.Time, t timing, itself bool) {
 		r.gap += (min(since/time.Duration(n), 4*r.gap+time.Millisecond) - r.gap) / 16
 	}
 	for i := range n {
-		r.noticed[(next-1-i)&uint32(len(r.noticed)-1)] = now.Add(-time.Duration(i) * step)
+		r.noticed.set(next-1-i, now.Add(-time.Duration(i)*step))
 	}
 	r.noticedAt = now
+	if next-r.held > plenty && next-r.looked > plenty/4 {
+		r.look(now, t)
+	}
 	gap := r.missing > 0 && next-r.next > 1 || !itself
 	r.next = next
 	if gap {
@@ -122,12 +128,13 @@ func (r *receiver) notice(now mono.Time, t timing, itself bool) {
 
 // since returns how long seq has been known to be missing.
 func (r *receiver) since(now mono.Time, seq uint32) time.Duration {
-	return now.Sub(r.noticed[seq&uint32(len(r.noticed)-1)])
+	return now.Sub(r.noticed.of(seq))
 }
 
 // look brings the list of what is missing up to date, gives up on what is too old,
 // and forgets symbols that no repair can need any more.
 func (r *receiver) look(now mono.Time, t timing) {
+	r.looked = r.dec.Next()
 	r.list = r.dec.Missing(r.list[:0])
 	old := 0
 	for old < len(r.list) && r.since(now, r.list[old].Seq) > t.budget {
@@ -140,8 +147,27 @@ func (r *receiver) look(now mono.Time, t timing) {
 	}
 	r.missing = len(r.list)
 	if keep := 2*t.budget + 100*time.Millisecond; now.Sub(r.trimmed) > keep {
-		r.dec.Drop(r.mark)
+		r.drop(r.mark)
 		r.mark, r.trimmed = r.dec.Next(), now
+	}
+	if next := r.dec.Next(); next-r.held > plenty {
+		// A repair that can still be of use holds something that is missing.
+		needed := next
+		if len(r.list) > 0 {
+			needed = r.list[0].Seq
+		}
+		r.drop(needed - code.MaxSpan)
+	}
+}
+
+// plenty is how many symbols are remembered for as long as may be.
+const plenty = 4096
+
+// drop forgets the symbols before upTo.
+func (r *receiver) drop(upTo uint32) {
+	if code.Before(r.held, upTo) {
+		r.held = upTo
+		r.dec.Drop(upTo)
 	}
 }
 
@@ -220,14 +246,14 @@ func (r *receiver) retell(now mono.Time, t timing) {
 func (r *receiver) report(now mono.Time, t timing, s *streamReport) {
 	r.look(now, t)
 	s.present = true
-	s.base, s.count, s.told = r.dec.Next(), 0, 0
+	s.from, s.count, s.told, s.list = r.dec.Next(), 0, 0, nil
 	if len(r.list) == 0 {
-		r.told, r.toldAt, r.again, r.due = s.base, now, 0, 0
+		r.told, r.toldAt, r.again, r.due = s.from, now, 0, 0
 		return
 	}
-	s.base = r.list[0].Seq
-	s.count = min(int(r.dec.Next()-s.base), maxStreamCount)
-	told := s.base + uint32(s.count)
+	s.from, s.list = r.list[0].Seq, r.list
+	s.count = int(r.dec.Next() - s.from)
+	told := r.dec.Next()
 	for _, u := range r.list {
 		if !r.pausing && r.since(now, u.Seq) < t.ripe {
 			told = u.Seq
@@ -243,9 +269,8 @@ func (r *receiver) report(now mono.Time, t timing, s *streamReport) {
 		r.again--
 	}
 	r.toldAt = now
-	s.told = int(min(r.told-s.base, uint32(s.count)))
-	if code.Before(r.told, s.base) {
-		s.told = 0
+	if code.Before(s.from, r.told) {
+		s.told = int(r.told - s.from)
 	}
 	r.due = now // check sets it right
 }

@@ -16,10 +16,14 @@ import (
 //	       clock 4 (µs) · loss towards the sender 1 (1/255) · mode 1 · age 1 (ms) · every 1 (ms) ·
 //	       budget 1 (4 ms) · answer 2 (64 µs)
 //	part 1, echo: clock of the newest stamp seen 4 · held since then 2 (64 µs) · queueing 2 (64 µs) · reordering 1 (256 µs)
-//	part 2, wires: count 1, each: id 1 · highest number 2 · n 1 · n bytes of bits, bit i: highest-1-i arrived
-//	part 3, streams: count 1, each: id 1 · base 4 · count 2 · told 2 (those up to base+told have had their time) · count bits: base+i is missing ·
-//	       a bit for each missing one: an equation has it as its newest unknown
+//	part 2, wires: count 1, each: id 1 · highest number 2 · n v · n bytes of bits, bit i: highest-1-i arrived
+//	part 3, streams: count 1, each: id 1 (128 added: goes on where the report before ended) · from 4 · n v · told v · pieces 1, each: skip v · length v ·
+//	       length bits, bit i: missing · a bit for each missing one: an equation has it as its newest unknown
 //	part 4, copies: highest 2 · 8 bytes of bits, bit i: highest-i arrived
+//
+// v is a number in bytes of 7 bits, lowest first, 128 added to all but the last. A stream
+// speaks of the n numbers from from on; told of them have had their time; a piece begins skip
+// numbers after the end of the one before. What does not fit into one report goes on in the next.
 type report struct {
 	number  uint16
 	has     uint8
@@ -29,6 +33,9 @@ type report struct {
 	wires   [MaxWires]wireReport
 	streams [streams]streamReport
 	copies  copyReport
+
+	lists  []code.Unknown // those of streams, when parsed
+	pieces []byte         // scratch of appendStream
 }
 
 const (
@@ -65,14 +72,14 @@ type wireReport struct {
 	bits []byte // aliases the datagram when parsed
 }
 
-// streamReport says which symbols of [base, base+count) are missing.
+// streamReport says which symbols of [from, from+count) are missing.
 type streamReport struct {
 	present bool
-	base    uint32
+	goesOn  bool // what is before from is told by the report before
+	from    uint32
 	count   int
 	told    int
-	missing []byte // bits; aliases the datagram when parsed
-	pivots  []byte
+	list    []code.Unknown // oldest first
 }
 
 // copyReport acknowledges copies.
@@ -87,12 +94,23 @@ const (
 	reportHeader   = 3
 	stampSize      = 11
 	echoSize       = 9
-	maxWireBits    = 96 // bytes
-	maxStreamCount = 4096
+	copiesSize     = 10
+	maxWireBits    = arrivalWindow / 8 // bytes
+	maxStreamCount = 1 << 17
+
+	// A stream's part is worth beginning with this much room.
+	streamLeast  = streamHead + pieceHead + 8
+	streamHead   = 1 + 4 + 3 + 3 + 1 // at most
+	pieceHead    = 3 + 2             // at most
+	pieceLongest = 4096
+	// pieceGap is how many numbers, all there, are not worth bits.
+	pieceGap  = 40
+	goesOnBit = 0x80
 )
 
-// appendReport writes r with the given missing lists in place of the bitmaps.
-func (r *report) append(b []byte, lists *[streams][]code.Unknown) []byte {
+// append writes r to b, which must not grow beyond limit. What does not fit of the
+// streams stays in r, for another report (see more).
+func (r *report) append(b []byte, limit int) []byte {
 	b = append(b, r.has)
 	b = binary.BigEndian.AppendUint16(b, r.number)
 	if r.has&hasStamp != 0 {
@@ -116,12 +134,15 @@ func (r *report) append(b []byte, lists *[streams][]code.Unknown) []byte {
 		for _, w := range r.wires[:r.nWires] {
 			b = append(b, w.id)
 			b = binary.BigEndian.AppendUint16(b, w.high)
-			b = append(b, byte(len(w.bits)))
+			b = binary.AppendUvarint(b, uint64(len(w.bits)))
 			b = append(b, w.bits...)
 		}
 	}
+	if r.has&hasCopies != 0 {
+		limit -= copiesSize
+	}
 	if r.has&hasStreams != 0 {
-		b = r.appendStreams(b, lists)
+		b = r.appendStreams(b, limit)
 	}
 	if r.has&hasCopies != 0 {
 		b = binary.BigEndian.AppendUint16(b, r.copies.high)
@@ -130,40 +151,83 @@ func (r *report) append(b []byte, lists *[streams][]code.Unknown) []byte {
 	return b
 }
 
-func (r *report) appendStreams(b []byte, lists *[streams][]code.Unknown) []byte {
+// more reports whether something is left for another report, and prepares it.
+func (r *report) more() bool {
+	for id := range r.streams {
+		if r.streams[id].present {
+			r.has = hasStreams
+			r.number++
+			return true
+		}
+	}
+	return false
+}
+
+func (r *report) appendStreams(b []byte, limit int) []byte {
 	at := len(b)
 	b = append(b, 0)
 	for id := range r.streams {
-		s := &r.streams[id]
-		if !s.present {
-			continue
+		if s := &r.streams[id]; s.present && len(b)+streamLeast <= limit {
+			b[at]++
+			b = r.appendStream(b, uint8(id), limit)
 		}
-		b[at]++
-		b = append(b, byte(id))
-		b = binary.BigEndian.AppendUint32(b, s.base)
-		b = binary.BigEndian.AppendUint16(b, uint16(s.count))
-		b = binary.BigEndian.AppendUint16(b, uint16(s.told))
-		start := len(b)
-		for range (s.count + 7) / 8 {
-			b = append(b, 0)
+	}
+	return b
+}
+
+// appendStream writes as much of a stream as there is room for.
+func (r *report) appendStream(b []byte, id uint8, limit int) []byte {
+	s := &r.streams[id]
+	if s.goesOn {
+		id |= goesOnBit
+	}
+	room := limit - len(b) - streamHead
+	pieces, n := r.pieces[:0], 0
+	end, list := s.from, s.list
+	for len(list) > 0 && n < 255 && room-len(pieces) >= pieceHead+8 {
+		// A number takes two bits at most.
+		most := min(uint32(room-len(pieces)-pieceHead)*4-8, pieceLongest)
+		first, k := list[0].Seq, 1
+		for k < len(list) && list[k].Seq-list[k-1].Seq <= pieceGap && list[k].Seq-first < most {
+			k++
 		}
-		n := 0
-		for _, u := range lists[id] {
-			i := u.Seq - s.base
-			if i >= uint32(s.count) {
-				break
-			}
-			b[start+int(i/8)] |= 1 << (i % 8)
-			n++
-		}
-		start = len(b)
-		for range (n + 7) / 8 {
-			b = append(b, 0)
-		}
-		for i, u := range lists[id][:n] {
-			if u.Pivot {
-				b[start+i/8] |= 1 << (i % 8)
-			}
+		pieces = appendPiece(pieces, first-end, list[:k])
+		end = list[k-1].Seq + 1
+		list = list[k:]
+		n++
+	}
+	r.pieces = pieces
+	if len(list) == 0 {
+		end = s.from + uint32(s.count)
+	}
+	count := int(end - s.from)
+	told := min(s.told, count)
+	b = append(b, id)
+	b = binary.BigEndian.AppendUint32(b, s.from)
+	b = binary.AppendUvarint(b, uint64(count))
+	b = binary.AppendUvarint(b, uint64(told))
+	b = append(append(b, byte(n)), pieces...)
+	s.present, s.goesOn = len(list) > 0, true
+	s.from, s.count, s.told, s.list = end, s.count-count, s.told-told, list
+	return b
+}
+
+// appendPiece writes the run of missing symbols list, which begins skip numbers on.
+func appendPiece(b []byte, skip uint32, list []code.Unknown) []byte {
+	first := list[0].Seq
+	n := int(list[len(list)-1].Seq-first) + 1
+	b = binary.AppendUvarint(b, uint64(skip))
+	b = binary.AppendUvarint(b, uint64(n))
+	at := len(b)
+	for range (n+7)/8 + (len(list)+7)/8 {
+		b = append(b, 0)
+	}
+	missing, pivots := b[at:], b[at+(n+7)/8:]
+	for i, u := range list {
+		k := u.Seq - first
+		missing[k/8] |= 1 << (k % 8)
+		if u.Pivot {
+			pivots[i/8] |= 1 << (i % 8)
 		}
 	}
 	return b
@@ -213,7 +277,18 @@ func (r *reader) u64() uint64 {
 	return 0
 }
 
-// parse reads a report, which is not trusted, into r. Its bitmaps alias b.
+// uvarint reads a number of at most most.
+func (r *reader) uvarint(most int) int {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > uint64(most) {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return int(v)
+}
+
+// parse reads a report, which is not trusted, into r. Its bits of wires alias b.
 func (r *report) parse(b []byte) bool {
 	in := reader{b: b}
 	r.has, r.number = in.u8(), in.u16()
@@ -255,7 +330,7 @@ func (r *report) parseWires(in *reader) bool {
 	for i := range n {
 		w := &r.wires[i]
 		w.id, w.high = in.u8(), in.u16()
-		w.bits = in.take(int(in.u8()))
+		w.bits = in.take(in.uvarint(maxWireBits))
 		if in.bad || w.id >= MaxWires || len(w.bits) > maxWireBits {
 			return false
 		}
@@ -265,39 +340,54 @@ func (r *report) parseWires(in *reader) bool {
 }
 
 func (r *report) parseStreams(in *reader) bool {
+	r.lists = r.lists[:0]
 	for range in.u8() {
-		id := int(in.u8())
-		if id >= streams || r.streams[id].present {
+		id := in.u8()
+		goesOn := id&goesOnBit != 0
+		if id &^= goesOnBit; int(id) >= streams || r.streams[id].present {
 			return false
 		}
 		s := &r.streams[id]
-		s.base, s.count, s.told = in.u32(), int(in.u16()), int(in.u16())
-		if in.bad || s.count > maxStreamCount || s.told > s.count {
+		s.goesOn, s.from = goesOn, in.u32()
+		s.count = in.uvarint(maxStreamCount)
+		s.told = in.uvarint(s.count)
+		begun := len(r.lists)
+		at := 0
+		for range in.u8() {
+			at += in.uvarint(s.count)
+			n := in.uvarint(s.count)
+			if in.bad || n == 0 || at+n > s.count || !r.parsePiece(in, s.from+uint32(at), n) {
+				return false
+			}
+			at += n
+		}
+		if in.bad {
 			return false
 		}
-		s.missing = in.take((s.count + 7) / 8)
-		n := 0
-		for _, v := range s.missing {
-			n += bits.OnesCount8(v)
-		}
-		s.pivots = in.take((n + 7) / 8)
-		if in.bad || s.count%8 != 0 && s.missing[len(s.missing)-1]>>(s.count%8) != 0 {
-			return false
-		}
+		s.list = r.lists[begun:]
 		s.present = true
 	}
 	return true
 }
 
-// unknowns appends what is missing to dst, oldest first.
-func (s *streamReport) unknowns(dst []code.Unknown) []code.Unknown {
+// parsePiece adds to lists what is missing of the n numbers from first on.
+func (r *report) parsePiece(in *reader, first uint32, n int) bool {
+	missing := in.take((n + 7) / 8)
 	k := 0
-	for i, v := range s.missing {
+	for _, v := range missing {
+		k += bits.OnesCount8(v)
+	}
+	pivots := in.take((k + 7) / 8)
+	if in.bad || n%8 != 0 && missing[len(missing)-1]>>(n%8) != 0 {
+		return false
+	}
+	k = 0
+	for i, v := range missing {
 		for ; v != 0; v &= v - 1 {
-			seq := s.base + uint32(8*i+bits.TrailingZeros8(v))
-			dst = append(dst, code.Unknown{Seq: seq, Pivot: s.pivots[k/8]>>(k%8)&1 != 0})
+			seq := first + uint32(8*i+bits.TrailingZeros8(v))
+			r.lists = append(r.lists, code.Unknown{Seq: seq, Pivot: pivots[k/8]>>(k%8)&1 != 0})
 			k++
 		}
 	}
-	return dst
+	return true
 }

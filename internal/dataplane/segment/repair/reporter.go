@@ -4,7 +4,6 @@ import (
 	"math"
 	"time"
 
-	"causeway/internal/dataplane/segment/code"
 	"causeway/internal/mono"
 )
 
@@ -42,7 +41,7 @@ const (
 	allWellLatest  = 500 * time.Millisecond
 	allWellNews    = 40
 	// fullReport is how many datagrams one report can tell the fates of.
-	fullReport = 8*maxWireBits - 160
+	fullReport = 1600
 	// The first reports come soon, since the peer knows nothing of its wires yet.
 	firstReports = 8
 	firstEvery   = 16 * time.Millisecond
@@ -151,33 +150,47 @@ func (e *Endpoint) sendReport(now mono.Time, out Out) {
 		e.reporter.wanted, e.reporter.news = 0, 0
 		return
 	}
-	b := e.appendReport(now, e.begin(kindReport))
-	e.stats.Sent.Reports++
-	e.transmit(now, e.reportWire(now), b, out)
+	r := e.fillReport(now)
+	for {
+		wire := e.reportWire(now)
+		limit := e.wires[wire].mtu
+		if limit <= 0 {
+			limit = leastReport
+		}
+		b := r.append(e.begin(kindReport), max(limit, leastReport))
+		e.stats.Sent.Reports++
+		e.transmit(now, wire, b, out)
+		if !r.more() {
+			return
+		}
+		e.reporter.number = r.number
+	}
 }
 
-// appendReport writes a report and notes that it is on its way.
-func (e *Endpoint) appendReport(now mono.Time, b []byte) []byte {
-	r := &e.reporter
-	var out report
+// leastReport is room for a report on any wire.
+const leastReport = 1100
+
+// fillReport returns all there is to report, and notes that it is on its way.
+func (e *Endpoint) fillReport(now mono.Time) *report {
+	r, out := &e.reporter, &e.out
+	*out = report{pieces: out.pieces}
 	r.number++
 	out.number = r.number
-	e.fillStamp(now, &out)
-	e.fillEcho(now, &out)
+	e.fillStamp(now, out)
+	e.fillEcho(now, out)
+	most := e.wireBits()
 	for id := range e.wires {
 		if w := &e.wires[id].heard; w.any {
 			out.has |= hasWires
-			out.wires[out.nWires] = w.report(uint8(id))
+			out.wires[out.nWires] = w.report(now, uint8(id), most)
 			out.nWires++
 		}
 	}
-	var lists [streams][]code.Unknown
 	for id, rx := range e.rx {
 		if rx == nil {
 			continue
 		}
 		rx.report(now, e.adviceFor(rx.mode), &out.streams[id])
-		lists[id] = rx.list
 		out.has |= hasStreams
 	}
 	if e.acker.any {
@@ -188,22 +201,34 @@ func (e *Endpoint) appendReport(now mono.Time, b []byte) []byte {
 		r.again = 0
 	}
 	r.last, r.wanted, r.news = now, 0, 0
-	return out.append(b, &lists)
+	return out
+}
+
+// wireBits is how many bytes of bits a report has for each wire at most.
+func (e *Endpoint) wireBits() int {
+	n := 0
+	for id := range e.wires {
+		if e.wires[id].heard.any {
+			n++
+		}
+	}
+	return min(maxWireBits, 800/max(n, 1))
 }
 
 // reportSize is how long a report would be now, at most.
-func (e *Endpoint) reportSize() int {
+func (e *Endpoint) reportSize(now mono.Time) int {
 	n := reportHeader + stampSize + echoSize + 2 + 10
+	most := e.wireBits()
 	for id := range e.wires {
 		if w := &e.wires[id].heard; w.any {
-			n += 4 + w.reportBytes()
+			n += 5 + w.reportBytes(now, most)
 		}
 	}
 	for _, rx := range e.rx {
 		if rx != nil {
-			n += 9 + 2
+			n += streamHead
 			if rx.missing > 0 {
-				n += (rx.width()+7)/8 + (rx.missing+7)/8
+				n += 2*pieceHead + (rx.width()+7)/8 + (rx.missing+7)/8
 			}
 		}
 	}
@@ -290,6 +315,7 @@ func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
 	}
 	for i := range r.nWires {
 		e.takeFates(now, &r.wires[i])
+		e.measures.known = false
 	}
 	if r.has&hasCopies != 0 {
 		e.copies.acked(r.copies)
@@ -320,10 +346,10 @@ func (e *Endpoint) takeReport(now mono.Time, b []byte, out Out) bool {
 // takeFates learns what became of datagrams on one wire.
 func (e *Endpoint) takeFates(now mono.Time, r *wireReport) {
 	w := &e.wires[r.id]
-	if w.flight.next == 0 {
+	high, ok := w.flight.reported(r.high)
+	if !ok {
 		return
 	}
-	high := wireNumber(r.high, w.flight.next-1)
 	w.flight.report(high, r.bits, e.reorderGuard(), func(n uint64, s *sent) {
 		w.loss.add(s.at, s.fate == lost)
 		e.purse.gov.fate(s.at, int(s.bytes), s.fate == arrived)

@@ -60,22 +60,19 @@ func (e *Endpoint) actOn(now mono.Time, s *sender, from, upTo uint32, spent int,
 			spent = 0
 		}
 	}
-	e.pieces(s, from, split, round(true))
-	e.pieces(s, split, upTo, round(false))
+	e.pieces(s, from, split, mostWanting, round(true))
+	e.pieces(s, split, upTo, mostWanting, round(false))
 }
 
 // pieces cuts [from, upTo) into pieces that one repair can cover and one plan can
 // reckon with.
-func (e *Endpoint) pieces(s *sender, from, upTo uint32, do func(from, upTo uint32)) {
+func (e *Endpoint) pieces(s *sender, from, upTo uint32, most int, do func(from, upTo uint32)) {
 	wanting := 0
-	for _, u := range s.missing {
-		if code.Before(u.Seq, from) {
-			continue
-		}
+	for _, u := range s.missing[s.find(from):] {
 		if !code.Before(u.Seq, upTo) {
 			break
 		}
-		if u.Seq-from >= code.MaxSpan || wanting >= mostWanting {
+		if u.Seq-from >= code.MaxSpan || wanting >= most {
 			do(from, u.Seq)
 			from, wanting = u.Seq, 0
 		}
@@ -104,13 +101,16 @@ func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, spent int,
 		first++
 	}
 	p, margin := e.loss()
+	p = min(p, e.measured().calm+margin)
 	c := closing{
 		deficit: d,
 		stake:   1,
 		price:   e.delayPrice(s.mode),
 		loss:    p,
-		heal:    e.healing(s, now, from, upTo),
 		most:    4*d + 64,
+	}
+	if !s.inLots { // where none of the repairs beforehand is under way any more
+		c.heal = e.healing(s, now, from, upTo)
 	}
 	if last {
 		// Equations of what is missing after it may need it solved.
@@ -121,6 +121,9 @@ func (e *Endpoint) round(now mono.Time, s *sender, from, upTo uint32, spent int,
 	}
 	if b := e.burstiness(); b.matters() {
 		latest := s.sentAt(first).Add(e.budget(s.mode) - deadlineMargin/2)
+		if p > outageLoss {
+			p, margin = outageLoss, 0
+		}
 		c.stake, c.price, c.loss = float64(n), burstPrice(p), min(p+margin, 0.95)
 		c.heal = nil // what is under way may be lost together
 		if !last {
@@ -168,6 +171,11 @@ func burstPrice(loss float64) float64 {
 	return min(max(43*math.Pow(0.2/max(loss, 1e-3), 2.2), 8), 1500)
 }
 
+// outageLoss is the most loss that a round in bursts reckons with. Where more was lost
+// lately, nothing came through at all, and the report that tells of it shows that this is
+// over.
+const outageLoss = 0.6
+
 // delayPrice is how many symbols it is worth that a round succeeds which is not the last.
 func (e *Endpoint) delayPrice(m Mode) float64 {
 	return [...]float64{Balanced: 80, Latency: 300, Economy: 12}[m]
@@ -196,10 +204,7 @@ func (e *Endpoint) healing(s *sender, now mono.Time, from, upTo uint32) []float6
 // is worth something even if the round fails.
 func (e *Endpoint) sendRound(now mono.Time, s *sender, from, upTo uint32, m int, plain bool, out Out) {
 	var span code.Span
-	for _, u := range s.missing {
-		if code.Before(u.Seq, from) {
-			continue
-		}
+	for _, u := range s.missing[s.find(from):] {
 		if !code.Before(u.Seq, upTo) {
 			break
 		}

@@ -14,7 +14,8 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 		return
 	}
 	seq := s.next
-	s.at[seq&uint32(len(s.at)-1)] = now
+	s.at.room(s.live, s.next, s.next+1)
+	s.at.set(seq, now)
 	s.next++
 	s.lastSend, s.beats = now, 0
 	s.lastRounds -= s.lastRounds * lastRoundsDecay
@@ -25,9 +26,14 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 	b := append(e.beginRiding(now, byte(kindSource+int(s.id)), e.wires[wire].mtu-3-len(symbol)), byte(seq>>16), byte(seq>>8), byte(seq))
 	n := e.transmit(now, wire, append(b, symbol...), out)
 	s.note(entry{at: now, number: n, first: seq, last: seq, wire: wire})
+	e.chooseLots(s, seq)
 	s.belief.source(e.lossOf(wire), 1)
 	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
-	e.pump(now, s, out)
+	if s.inLots {
+		e.pumpLot(now, s, out)
+	} else {
+		e.pump(now, s, out)
+	}
 	s.due = s.tailAt(e)
 }
 
@@ -35,13 +41,17 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 // fits into room bytes with the rest, with the report in front: then it is no packet
 // of its own.
 func (e *Endpoint) beginRiding(now mono.Time, kind byte, room int) []byte {
-	if e.reporter.last == 0 || room < carrierHeader+3+reportHeader || !e.reportDue(now.Add(rideWithin)) {
+	if e.reporter.last == 0 || room < carrierHeader+3+reportHeader {
 		return e.beginStamped(now, kind)
 	}
-	if n := e.reportSize(); n > 255 || n+carrierHeader+3 > room {
+	if n := e.reportSize(now); n > 255 || n+carrierHeader+3 > room || !e.reportDue(now.Add(rideWithin)) {
 		return e.beginStamped(now, kind)
 	}
-	b := e.appendReport(now, append(e.buf[:0], kindCarrier, 0))
+	r := e.fillReport(now)
+	b := r.append(append(e.buf[:0], kindCarrier, 0), min(carrierHeader+255, room-3))
+	if r.more() { // what did not fit after all
+		e.reporter.want(now)
+	}
 	b[1] = byte(len(b) - carrierHeader)
 	e.stats.Sent.Ridden++
 	return append(b, kind, 0, 0)
@@ -55,7 +65,7 @@ func (e *Endpoint) beginStamped(now mono.Time, kind byte) []byte {
 	var r report
 	e.fillStamp(now, &r)
 	e.fillEcho(now, &r)
-	b := r.append(append(e.buf[:0], kindCarrier, 0), nil)
+	b := r.append(append(e.buf[:0], kindCarrier, 0), carrierHeader+255)
 	b[1] = byte(len(b) - carrierHeader)
 	return append(b, kind, 0, 0)
 }

@@ -15,18 +15,19 @@ type sender struct {
 	mode Mode
 	enc  code.Encoder
 	next uint32
-	at   []mono.Time // by number: when sent
-	live uint32      // what is before is too old to be worth anything
-	rep  uint16      // id of the next repair
+	at   timeline // when sent
+	live uint32   // what is before is too old to be worth anything
+	rep  uint16   // id of the next repair
 
 	// The last report.
 	base     uint32 // all before are there, or given up
 	known    uint32 // it speaks of all before this
 	missing  []code.Unknown
-	presumed uint32  // so many of the last symbols before known are only presumed missing
-	told     uint32  // what is missing before this has been missing for long enough to act on
-	acted    uint32  // what is missing before this has been acted on
-	acts     [16]act // ring: the newest actions
+	spare    []code.Unknown // to make the next list in
+	presumed uint32         // so many of the last symbols before known are only presumed missing
+	told     uint32         // what is missing before this has been missing for long enough to act on
+	acted    uint32         // what is missing before this has been acted on
+	acts     [16]act        // ring: the newest actions
 	nActs    int
 
 	log      []entry // ring of what was sent since, by logHead
@@ -45,6 +46,9 @@ type sender struct {
 	blind  blind
 
 	lastRounds float64 // per symbol, lately
+
+	inLots bool // see lots.go
+	lots   [code.MaxHistory / lotSize]lot
 
 	repairs, closings, closeSymbols, resent uint64
 }
@@ -85,14 +89,14 @@ func newSender(id uint8, mode Mode, c code.Codec, cfg code.Config) *sender {
 	return &sender{
 		id: id, mode: mode,
 		enc:        c.NewEncoder(cfg),
-		at:         make([]mono.Time, cfg.Slots()),
+		at:         newTimeline(cfg.Slots()),
 		log:        make([]entry, minFlight),
 		lastRounds: firstLastRounds,
 		spreads:    make([]spread, 0, 24),
 	}
 }
 
-func (s *sender) sentAt(seq uint32) mono.Time { return s.at[seq&uint32(len(s.at)-1)] }
+func (s *sender) sentAt(seq uint32) mono.Time { return s.at.of(seq) }
 
 // note logs a packet.
 func (s *sender) note(e entry) {
@@ -113,6 +117,9 @@ func (s *sender) note(e entry) {
 
 // expire moves live past what can no longer arrive in time.
 func (s *sender) expire(now mono.Time, budget time.Duration) {
+	if most := uint32(s.at.most); s.next-s.live > most {
+		s.live = s.next - most // the encoder holds no more
+	}
 	for s.live != s.next && now.Sub(s.sentAt(s.live)) > budget {
 		s.live++
 	}
@@ -139,22 +146,57 @@ func (s *sender) openStart() uint32 {
 
 // take takes in the stream's part of a report.
 func (s *sender) take(r *streamReport) {
-	end := r.base + uint32(r.count)
-	if code.Before(s.next, end) || code.Before(r.base, s.base) {
-		return // not of this world, or old
+	end := r.from + uint32(r.count)
+	sure := s.known - s.presumed
+	switch {
+	case code.Before(s.next, end):
+		return // not of this world
+	case r.goesOn && (code.Before(end, s.base) || code.Before(sure, r.from)):
+		return // old, or what comes before it was lost
+	case !r.goesOn && code.Before(r.from, s.base):
+		return // old
 	}
-	s.presumed = 0
-	s.base, s.known, s.told = r.base, end, r.base+uint32(r.told)
-	s.missing = r.unknowns(s.missing[:0])
+	for s.presumed > 0 {
+		s.missing = s.missing[:len(s.missing)-1]
+		s.presumed--
+	}
+	s.known = sure
+	if code.Before(s.known, end) {
+		s.known = end
+	}
+	// The report is all there is to know of what it speaks of.
+	keep := s.spare[:0]
+	if r.goesOn {
+		keep = append(keep, s.missing[:s.find(r.from)]...)
+	} else {
+		s.base = r.from
+	}
+	keep = append(keep, r.list...)
+	keep = append(keep, s.missing[s.find(end):]...)
+	s.missing, s.spare = keep, s.missing
+	if told := r.from + uint32(r.told); r.told > 0 && code.Before(s.told, told) || code.Before(s.told, s.base) {
+		s.told = told
+	}
+}
+
+// find returns the place of the first of missing that is seq or later.
+func (s *sender) find(seq uint32) int {
+	lo, hi := 0, len(s.missing)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if code.Before(s.missing[mid].Seq, seq) {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
 }
 
 // deficit is how many symbols were wanting, by the last report, to solve what is
 // missing of [from, upTo), and how many are missing.
 func (s *sender) deficit(from, upTo uint32) (d, n int) {
-	for _, u := range s.missing {
-		if code.Before(u.Seq, from) {
-			continue
-		}
+	for _, u := range s.missing[s.find(from):] {
 		if !code.Before(u.Seq, upTo) {
 			break
 		}
@@ -168,16 +210,8 @@ func (s *sender) deficit(from, upTo uint32) (d, n int) {
 
 // isMissing reports whether the last report had seq missing.
 func (s *sender) isMissing(seq uint32) bool {
-	lo, hi := 0, len(s.missing)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if code.Before(s.missing[mid].Seq, seq) {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo < len(s.missing) && s.missing[lo].Seq == seq
+	i := s.find(seq)
+	return i < len(s.missing) && s.missing[i].Seq == seq
 }
 
 // rateMeter measures how many symbols a second a stream sends while it is busy.

@@ -10,6 +10,7 @@ import (
 // rank lists the wires to send on: those that are up and not suspected, else those
 // that are up, else all that are known.
 func (e *Endpoint) rank() {
+	e.measures.known = false
 	for pass := range 3 {
 		e.usable = e.usable[:0]
 		for id := range e.wires {
@@ -127,15 +128,43 @@ func (e *Endpoint) reportWire(now mono.Time) uint8 {
 // as working.
 const heardWithin = 100 * time.Millisecond
 
-// lossOf is the loss expected on a wire.
-func (e *Endpoint) lossOf(wire uint8) float64 {
-	p, _ := e.wires[wire].loss.mean()
-	return p
+// measures is what the wires' meters say, which changes with reports only.
+type measures struct {
+	known        bool
+	of           [MaxWires]float64 // loss, by wire
+	loss, margin float64
+	calm         float64 // the loss but for outages
+	bursts       burstiness
 }
+
+// measured returns what the meters say.
+func (e *Endpoint) measured() *measures {
+	m := &e.measures
+	if !m.known {
+		*m = measures{known: true}
+		for id := range e.wires {
+			m.of[id], _ = e.wires[id].loss.mean()
+		}
+		m.loss, m.margin = e.measureLoss()
+		for _, id := range e.usable {
+			m.calm += e.wires[id].loss.calm() / float64(len(e.usable))
+		}
+		m.bursts = e.measureBursts()
+	}
+	return m
+}
+
+// lossOf is the loss expected on a wire.
+func (e *Endpoint) lossOf(wire uint8) float64 { return e.measured().of[wire] }
 
 // loss is the mean loss over the usable wires, and what to add where too little is
 // worse than too much.
 func (e *Endpoint) loss() (p, margin float64) {
+	m := e.measured()
+	return m.loss, m.margin
+}
+
+func (e *Endpoint) measureLoss() (p, margin float64) {
 	if len(e.usable) == 0 {
 		return priorLoss, priorLoss
 	}
@@ -199,6 +228,10 @@ func (e *Endpoint) timing(m Mode) timing {
 		age = min(age, max(spare-e.chance()-time.Duration(more)*t.every, t.every))
 	}
 	t.age = max(age, time.Millisecond)
+	if lots := e.lotAge(m); lots > 0 {
+		t.age = min(t.age, lots)
+		t.every = min(t.every, max(t.age/2, leastEvery))
+	}
 	return t
 }
 

@@ -26,6 +26,18 @@ func NewRing(slots int) *Ring {
 	return &Ring{mask: uint32(slots - 1), frames: make([][]byte, slots), sizes: make([]uint16, slots)}
 }
 
+// Grow makes a ring of twice as many slots of it, in which the symbols from oldest up to
+// next stay where they are found. No others are held.
+func (r *Ring) Grow(oldest, next uint32) {
+	old := *r
+	slots := 2 * len(r.frames)
+	r.mask = uint32(slots - 1)
+	r.frames, r.sizes = make([][]byte, slots), make([]uint16, slots)
+	for seq := oldest; seq != next; seq++ {
+		r.frames[seq&r.mask], r.sizes[seq&r.mask] = old.frames[seq&old.mask], old.sizes[seq&old.mask]
+	}
+}
+
 // Slots returns the number of slots.
 func (r *Ring) Slots() int { return len(r.frames) }
 

@@ -9,7 +9,11 @@ import (
 // decoder implements code.Decoder. It knows which numbers are in the window and
 // which of them are wanted; equations does the algebra.
 type decoder struct {
-	equations
+	shared
+	systems set
+	system  [maxSystems]*equations // made when first needed
+	most    int                    // slots that the ring may grow to
+
 	base, next uint32   // the window: base … next-1
 	floor      uint32   // what is before it has expired
 	wanted     []uint64 // by slot, a bit each: sent, unknown and not expired
@@ -19,14 +23,16 @@ type decoder struct {
 
 // NewDecoder implements code.Codec.
 func (Codec) NewDecoder(c code.Config, deliver func(seq uint32, symbol []byte)) code.Decoder {
-	return &decoder{
-		equations: newEquations(c.Slots()),
-		base:      c.First,
-		next:      c.First,
-		floor:     c.First,
-		wanted:    make([]uint64, c.Slots()/64),
-		deliver:   deliver,
+	d := &decoder{
+		most:    c.Slots(),
+		base:    c.First,
+		next:    c.First,
+		floor:   c.First,
+		wanted:  make([]uint64, c.FirstSlots()/64),
+		deliver: deliver,
 	}
+	d.shared.init(c.FirstSlots())
+	return d
 }
 
 func (d *decoder) Source(seq uint32, symbol []byte) code.Verdict {
@@ -52,9 +58,9 @@ func (d *decoder) takeSource(seq uint32, symbol []byte) code.Verdict {
 		d.unwant(seq)
 	}
 	d.ring.Put(seq, symbol)
-	if c := d.find(seq); c >= 0 {
-		d.learn(c)
-		d.harvest()
+	if q, c := d.find(seq); q != nil {
+		q.learn(c)
+		d.harvest(q)
 	}
 	return verdict
 }
@@ -86,33 +92,34 @@ func (d *decoder) takeRepair(span code.Span, id uint16, payload []byte) code.Ver
 	if unknown == 0 {
 		return code.Redundant
 	}
-	s := d.equation(&span, id, len(payload))
-	if !d.insert(s) {
+	q := d.systemFor(&span)
+	s := d.equation(q, &span, id, len(payload))
+	if !q.insert(s) {
 		return code.Redundant
 	}
-	n := d.source[s]
+	n := q.source[s]
 	n.payload = d.ring.Get(len(payload))
 	clear(n.payload[copy(n.payload, payload):])
-	if !d.harvest() {
+	if !d.harvest(q) {
 		return code.Contradiction
 	}
 	return code.Fresh
 }
 
-// equation writes the coefficients of repair id over span into a new source and
+// equation writes the coefficients of repair id over span into a new source of q and
 // returns it.
-func (d *decoder) equation(span *code.Span, id uint16, payloadSize int) int {
+func (d *decoder) equation(q *equations, span *code.Span, id uint16, payloadSize int) int {
 	for seq := range span.Each {
-		if d.ring.Size(seq) == 0 && d.find(seq) < 0 {
-			d.open(seq, !d.wants(seq), span)
+		if d.ring.Size(seq) == 0 && d.where[d.ring.Slot(seq)].column == 0 {
+			q.open(seq, !d.wants(seq), span)
 		}
 	}
-	s := d.newSource(span.First, payloadSize)
-	n := d.source[s]
+	s := q.newSource(span.First, payloadSize)
+	n := q.source[s]
 	width := span.Width()
 	for seq := range span.Each {
 		f := coefficient(width, seq, id)
-		if c := d.find(seq); c >= 0 {
+		if c := int(d.where[d.ring.Slot(seq)].column) - 1; c >= 0 {
 			n.coef[c] = f
 		} else {
 			n.weight[seq-span.First] = f
@@ -124,9 +131,11 @@ func (d *decoder) equation(span *code.Span, id uint16, payloadSize int) int {
 
 // harvest works out what can be, and delivers what is wanted of it. It reports
 // false if something that was worked out had to be refused.
-func (d *decoder) harvest() bool {
+func (d *decoder) harvest(q *equations) bool {
 	refused := d.refused
-	for _, seq := range d.settle() {
+	solved := q.settle()
+	d.tidy(q)
+	for _, seq := range solved {
 		if !d.wants(seq) {
 			continue
 		}
@@ -140,6 +149,9 @@ func (d *decoder) harvest() bool {
 func (d *decoder) Advance(next uint32) {
 	if !code.Before(d.next, next) {
 		return
+	}
+	for next-d.base > uint32(d.ring.Slots()) && d.ring.Slots() < d.most && next-d.base <= uint32(d.most) {
+		d.grow()
 	}
 	if slots := uint32(d.ring.Slots()); next-d.base > slots {
 		base := next - slots
@@ -165,8 +177,9 @@ func (d *decoder) Expire(seq uint32) {
 		return
 	}
 	d.unwant(seq)
-	if c := d.find(seq); c >= 0 {
-		d.expire(c)
+	if q, c := d.find(seq); q != nil {
+		q.expire(c)
+		d.tidy(q)
 	}
 }
 
@@ -188,18 +201,23 @@ func (d *decoder) Drop(upTo uint32) {
 		upTo = d.next
 	}
 	if upTo == d.next {
-		d.reset()
+		for i := range d.systems.each {
+			d.end(d.system[i])
+		}
 	}
 	for seq := d.base; seq != upTo; seq++ {
-		if c := d.find(seq); c >= 0 {
-			d.forget(c)
+		if q, c := d.find(seq); q != nil {
+			q.forget(c)
+			d.tidy(q)
 		}
 		if d.wants(seq) {
 			d.unwant(seq)
 		}
 	}
+	for i := range d.systems.each {
+		d.system[i].dismiss(d.base, upTo)
+	}
 	for seq := d.base; seq != upTo; seq++ {
-		d.dismiss(seq)
 		d.ring.Release(seq)
 	}
 	d.base = upTo
@@ -237,8 +255,8 @@ func (d *decoder) Tally() code.Tally {
 func (d *decoder) within(seq uint32) bool { return seq-d.base < d.next-d.base }
 
 func (d *decoder) isPivot(seq uint32) bool {
-	c := d.find(seq)
-	return c >= 0 && d.column[c].pivot >= 0
+	q, c := d.find(seq)
+	return q != nil && q.column[c].pivot >= 0
 }
 
 func (d *decoder) want(seq uint32) {

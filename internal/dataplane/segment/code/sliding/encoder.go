@@ -9,6 +9,7 @@ import (
 // encoder implements code.Encoder: a ring of symbols and a place to add them up.
 type encoder struct {
 	ring         *history.Ring
+	most         int // slots that ring may grow to
 	oldest, next uint32
 	sum          gf.Sum // to a buffer that is zero between calls
 }
@@ -16,7 +17,8 @@ type encoder struct {
 // NewEncoder implements code.Codec.
 func (Codec) NewEncoder(c code.Config) code.Encoder {
 	return &encoder{
-		ring:   history.NewRing(c.Slots()),
+		ring:   history.NewRing(c.FirstSlots()),
+		most:   c.Slots(),
 		oldest: c.First,
 		next:   c.First,
 		sum:    gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
@@ -28,7 +30,11 @@ func (e *encoder) Add(seq uint32, symbol []byte) bool {
 		return false
 	}
 	if e.next-e.oldest == uint32(e.ring.Slots()) {
-		e.oldest++
+		if e.ring.Slots() < e.most {
+			e.ring.Grow(e.oldest, e.next)
+		} else {
+			e.oldest++
+		}
 	}
 	e.ring.Put(seq, symbol)
 	e.next++

@@ -3,10 +3,10 @@ package sliding
 import (
 	"causeway/internal/dataplane/segment/code"
 	"causeway/internal/dataplane/segment/code/gf"
-	"causeway/internal/dataplane/segment/code/history"
 )
 
-// equations are the repairs that arrived and could not be used up yet.
+// equations are repairs that arrived and could not be used up yet, and that have
+// unknowns in common (systems.go keeps apart those that have none).
 //
 // They are kept twice. As they came, an equation holds its payload and the
 // coefficients of its unknowns. In parallel the rows are the same equations brought
@@ -26,27 +26,21 @@ import (
 //   - A row has at least two unknowns (one with a single unknown is solved).
 //   - What is outside columns, rows or sources is zero in every vector in use.
 type equations struct {
-	ring     *history.Ring // the known symbols
-	columnOf []int16       // by slot of the ring: 1 + the unknown's column, or 0
+	*shared
+	at        int    // its place among the systems
+	low, high uint32 // all that its equations hold lies in low … high-1
 
 	columns, rows, sources set
 	column                 [size]column
-	row                    [size]*row    // made when first needed
-	source                 [size]*source // made when first needed
-
-	sum    gf.Sum   // where payloads are added up; zero between uses
-	less   gf.Sum   // adds up what is taken off a payload, to it
-	single []int    // rows found solvable
-	solved []uint32 // what settle worked out
-
-	refused, discarded, spent uint64
+	row                    [size]*row    // lent by shared
+	source                 [size]*source // lent by shared
 }
 
 // column is one unknown.
 type column struct {
 	seq     uint32
-	expired bool
 	pivot   int // the row whose pivot it is, or -1
+	expired bool
 }
 
 // row is one equation of the reduced form.
@@ -67,29 +61,18 @@ type source struct {
 	size    int    // of the payload as it came
 }
 
-func newEquations(slots int) equations {
-	return equations{
-		ring:     history.NewRing(slots),
-		columnOf: make([]int16, slots),
-		sum:      gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
-		single:   make([]int, 0, size),
-		solved:   make([]uint32, 0, size),
-	}
-}
-
 // reset removes all equations and columns.
 func (q *equations) reset() {
 	for s := range q.sources.each {
 		q.freeSource(s)
 	}
+	for r := range q.rows.each {
+		q.freeRow(r)
+	}
 	for c := range q.columns.each {
 		q.close(c)
 	}
-	q.rows = set{}
 }
-
-// find returns the column of unknown seq, or -1.
-func (q *equations) find(seq uint32) int { return int(q.columnOf[q.ring.Slot(seq)]) - 1 }
 
 // open gives unknown seq, which is in span, its column, at the price of another's
 // if all are taken.
@@ -99,47 +82,74 @@ func (q *equations) open(seq uint32, expired bool, span *code.Span) int {
 		c = q.leastWanted(span)
 		q.forget(c)
 	}
+	q.place(c, seq, expired)
+	return c
+}
+
+// place makes c, which is free, the column of unknown seq.
+func (q *equations) place(c int, seq uint32, expired bool) {
 	q.columns.add(c)
 	q.column[c] = column{seq: seq, expired: expired, pivot: -1}
-	q.columnOf[q.ring.Slot(seq)] = int16(c + 1)
-	return c
+	q.where[q.ring.Slot(seq)] = place{system: uint16(q.at), column: int16(c + 1)}
 }
 
 // close frees a column that is zero everywhere.
 func (q *equations) close(c int) {
 	q.columns.remove(c)
-	q.columnOf[q.ring.Slot(q.column[c].seq)] = 0
+	q.where[q.ring.Slot(q.column[c].seq)] = place{}
 }
 
 // newSource returns a free place for an equation, cleared. There is one: before an
 // equation comes there are fewer rows than columns.
 func (q *equations) newSource(first uint32, payloadSize int) int {
 	s := q.sources.free()
-	if q.source[s] == nil {
-		q.source[s] = new(source)
-	}
-	*q.source[s] = source{first: first, size: payloadSize}
-	q.sources.add(s)
+	n := q.lendSource()
+	*n = source{first: first, size: payloadSize}
+	q.keepSource(s, n)
 	return s
+}
+
+// keepSource puts an equation in place s.
+func (q *equations) keepSource(s int, n *source) {
+	if q.sources == (set{}) {
+		q.low, q.high = n.first, n.first
+	}
+	if code.Before(n.first, q.low) {
+		q.low = n.first
+	}
+	if end := n.first + size; code.Before(q.high, end) {
+		q.high = end
+	}
+	q.source[s] = n
+	q.sources.add(s)
 }
 
 // freeSource frees an equation that is in no row's mix.
 func (q *equations) freeSource(s int) {
-	if p := q.source[s].payload; p != nil {
-		q.ring.Pool.Put(p)
-		q.source[s].payload = nil
+	n := q.source[s]
+	if n.payload != nil {
+		q.ring.Pool.Put(n.payload)
+		n.payload = nil
 	}
 	q.sources.remove(s)
+	q.source[s] = nil
+	q.spareSources = append(q.spareSources, n)
+	q.held--
+}
+
+// freeRow frees a row that is no column's pivot.
+func (q *equations) freeRow(r int) {
+	q.spareRows = append(q.spareRows, q.row[r])
+	q.row[r] = nil
+	q.rows.remove(r)
 }
 
 // insert makes a row of equation s, whose coefficients are filled in, and reports
 // whether it says anything that the other rows do not; if not, s is freed.
 func (q *equations) insert(s int) bool {
 	r := q.rows.free()
-	if q.row[r] == nil {
-		q.row[r] = new(row)
-	}
-	n := q.row[r]
+	n := q.lendRow()
+	q.row[r] = n
 	n.coef, n.mix = q.source[s].coef, [size]byte{}
 	n.mix[s] = 1
 	q.rows.add(r)
@@ -151,7 +161,7 @@ func (q *equations) insert(s int) bool {
 	}
 	c := q.leading(r)
 	if c < 0 {
-		q.rows.remove(r)
+		q.freeRow(r)
 		q.freeSource(s)
 		return false
 	}
@@ -201,5 +211,5 @@ func (q *equations) makePivot(r, c int) {
 // removeRow removes row r. The caller sees to it that one source goes as well.
 func (q *equations) removeRow(r int) {
 	q.column[q.row[r].pivot].pivot = -1
-	q.rows.remove(r)
+	q.freeRow(r)
 }

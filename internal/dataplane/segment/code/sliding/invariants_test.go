@@ -11,7 +11,40 @@ import (
 // checkInvariants returns what is wrong with d: the statements in the comment on
 // equations, checked one by one.
 func checkInvariants(d *decoder) error {
-	q := &d.equations
+	held, open := 0, 0
+	for i := range maxSystems {
+		q := d.system[i]
+		if !d.systems.has(i) {
+			if q != nil && (q.rows != set{} || q.sources != set{} || q.columns != set{}) {
+				return fmt.Errorf("system %d is not in use and not empty", i)
+			}
+			continue
+		}
+		if q.at != i || q.sources == (set{}) {
+			return fmt.Errorf("system %d is empty and in use, or takes itself for %d", i, q.at)
+		}
+		if err := checkSystem(d, q); err != nil {
+			return fmt.Errorf("system %d: %w", i, err)
+		}
+		held += q.sources.len()
+		open += q.columns.len()
+	}
+	found := 0
+	for _, p := range d.where {
+		if p.column != 0 {
+			found++
+		}
+	}
+	if found != open || held != d.held || held > maxHeld {
+		return fmt.Errorf("%d columns, %d of them found by number; %d equations, counted %d", open, found, held, d.held)
+	}
+	if !isZero(d.sum.To) {
+		return fmt.Errorf("a sum was left behind")
+	}
+	return nil
+}
+
+func checkSystem(d *decoder, q *equations) error {
 	rows, sources, columns := members(&q.rows), members(&q.sources), members(&q.columns)
 	if len(rows) != len(sources) {
 		return fmt.Errorf("%d rows but %d equations", len(rows), len(sources))
@@ -19,19 +52,10 @@ func checkInvariants(d *decoder) error {
 	if len(rows) > 0 && len(rows) >= len(columns) {
 		return fmt.Errorf("%d rows in %d unknowns, not solved", len(rows), len(columns))
 	}
-	open := 0
-	for _, c := range q.columnOf {
-		if c != 0 {
-			open++
-		}
-	}
-	if open != len(columns) {
-		return fmt.Errorf("%d columns, %d of them found by number", len(columns), open)
-	}
 	for _, c := range columns {
 		k := q.column[c]
 		switch {
-		case q.find(k.seq) != c:
+		case d.where[d.ring.Slot(k.seq)] != place{uint16(q.at), int16(c + 1)}:
 			return fmt.Errorf("column %d is not found by its number", c)
 		case !d.within(k.seq) || q.ring.Size(k.seq) != 0:
 			return fmt.Errorf("column %d is of a symbol that is no unknown", c)
@@ -93,6 +117,9 @@ func checkInvariants(d *decoder) error {
 				continue
 			}
 			known++
+			if i := n.first + uint32(i); i-q.low >= q.high-q.low {
+				return fmt.Errorf("equation %d holds %d, beyond its system", s, i)
+			}
 			if seq := n.first + uint32(i); !d.Has(seq) || q.ring.Size(seq) > n.size {
 				return fmt.Errorf("equation %d has a weight for %d, which is unknown or too long", s, seq)
 			}
@@ -100,9 +127,6 @@ func checkInvariants(d *decoder) error {
 		if known != n.known || len(n.payload) < n.size || len(n.payload) != gf.Pad(n.size) {
 			return fmt.Errorf("equation %d: %d knowns, counted %d; %d bytes in %d", s, known, n.known, n.size, len(n.payload))
 		}
-	}
-	if !isZero(q.sum.To) {
-		return fmt.Errorf("a sum was left behind")
 	}
 	return nil
 }

@@ -168,17 +168,28 @@ func (q *equations) discardShort(c, frameSize int) (any bool) {
 	return any
 }
 
-// dismiss takes the known symbol seq off all payloads that hold it, before it leaves
-// the ring.
-func (q *equations) dismiss(seq uint32) {
+// dismiss takes the known symbols from first up to end off all payloads that hold
+// them, before they leave the ring.
+func (q *equations) dismiss(first, end uint32) {
+	if code.Before(first, q.low) {
+		first = q.low
+	}
+	if code.Before(q.high, end) {
+		end = q.high
+	}
+	if !code.Before(first, end) {
+		return
+	}
 	for s := range q.sources.each {
 		n := q.source[s]
-		i := seq - n.first
-		if i >= size || n.weight[i] == 0 {
-			continue
+		for seq := first; seq != end && n.known > 0; seq++ {
+			i := seq - n.first
+			if i >= size || n.weight[i] == 0 {
+				continue
+			}
+			gf.MulAdd(n.weight[i], q.ring.Frame(seq), n.payload)
+			n.weight[i] = 0
+			n.known--
 		}
-		gf.MulAdd(n.weight[i], q.ring.Frame(seq), n.payload)
-		n.weight[i] = 0
-		n.known--
 	}
 }

@@ -2,8 +2,8 @@ package sliding
 
 import "math/bits"
 
-// size is how many unknowns the equations may be about at once, and so how many
-// equations there may be: as many as one span can cover.
+// size is how many unknowns the equations of one system may be about at once, and so how
+// many equations there may be: as many as one span can cover.
 const size = 256
 
 // set is a set of indices below size.
@@ -12,6 +12,15 @@ type set [size / 64]uint64
 func (s *set) has(i int) bool { return s[i/64]>>(i%64)&1 != 0 }
 func (s *set) add(i int)      { s[i/64] |= 1 << (i % 64) }
 func (s *set) remove(i int)   { s[i/64] &^= 1 << (i % 64) }
+
+// len returns how many members the set has.
+func (s *set) len() int {
+	n := 0
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
 
 // free returns the lowest index that is not in the set, -1 if all are.
 func (s *set) free() int {

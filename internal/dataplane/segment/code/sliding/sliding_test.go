@@ -2,6 +2,7 @@ package sliding
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
@@ -215,7 +216,91 @@ func TestShortEquationLeavesNothing(t *testing.T) {
 	if err := checkInvariants(d); err != nil {
 		t.Error(err)
 	}
-	if d.rows != (set{}) || d.Tally().Discarded != 1 {
+	if d.systems != (set{}) || d.Tally().Discarded != 1 {
 		t.Errorf("tally %+v", d.Tally())
+	}
+}
+
+// TestSystemsStayApart sends repairs of runs of 64 symbols that lose too many, of more
+// runs than one system has room for: what is learnt later solves each run by itself. Then
+// repairs over neighbouring runs make one system of two.
+func TestSystemsStayApart(t *testing.T) {
+	const runs, long = 20, 64
+	recovered := map[uint32]bool{}
+	c := code.Config{First: 0xfffffe00}
+	e := Codec{}.NewEncoder(c)
+	d := Codec{}.NewDecoder(c, func(seq uint32, symbol []byte) {
+		if len(symbol) != 4 || binary.BigEndian.Uint32(symbol) != seq {
+			t.Errorf("symbol %d recovered wrongly: %x", seq, symbol)
+		}
+		recovered[seq] = true
+	}).(*decoder)
+	payload, id := make([]byte, 100), uint16(0)
+	repair := func(first uint32, n int) {
+		used, size := e.Repair(payload, code.Range(first, n), id)
+		d.Repair(used, id, payload[:size])
+		id++
+	}
+	check := func() {
+		if err := checkInvariants(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for r := range uint32(runs) {
+		first := c.First + r*long
+		for i := range uint32(long) {
+			symbol := binary.BigEndian.AppendUint32(nil, first+i)
+			e.Add(first+i, symbol)
+			if i%4 != 0 { // 16 of each are lost, 320 in all
+				d.Source(first+i, symbol)
+			}
+		}
+		for range 12 {
+			repair(first, long)
+		}
+	}
+	check()
+	if n := d.systems.len(); n != runs || len(recovered) != 0 {
+		t.Fatalf("%d systems, want %d; %d recovered", n, runs, len(recovered))
+	}
+	for r := range uint32(runs) / 2 {
+		check()
+		// Four more for each run: alone, or shared with the next.
+		first := c.First + 2*r*long
+		if r%2 == 0 {
+			for range 4 {
+				repair(first, long)
+				repair(first+long, long)
+			}
+			continue
+		}
+		for range 8 {
+			repair(first, 2*long)
+		}
+	}
+	if n := d.systems.len(); n != 0 || len(recovered) != 16*runs || d.held != 0 {
+		t.Errorf("%d systems, %d equations left, %d recovered, want 0, 0, %d", n, d.held, len(recovered), 16*runs)
+	}
+}
+
+// TestTheOldestSystemGoes makes more systems than there may be, and more equations.
+func TestTheOldestSystemGoes(t *testing.T) {
+	e := Codec{}.NewEncoder(code.Config{History: code.MaxHistory})
+	d := Codec{}.NewDecoder(code.Config{History: code.MaxHistory}, func(seq uint32, _ []byte) { t.Errorf("recovered %d", seq) }).(*decoder)
+	payload := make([]byte, 10)
+	for r := range uint32(maxSystems + 20) {
+		for i := range uint32(40) {
+			e.Add(40*r+i, []byte{1})
+		}
+		for id := range uint16(20) {
+			used, n := e.Repair(payload, code.Range(40*r, 40), id)
+			d.Repair(used, id, payload[:n])
+		}
+	}
+	if err := checkInvariants(d); err != nil {
+		t.Fatal(err)
+	}
+	if d.held > maxHeld || d.held < maxHeld-40 || d.isPivot(39) || !d.isPivot(40*(maxSystems+20)-1) {
+		t.Errorf("%d equations of at most %d, %d systems; the oldest is there: %v", d.held, maxHeld, d.systems.len(), d.isPivot(39))
 	}
 }

@@ -104,8 +104,10 @@ func (q *equations) work(r int) bool {
 	}
 	q.ring.Put(q.column[c].seq, frame[code.LengthSize:length])
 	q.know(c)
-	q.removeRow(r)
-	q.release(r)
+	q.column[c].pivot = -1
+	q.rows.remove(r)
+	q.release(n)
+	q.spareRows, q.row[r] = append(q.spareRows, n), nil
 	q.close(c)
 	return true
 }
@@ -138,11 +140,10 @@ func (q *equations) subtractKnown(n *source) {
 	n.known = 0
 }
 
-// release frees one equation in return for row r, which was removed with no unknown
+// release frees one equation in return for row n, which was removed with no unknown
 // left: its mix adds up to nothing, so one of the equations can be expressed by the
 // others.
-func (q *equations) release(r int) {
-	n := q.row[r]
+func (q *equations) release(n *row) {
 	for s := range nonzero(n.mix[:q.sources.extent()]) {
 		inv := gf.Inv(n.mix[s])
 		for o := range q.rows.each {
