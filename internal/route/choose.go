@@ -158,6 +158,14 @@ func (c *Chooser) main(v view, was int) int {
 			reason = "the best of those measured"
 		}
 		return c.take(v, was, first, reason)
+	case !v.all[was].Alive && c.reason == nothingAlive:
+		// It never was. What comes alive first need not be the best of them.
+		if best := c.first(v, pinned); v.all[best].Alive {
+			c.take(v, -1, best, "the first that came alive")
+			c.blind = true
+			return best
+		}
+		return was
 	case !v.all[was].Alive:
 		return c.replace(v, was, pinned)
 	case c.reason == nothingAlive:
@@ -423,6 +431,8 @@ func (c *Chooser) look(now mono.Time, all []Candidate) view {
 	for i, candidate := range all {
 		if i == current {
 			candidate.Segments = withoutDoubt(candidate.Segments)
+		} else {
+			candidate.Segments = withAllDoubt(candidate.Segments)
 		}
 		v.scores[i] = c.Predictor.Score(candidate, c.Policy)
 		if !candidate.Alive {
@@ -452,6 +462,16 @@ func withoutDoubt(segments []Quality) []Quality {
 		sure[i].Doubt = 0
 	}
 	return sure
+}
+
+// withAllDoubt trusts a route that is not in use only as far as it was probed: a few
+// probes that all arrived do not make it better than one whose loss is well known.
+func withAllDoubt(segments []Quality) []Quality {
+	unsure := slices.Clone(segments)
+	for i := range unsure {
+		unsure[i].Loss = max(unsure[i].Loss, min(unsure[i].Doubt, 1))
+	}
+	return unsure
 }
 
 func (v view) index(r *Route) int {

@@ -201,6 +201,11 @@ func TestChoose(t *testing.T) {
 			"direct rtt=200 loss=40", "", "a rtt=20", "", "wait 60000", "direct"}},
 		{"fixed: a dead route is left at once and taken again later", Fixed, "direct a", []string{
 			"look", "direct", "direct dead", "", "look", "a", "direct alive", "", "wait 14900", "a", "wait 200", "direct"}},
+		{"what came alive first is left for what is better as soon as that is trusted", Measured, "direct a", []string{
+			"direct dead", "", "a dead", "", "look", "direct", "a alive", "", "a rtt=80", "", "look", "a", "direct alive", "", "direct rtt=40", "",
+			"wait 3000", "a", "wait 1500", "direct"}},
+		{"a few probes that all arrived do not beat a loss that is well known", Measured, "direct a", []string{
+			"direct rtt=60", "", "look", "direct", "direct loss=3", "", "a rtt=70 loss=0 doubt=6", "", "wait 60000", "direct", "a doubt=0", "", "wait 3200", "a"}},
 		{"price decides between equals", Measured, "direct a", []string{
 			"direct rtt=60 price=2", "", "a rtt=60", "", "look", "a"}},
 		{"no candidates: nothing", Measured, "", []string{"look", "nothing"}},
@@ -252,7 +257,7 @@ func TestACopyThatWouldBeLostTogetherIsNotSent(t *testing.T) {
 	s := newStage(t, "direct a")
 	same := &Joint{}
 	for i := range 20000 {
-		same.Pair(epoch.Add(time.Duration(i)*time.Millisecond), i%10 == 0, i%10 == 0)
+		same.Pair(epoch.Add(time.Duration(i)*time.Millisecond), i%25 == 0, i%25 == 0)
 	}
 	s.c.Joint = func(a, b Route) *Joint { return same }
 	s.c.Policy.Budget = 30 * time.Millisecond

@@ -18,7 +18,9 @@ type Quality struct {
 	// and falls slowly.
 	Loss float64
 	// Doubt is how much of Loss may be chance: with two standard deviations of luck
-	// only Loss - Doubt would be the way's own. A single lost probe is all doubt.
+	// only Loss - Doubt would be the way's own. A single lost probe is all doubt. It is
+	// more than Loss where nothing was lost among few packets: what the loss would be
+	// if one had been.
 	Doubt float64
 	// LossShort and LossLong are the plain means over the last 200 packets or 2 s, and
 	// 2000 packets or 20 s, whichever is less (in steps of 100 ms).
@@ -80,6 +82,9 @@ func (e *Estimator) Quality(now mono.Time) Quality {
 	q.LossFading = e.losses.fading(now)
 	q.Loss = min(1, max(q.LossShort, q.LossLong, q.LossFading)+short.deviation())
 	q.Doubt = q.Loss - max(short.least(), long.least())
+	if q.Loss == 0 {
+		q.Doubt = 1 / (max(float64(long.sent), e.losses.fadingSent) + 1)
+	}
 	q.Conditional = max(q.Loss, long.conditional())
 	q.Burst = long.burst()
 	e.delays.fill(now, &q)
@@ -220,11 +225,16 @@ func (t tally) least() float64 {
 	return max(0, n-2*math.Sqrt(n)) / float64(t.sent)
 }
 
-// conditional is P[lost | one within 5 ms earlier was]; with few observations it
-// leans to the plain share, as if ten packets had behaved independently.
+// conditional is P[lost | one within 5 ms earlier was]. With few observations it leans
+// to what is usual, by the weight of ten: spells that outlast 5 ms in less than half of
+// all cases. Probes are too far apart to show it.
 func (t tally) conditional() float64 {
-	const weight = 10
-	return (float64(t.both) + weight*t.share()) / (float64(t.after) + weight)
+	const weight, usual = 10, 0.4
+	if t.lost == 0 {
+		return 0
+	}
+	p := t.share()
+	return (float64(t.both) + weight*(p+(1-p)*usual)) / (float64(t.after) + weight)
 }
 
 func (t tally) burst() float64 { return ratio(t.lost, t.runs) }

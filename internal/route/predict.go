@@ -54,17 +54,23 @@ type Prediction struct {
 	// mean of the slowest tenth, which is about the 95th percentile but does not jump
 	// when a twentieth of the packets begins to wait.
 	Delay    time.Duration
-	Residual float64 // share of packets never delivered in time
-	Overhead float64 // packets sent per packet carried, feedback not counted
+	Mean     time.Duration // the same of all packets
+	Residual float64       // share of packets never delivered in time
+	Overhead float64       // packets sent per packet carried, feedback not counted
 }
 
 const (
-	// The model reckons in packet slots. Slower traffic is protected by copies, which
-	// do no worse than coding at the slowest rate here; faster traffic pools better
-	// than the fastest, by little.
-	slowest, fastest = 200.0, 1000.0
-	maxSlots         = 600
-	deficits         = 96
+	// The model reckons in packet slots. Faster traffic pools better than the fastest
+	// here, by little. Where a round trip has fewer packets than pooled, they cannot
+	// share repairs, and each is protected by copies of itself.
+	slowest, fastest = 60.0, 1000.0
+	pooled           = 6
+	// How likely all copies of a round that is not the last may be lost, and the most
+	// copies for that; the most in the last round, and rounds.
+	copyMiss, copiesAtOnce = 0.01, 4
+	mostCopies, mostRounds = 24, 8
+	maxSlots               = 600
+	deficits               = 96
 	// Below this loss, repair on demand alone is cheapest.
 	proactiveFrom = 0.003
 	maxBudget     = 300 * time.Millisecond // as repair.DefaultBudget
@@ -78,15 +84,16 @@ type Predictor struct {
 	known map[likeness]repaired
 }
 
-// likeness is a segment's loss and RTT in steps of about 5 %, and the policy.
+// likeness is a segment's loss and RTT in steps of about 5 %, by how much a loss makes
+// another likelier in steps of a twentieth, rounded down, and the policy.
 type likeness struct {
-	loss, conditional, rtt, reverse int16
-	policy                          Policy
+	loss, together, rtt, reverse int16
+	policy                       Policy
 }
 
 // repaired is what the model adds to a segment's own delay.
 type repaired struct {
-	wait               time.Duration
+	wait, mean         time.Duration // of the slowest tenth, of all
 	residual, overhead float64
 }
 
@@ -107,7 +114,7 @@ func (p *Predictor) Segment(q Quality, policy Policy) Prediction {
 		}
 		r = found
 	}
-	return Prediction{q.OneWay + q.Jitter + r.wait, r.residual, r.overhead}
+	return Prediction{q.OneWay + q.Jitter + r.wait, q.OneWay + r.mean, r.residual, r.overhead}
 }
 
 // Route predicts a chain of segments: delays and losses add up, since each is
@@ -120,6 +127,7 @@ func (p *Predictor) Route(segments []Quality, policy Policy) Prediction {
 	for _, q := range segments {
 		one := p.Segment(q, policy)
 		sum.Delay += one.Delay
+		sum.Mean += one.Mean
 		sum.Overhead += one.Overhead / float64(len(segments))
 		kept *= 1 - one.Residual
 	}
@@ -131,7 +139,10 @@ const steps = 20 // per factor e
 
 func likenessOf(q Quality, policy Policy) likeness {
 	step := func(x float64) int16 { return int16(math.Round(math.Log(max(x, 1e-6)) * steps)) }
-	return likeness{step(q.Loss), int16(math.Round(q.Conditional * 40)), step(q.RTT.Seconds()), step(q.ReverseLoss), policy}
+	// A loss and a conditional loss that are the same but for chance, or but for the
+	// steps, must not look like very short bursts.
+	together := max(0, q.Conditional-q.Loss) / max(1e-6, 1-q.Loss)
+	return likeness{step(q.Loss), int16(together * steps), step(q.RTT.Seconds()), step(q.ReverseLoss), policy}
 }
 
 // model reckons what repair does: proactively by the walk of an ideal sliding
@@ -148,12 +159,16 @@ func (l likeness) model() repaired {
 		slot:    1 / min(max(l.policy.Rate, slowest), fastest),
 		reverse: min(value(l.reverse), 0.9),
 	}
-	m.conditional = max(m.loss, float64(l.conditional)/40)
+	m.conditional = m.loss + (1-m.loss)*min(1, float64(l.together)/steps)
 	if l.policy.Redundancy < 0 {
 		return repaired{residual: m.loss, overhead: 1}
 	}
 	if m.budget == 0 {
 		m.budget = min(4*m.rtt+0.02, maxBudget.Seconds())
+	}
+	if rate := l.policy.Rate; rate*m.rtt < pooled {
+		m.round = m.rtt + 0.004/(1-m.reverse)
+		return m.copies(rate)
 	}
 	detect := m.slot + min(max(m.rtt/10, 0.002), 0.01)/(1-m.reverse)
 	m.round = m.rtt + detect
@@ -205,17 +220,75 @@ func (m model) with(rate float64) repaired {
 	gone := m.loss * stickiness(m.loss, m.conditional, (1-m.loss)*m.budget/lag)
 	r.residual = max(left, gone)
 
-	wait, at := 0.0, 0.0
+	wait, mean, at := 0.0, 0.0, 0.0
 	for _, w := range t.waiting[1:] {
 		wait += min(w, worst) / worst * m.slot
+		mean += w * m.slot
 		at += m.slot
 	}
 	for ; at < m.budget; at += m.round {
 		waiting *= again
 		wait += min(waiting, worst) / worst * min(m.round, m.budget-at)
+		mean += waiting * min(m.round, m.budget-at)
 	}
-	r.wait = time.Duration(min(wait, m.budget) * float64(time.Second))
+	return r.after(min(wait, m.budget), min(mean, m.budget))
+}
+
+// after sets how long packets wait, in seconds.
+func (r repaired) after(wait, mean float64) repaired {
+	r.wait, r.mean = time.Duration(wait*float64(time.Second)), time.Duration(mean*float64(time.Second))
 	return r
+}
+
+// copies reckons with packets so rare that each is sent in copies, over time and
+// wires, in rounds: as many as make it likely enough that one arrives, the
+// more so when no further round is possible.
+func (m model) copies(rate float64) repaired {
+	const lag, least, longest = 0.005, 0.0005, 0.008
+	gap := least
+	if m.conditional-m.loss > 0.15*(1-m.loss) {
+		gap = max(least, min(longest, m.rtt/6))
+	}
+	again := min(0.97, m.loss+(1-m.loss)*stickiness(m.loss, m.conditional, gap/lag))
+	// What waits are the packets that wait themselves, and those behind them.
+	behind := rate * m.round
+	r, wait, mean, left := repaired{}, 0.0, 0.0, 1.0
+	hold := func(share, span float64) {
+		alone, all := min(share, worst), min(share*(1+behind), worst)
+		wait += (alone + all) / 2 / worst * span
+		mean += min(1, share*(1+behind/2)) * span
+	}
+	for turn := range mostRounds {
+		at := float64(turn) * m.round
+		if turn > 0 && at >= m.budget {
+			break
+		}
+		miss := left * m.loss
+		enough, most := left*copyMiss, float64(copiesAtOnce)
+		if at+m.round+gap > m.budget {
+			enough, most = m.target, mostCopies
+		}
+		n := 1.0
+		if enough < miss && again < 1 {
+			n += math.Ceil(math.Log(enough/miss) / math.Log(again))
+		}
+		if turn == 0 && m.loss >= 0.01 {
+			n = max(n, 2)
+		}
+		n = min(n, most)
+		r.overhead += left * n
+		hold(miss, min(gap, m.budget-at))
+		left = miss * math.Pow(again, n-1)
+		if rest := m.budget - at - gap; rest > 0 {
+			hold(left, min(m.round, rest))
+		}
+		if left <= m.target {
+			break
+		}
+	}
+	gone := m.loss * stickiness(m.loss, m.conditional, (1-m.loss)*m.budget/lag)
+	r.residual = min(m.loss, max(left, gone))
+	return r.after(min(wait, m.budget), min(mean, m.budget))
 }
 
 // lastRound is how many symbols the last round takes for each packet still
@@ -237,7 +310,6 @@ func (m model) capped(r repaired) repaired {
 	}
 	spent := (m.cap - 1) / (r.overhead - 1)
 	r.residual = max(r.residual, m.loss*(1-spent), 1-m.cap*(1-m.loss))
-	r.wait = time.Duration(m.budget * float64(time.Second))
 	r.overhead = m.cap
-	return r
+	return r.after(m.budget, m.budget)
 }

@@ -23,7 +23,8 @@ type Score struct {
 	Known bool
 	// Meets says that the residual target is met under the overhead cap.
 	Meets bool
-	// Cost is Delay, more for each factor by which the residual target is missed,
+	// Cost is the mean of Delay and Mean, so that slow packets count and the usual ones
+	// as well; more for each factor by which the residual target is missed,
 	// and the price of all that is sent, as a delay.
 	Cost time.Duration
 }
@@ -54,6 +55,7 @@ func (p *Predictor) ScorePair(a, b Candidate, policy Policy, together *Joint) Sc
 	}
 	both := Prediction{
 		Delay:    min(one.Delay, two.Delay),
+		Mean:     min(one.Mean, two.Mean),
 		Residual: together.Both(one.Residual, two.Residual),
 		Overhead: one.Overhead + two.Overhead,
 	}
@@ -71,7 +73,7 @@ const tolerance = 1.2
 func weigh(p Prediction, price float64, policy Policy) Score {
 	s := Score{Prediction: p, Known: true, Meets: p.Residual <= tolerance*policy.Residual}
 	missed := max(1, p.Residual/policy.Residual)
-	cost := float64(p.Delay)*math.Sqrt(missed) + float64(policy.Worth)*price*p.Overhead
+	cost := float64(p.Delay+p.Mean)/2*math.Sqrt(missed) + float64(policy.Worth)*price*p.Overhead
 	s.Cost = time.Duration(min(cost, float64(math.MaxInt64/4)))
 	return s
 }

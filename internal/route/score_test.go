@@ -151,8 +151,12 @@ func TestPredictionsAreSaneEverywhere(t *testing.T) {
 		if !(got.Residual >= 0 && got.Residual <= max(loss*1.05, 1e-5)) {
 			t.Fatalf("residual %v of loss %v", got.Residual, loss)
 		}
-		if !(got.Overhead >= 1 && got.Overhead <= policy.Cap+1e-9) {
-			t.Fatalf("overhead %v, cap %v", got.Overhead, policy.Cap)
+		most := policy.Cap
+		if policy.Rate*max(q.RTT.Seconds(), 1e-6) < pooled && policy.Redundancy != None {
+			most = mostCopies * mostRounds // sparse traffic is small, and not held to the cap
+		}
+		if !(got.Overhead >= 1 && got.Overhead <= most+1e-9) {
+			t.Fatalf("overhead %v, at most %v", got.Overhead, most)
 		}
 		if s := p.Score(Candidate{Segments: []Quality{q, q}}, policy); s.Cost < 0 || !s.Known {
 			t.Fatalf("score %+v", s)

@@ -144,6 +144,7 @@ type Segment struct {
 
 	lastHeard  mono.Time // anything authentic
 	lastFrames mono.Time // frames either way
+	busySince  mono.Time // when they began to flow after a pause
 	upSince    mono.Time
 
 	Counters Counters
@@ -214,7 +215,8 @@ func (s *Segment) Send(now mono.Time, mode repair.Mode, class repair.Class, head
 		s.Counters.NoKeys++
 		return false
 	}
-	s.now, s.lastFrames = now, now
+	s.now = now
+	s.framed(now)
 	i := uint8(mode)<<1 | uint8(class)
 	if !s.packers[i].Add(head, payload) {
 		s.Counters.TooLarge++
@@ -304,7 +306,7 @@ func (s *Segment) Receive(now mono.Time, index uint32, local int, datagram []byt
 // takeSymbol takes in one datagram body that repair gives out.
 func (s *Segment) takeSymbol(_ repair.Mode, body []byte) {
 	direct := within(body, s.opened)
-	s.lastFrames = s.now
+	s.framed(s.now)
 	s.unpacker.Unpack(body, func(frame []byte, joined bool) {
 		s.Counters.ReceivedFrames++
 		s.host.Frame(s.now, s, frame, direct && !joined)

@@ -2,7 +2,6 @@ package segment
 
 import (
 	"encoding/binary"
-	"math"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -192,6 +191,33 @@ func (s *Segment) busy(now mono.Time) bool {
 	return s.lastFrames != 0 && now.Sub(s.lastFrames) < busyFor
 }
 
+// framed notes that frames flow. After a pause wires are pinged more often from now on.
+func (s *Segment) framed(now mono.Time) {
+	if !s.busy(now) {
+		s.busySince = now
+		for i := range s.wires {
+			w := &s.wires[i]
+			w.pingAt = min(w.pingAt, grid(now, pingBusy))
+		}
+	}
+	s.lastFrames = now
+}
+
+// grid is the next moment of those at which wires are pinged so often: the same for
+// all segments of this PoP, so that what they lose together is measured.
+func grid(now mono.Time, interval time.Duration) mono.Time {
+	return (now/mono.Time(interval) + 1) * mono.Time(interval)
+}
+
+// silence is how long nothing was heard of a wire, while it was pinged as often as it
+// is now: the silence before that was waited for at another pace.
+func (s *Segment) silence(now mono.Time, w *wire) time.Duration {
+	if s.busy(now) {
+		return now.Sub(max(w.lastHeard, s.busySince))
+	}
+	return now.Sub(w.lastHeard)
+}
+
 // dueWires pings and judges the wires.
 func (s *Segment) dueWires(now mono.Time) {
 	if s.sending == nil {
@@ -201,7 +227,7 @@ func (s *Segment) dueWires(now mono.Time) {
 	changed := false
 	for i := range s.wires {
 		w := &s.wires[i]
-		if w.up && now.Sub(w.lastHeard) > w.tolerance(now, busy) {
+		if w.up && s.silence(now, w) > w.tolerance(now, busy) {
 			w.up, changed = false, true
 			s.cfg.Log.Warn("wire down", "peer", s.cfg.Name, "wire", w.cfg.Name, "silent", now.Sub(w.lastHeard).Round(time.Millisecond))
 		}
@@ -214,9 +240,7 @@ func (s *Segment) dueWires(now mono.Time) {
 		if busy || suspect || !w.up || w.mtu.searching() {
 			interval = pingBusy
 		}
-		// On a grid, so that the pings of all segments of this PoP meet the same
-		// moments: what they lose together is measured so.
-		w.pingAt = (now/mono.Time(interval) + 1) * mono.Time(interval)
+		w.pingAt = grid(now, interval)
 	}
 	if changed {
 		s.shareWires()
@@ -245,7 +269,7 @@ func (s *Segment) sendPing(now mono.Time, i, size int) {
 	p := buf[seal.HeaderLen : seal.HeaderLen+size]
 	clear(p)
 	p[0], p[1] = kindPing, byte(i)
-	if w.lastHeard != 0 && now.Sub(w.lastHeard) > w.tolerance(now, s.busy(now)) {
+	if w.lastHeard != 0 && s.silence(now, w) > w.tolerance(now, s.busy(now)) {
 		p[2] = flagDeaf
 	}
 	binary.BigEndian.PutUint32(p[4:], w.seq)
@@ -419,9 +443,9 @@ func (s *Segment) Quality(now mono.Time) (q route.Quality, up bool) {
 	best := s.bestWire()
 	w := &s.wires[best]
 	q = w.estimate.Quality(now)
-	if loss, conditional, burst, ok := s.repair.WireLoss(now, uint8(best)); ok {
-		q.Loss, q.Conditional, q.Burst = loss, conditional, burst
-		q.Doubt = min(loss, 2*math.Sqrt(loss*(1-loss)/256))
+	if l, ok := s.repair.WireLoss(now, uint8(best)); ok {
+		q.Loss, q.Conditional, q.Burst = l.Mean, l.Conditional, l.Burst
+		q.Doubt = min(l.Mean, 2*l.Deviation)
 	}
 	q.ReverseLoss = w.here.Quality(now).Loss
 	return q, s.Up(now)
@@ -514,8 +538,8 @@ func (s *Segment) FillReport(now mono.Time, r *report.Segment) {
 	}
 	for i := range r.Wires {
 		w := &r.Wires[i]
-		if loss, conditional, burst, ok := s.repair.WireLoss(now, uint8(i)); ok { // better than what pings tell
-			w.ToPeer.Ratio, w.ToPeer.Conditional, w.ToPeer.BurstMean = loss, conditional, burst
+		if l, ok := s.repair.WireLoss(now, uint8(i)); ok { // better than what pings tell
+			w.ToPeer.Ratio, w.ToPeer.Conditional, w.ToPeer.BurstMean = l.Mean, l.Conditional, l.Burst
 		}
 		cost.RawLoss += w.ToPeer.Ratio / float64(len(r.Wires))
 		got.RawLoss += w.ToHere.Ratio / float64(len(r.Wires))

@@ -25,17 +25,25 @@ const (
 	denseSpan  = 2 * time.Second
 )
 
-// WireLoss tells how a wire has lost this end's packets lately: the mean, the
-// chance of a loss 5 ms after one, and losses in a row. ok is false while too few
-// packets go over the wire to tell.
-func (e *Endpoint) WireLoss(now mono.Time, id uint8) (loss, conditional, burst float64, ok bool) {
+// WireLoss is how a wire has lost this end's packets lately.
+type WireLoss struct {
+	Mean        float64 // share lost
+	Deviation   float64 // standard deviation of Mean, losses in runs counted as fewer observations
+	Conditional float64 // chance of a loss 5 ms after one
+	Burst       float64 // losses in a row, mean
+}
+
+// WireLoss tells how a wire has lost this end's packets lately. ok is false while too
+// few packets go over the wire to tell.
+func (e *Endpoint) WireLoss(now mono.Time, id uint8) (l WireLoss, ok bool) {
 	if id >= MaxWires {
-		return 0, 0, 0, false
+		return l, false
 	}
 	m := &e.wires[id].loss
 	if m.n < denseFates || now.Sub(m.ring[(m.n-denseFates)%meterRing].at) > denseSpan {
-		return 0, 0, 0, false
+		return l, false
 	}
-	loss, _ = m.mean()
-	return loss, max(loss, m.after(reportedLag)), m.run(), true
+	l.Mean, l.Deviation = m.mean()
+	l.Conditional, l.Burst = max(l.Mean, m.after(reportedLag)), m.run()
+	return l, true
 }

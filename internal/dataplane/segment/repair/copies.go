@@ -161,7 +161,7 @@ func (e *Endpoint) copiesFor(now mono.Time, s *copied) int {
 	case left < e.patience()+e.copyGap(s):
 		n = enough(e.cfg.Residual * safety)
 	default:
-		n = enough(s.miss*copyMiss) + s.round
+		n = min(enough(s.miss*copyMiss(s.mode)), copiesAtOnce) + s.round
 	}
 	if s.urgent && s.round == 0 {
 		n += 2
@@ -191,8 +191,17 @@ func (e *Endpoint) copyOdds(s *copied) (first, next float64) {
 	return p, min(p+(1-p)*stick, 0.97)
 }
 
-// copyMiss is how likely all copies of a round that is not the last may be lost.
-const copyMiss = 0.09
+// copyMiss is how likely all copies of a round that is not the last may be lost: such a
+// packet waits a round trip longer, so by default few may. But a round has no more
+// than copiesAtOnce for that: where half is lost they would cost more than they are worth.
+func copyMiss(m Mode) float64 {
+	if m == Economy {
+		return 0.09
+	}
+	return 0.01
+}
+
+const copiesAtOnce = 4
 
 // sealed is what the segment and IP add to a plaintext, in bytes.
 const sealed = 60
