@@ -23,7 +23,7 @@ import (
 // controllerOptions are the flags of `causeway controller`.
 type controllerOptions struct {
 	dataDir, listen, advertise string
-	sealKey                    string
+	sealKeys                   []string
 	limits                     throttle.Limits
 	storeOptions
 	logOptions
@@ -50,6 +50,7 @@ admin.yaml in the data folder, as a profile that the noun commands read.`,
 		RunE: func(c *command, _ []string) error { return o.run(c.Context()) },
 	}
 	o.flags(c, ":"+cli.DefaultPort)
+	c.AddCommand(cli.ResealCommand())
 	return c
 }
 
@@ -58,7 +59,7 @@ func (o *controllerOptions) flags(c *command, listen string) {
 	f := c.Flags()
 	f.StringVar(&o.dataDir, "data-dir", filepath.Dir(cli.LocalProfile), "folder for the store and the controller's keys")
 	f.StringVar(&o.listen, "listen", listen, "address and TCP port for the API and for PoPs")
-	f.StringVar(&o.sealKey, "seal-key", "", "file of the key that secrets in the store are encrypted with, made if it is not there (default: seal.key in the data folder)")
+	f.StringArrayVar(&o.sealKeys, "seal-key", nil, "file of the key that secrets in the store are encrypted with, made if it is not there (default: seal.key in the data folder); further ones open what was encrypted with them before")
 	f.StringVar(&o.advertise, "advertise", "", "HOST[:PORT] that admin.yaml says, and by which other controllers ask this one; default: this machine itself")
 	f.Float64Var(&o.limits.Rate, "api-rate", throttle.DefaultRate, "requests a second that each access key or certificate may make on average; negative: as many as it likes")
 	f.IntVar(&o.limits.Burst, "api-burst", throttle.DefaultBurst, "requests that it may make at once")
@@ -113,7 +114,7 @@ func (o controllerOptions) serve(ctx context.Context, log *slog.Logger, ready ch
 	}
 	defer watch.close()
 	s, err := server.New(server.Options{
-		Store: store, Dir: o.dataDir, SealKey: o.sealKey, Address: "https://" + o.advertised(listener.Addr()), Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
+		Store: store, Dir: o.dataDir, SealKeys: o.sealKeys, Address: "https://" + o.advertised(listener.Addr()), Listener: listener, Resolver: resolver.System(), Version: build().Version, Log: log,
 		Aliyun: aliyun, History: watch.history, Interceptors: watch.interceptors, Limits: o.limits,
 	})
 	if err != nil {

@@ -107,6 +107,7 @@ var Table = map[string]resource.Role{
 	"Watch":  resource.Reader,
 
 	"ListAudit":  resource.Reader,
+	"Reseal":     resource.Admin,
 	"NoteBackup": resource.Admin,
 }
 

@@ -186,6 +186,19 @@ func (a *api) RevealSecrets(ctx context.Context, r *connect.Request[v1.Ref]) (*c
 	return connect.NewResponse(apiform.EncodeObject(o)), nil
 }
 
+// Reseal seals secrets anew, under the controller's first key.
+func (a *api) Reseal(ctx context.Context, _ *connect.Request[v1.ResealRequest]) (*connect.Response[v1.ResealResponse], error) {
+	done, err := a.service.Reseal(ctx, read(ctx))
+	if err != nil {
+		return nil, err
+	}
+	answer := &v1.ResealResponse{Resealed: int32(done.Resealed), Kept: int32(done.Kept)}
+	for _, ref := range done.Lost {
+		answer.Lost = append(answer.Lost, apiform.EncodeRef(ref))
+	}
+	return connect.NewResponse(answer), nil
+}
+
 func (a *api) Backup(ctx context.Context, _ *connect.Request[v1.BackupRequest], stream *connect.ServerStream[v1.BackupResponse]) error {
 	if a.options.Backup == nil {
 		return resource.Errorf(resource.CodeUnsupported, "this controller's store cannot be backed up").WithFix("it is kept in memory only")

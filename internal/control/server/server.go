@@ -5,7 +5,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -39,7 +38,7 @@ type Options struct {
 	Store    store.Store
 	Dir      string           // holds the authority and the seal key; those of several controllers on one store must be the same
 	Address  string           // how other controllers on the store reach this one, https://host:port; "": not at all
-	SealKey  string           // file of the key that secrets are sealed with; default: seal.key in Dir
+	SealKeys []string         // files of keys: the first seals secrets, all open them; default: seal.key in Dir
 	Listener net.Listener     // TCP; taken over
 	Resolver service.Resolver // of endpoints' domains; nil: groups with domains are refused
 	Version  string           // of this program
@@ -70,7 +69,10 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}
-	sealer, err := auth.LoadSealer(cmp.Or(o.SealKey, filepath.Join(o.Dir, "seal.key")))
+	if len(o.SealKeys) == 0 {
+		o.SealKeys = []string{filepath.Join(o.Dir, "seal.key")}
+	}
+	sealer, err := auth.LoadSealer(o.SealKeys[0], o.SealKeys[1:]...)
 	if err != nil {
 		return nil, fmt.Errorf("start controller: %w", err)
 	}

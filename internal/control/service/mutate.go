@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"causeway/internal/control/auth"
@@ -42,12 +44,12 @@ func mutate[R any](ctx context.Context, s *Service, call Call, method string, re
 	if err := judgeToken(call.Token); err != nil {
 		return none, err
 	}
-	digest := s.requestDigest(call, method, request)
+	digests := s.requestDigest(call, method, request)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	resolved := map[string]resolution{}
 	for attempt := range attempts {
-		answer, revision, err := once(ctx, s, call, method, digest, resolved, do)
+		answer, revision, err := once(ctx, s, call, method, digests, resolved, do)
 		switch need := (*needDomains)(nil); {
 		case errors.As(err, &need):
 			s.lookUp(ctx, need.domains, resolved) // and again, with what was found
@@ -73,7 +75,7 @@ func unanswered(err error) bool {
 }
 
 // once is one attempt. The revision is 0 for a dry run.
-func once[R any](ctx context.Context, s *Service, call Call, method string, digest []byte, resolved map[string]resolution, do func(*tx) (R, error)) (answer R, revision int64, err error) {
+func once[R any](ctx context.Context, s *Service, call Call, method string, digests [][]byte, resolved map[string]resolution, do func(*tx) (R, error)) (answer R, revision int64, err error) {
 	if err := s.writing.enter(ctx); err != nil {
 		return answer, 0, err
 	}
@@ -89,7 +91,7 @@ func once[R any](ctx context.Context, s *Service, call Call, method string, dige
 		call.Token = ""
 	}
 	if call.Token != "" {
-		if revision, ok, err := t.recall(call, digest, &answer); ok || err != nil {
+		if revision, ok, err := t.recall(call, digests, &answer); ok || err != nil {
 			return answer, revision, err
 		}
 	}
@@ -102,7 +104,7 @@ func once[R any](ctx context.Context, s *Service, call Call, method string, dige
 		return answer, 0, err
 	}
 	if call.Token != "" {
-		if err := t.remember(call, digest, answer); err != nil {
+		if err := t.remember(call, digests[0], answer); err != nil {
 			return answer, 0, err
 		}
 	}
@@ -133,18 +135,23 @@ func judgeToken(token string) error {
 
 // requestDigest is keyed: a request may hold secrets, and whoever has a copy of
 // the store must not be able to try guesses of them.
-func (s *Service) requestDigest(call Call, method string, request any) []byte {
-	h := s.sealer.Digest()
+//
+// The first is of the key in use; a token may have been remembered under another.
+func (s *Service) requestDigest(call Call, method string, request any) [][]byte {
 	encoded, err := json.Marshal(request)
 	if err != nil {
 		encoded = fmt.Append(nil, request)
 	}
-	fmt.Fprintf(h, "%s\n%d %v\n%s\n%s", method, call.Expect, call.DryRun, call.Fingerprint, encoded)
-	return h.Sum(nil)
+	var digests [][]byte
+	for _, h := range s.sealer.Digests() {
+		fmt.Fprintf(h, "%s\n%d %v\n%s\n%s", method, call.Expect, call.DryRun, call.Fingerprint, encoded)
+		digests = append(digests, h.Sum(nil))
+	}
+	return digests
 }
 
 // recall looks whether this token's request was carried out before.
-func (t *tx) recall(call Call, digest []byte, answer any) (revision int64, found bool, err error) {
+func (t *tx) recall(call Call, digests [][]byte, answer any) (revision int64, found bool, err error) {
 	item, found, err := t.get(tokenKey(call.Caller.Name, call.Token))
 	if err != nil || !found {
 		return 0, false, err
@@ -153,7 +160,7 @@ func (t *tx) recall(call Call, digest []byte, answer any) (revision int64, found
 	if err := json.Unmarshal(item.Value, &r); err != nil || t.now.After(r.Expires) {
 		return 0, false, nil
 	}
-	if string(r.Request) != string(digest) {
+	if !slices.ContainsFunc(digests, func(d []byte) bool { return bytes.Equal(d, r.Request) }) {
 		return 0, true, resource.Errorf(resource.CodeTokenReused, "this idempotency token came before with another request").At("token", call.Token).
 			WithFix("use a new token for every new request, and the old one only to repeat it")
 	}

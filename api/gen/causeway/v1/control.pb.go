@@ -835,6 +835,107 @@ func (x *PoPReport) GetJson() []byte {
 	return nil
 }
 
+// ResealRequest is empty.
+type ResealRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealRequest) Reset() {
+	*x = ResealRequest{}
+	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealRequest) ProtoMessage() {}
+
+func (x *ResealRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealRequest.ProtoReflect.Descriptor instead.
+func (*ResealRequest) Descriptor() ([]byte, []int) {
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{10}
+}
+
+// ResealResponse says what became of the secrets in the store.
+type ResealResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many things have their secrets under the first key now, and had them under another.
+	Resealed int32 `protobuf:"varint,1,opt,name=resealed,proto3" json:"resealed,omitempty"`
+	// How many had them under the first key already.
+	Kept int32 `protobuf:"varint,2,opt,name=kept,proto3" json:"kept,omitempty"`
+	// Those whose secrets none of the controller's keys opens; they stay as they are.
+	Lost          []*Ref `protobuf:"bytes,3,rep,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealResponse) Reset() {
+	*x = ResealResponse{}
+	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealResponse) ProtoMessage() {}
+
+func (x *ResealResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealResponse.ProtoReflect.Descriptor instead.
+func (*ResealResponse) Descriptor() ([]byte, []int) {
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ResealResponse) GetResealed() int32 {
+	if x != nil {
+		return x.Resealed
+	}
+	return 0
+}
+
+func (x *ResealResponse) GetKept() int32 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *ResealResponse) GetLost() []*Ref {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
 // BackupRequest is empty.
 type BackupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -844,7 +945,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	mi := &file_causeway_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +957,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_causeway_v1_control_proto_msgTypes[10]
+	mi := &file_causeway_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +970,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_causeway_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 // BackupResponse is the next piece of the backup.
@@ -882,7 +983,7 @@ type BackupResponse struct {
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	mi := &file_causeway_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +995,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_causeway_v1_control_proto_msgTypes[11]
+	mi := &file_causeway_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1008,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_causeway_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BackupResponse) GetData() []byte {
@@ -926,7 +1027,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_causeway_v1_control_proto_msgTypes[12]
+	mi := &file_causeway_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1039,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_causeway_v1_control_proto_msgTypes[12]
+	mi := &file_causeway_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1052,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_causeway_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 // WhoAmIResponse says who is calling and whom.
@@ -967,7 +1068,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_causeway_v1_control_proto_msgTypes[13]
+	mi := &file_causeway_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1080,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_causeway_v1_control_proto_msgTypes[13]
+	mi := &file_causeway_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1093,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_causeway_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_causeway_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WhoAmIResponse) GetName() string {
@@ -1073,6 +1174,11 @@ const file_causeway_v1_control_proto_rawDesc = "" +
 	"\tPoPReport\x12\x10\n" +
 	"\x03pop\x18\x01 \x01(\tR\x03pop\x12\x12\n" +
 	"\x04json\x18\x02 \x01(\fR\x04json\"\x0f\n" +
+	"\rResealRequest\"f\n" +
+	"\x0eResealResponse\x12\x1a\n" +
+	"\bresealed\x18\x01 \x01(\x05R\bresealed\x12\x12\n" +
+	"\x04kept\x18\x02 \x01(\x05R\x04kept\x12$\n" +
+	"\x04lost\x18\x03 \x03(\v2\x10.causeway.v1.RefR\x04lost\"\x0f\n" +
 	"\rBackupRequest\"$\n" +
 	"\x0eBackupResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"\x0f\n" +
@@ -1080,13 +1186,14 @@ const file_causeway_v1_control_proto_rawDesc = "" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion2\xea\x03\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion2\xa8\x04\n" +
 	"\x0eControlService\x12@\n" +
 	"\x05Watch\x12\x19.causeway.v1.WatchRequest\x1a\x1a.causeway.v1.WatchResponse0\x01\x12>\n" +
 	"\x05Apply\x12\x19.causeway.v1.ApplyRequest\x1a\x1a.causeway.v1.ApplyResponse\x12F\n" +
 	"\x06Export\x12\x1a.causeway.v1.ExportRequest\x1a\x1b.causeway.v1.ExportResponse\"\x03\x90\x02\x01\x12D\n" +
-	"\fGetPoPReport\x12\x17.causeway.v1.GetRequest\x1a\x16.causeway.v1.PoPReport\"\x03\x90\x02\x01\x12;\n" +
-	"\rRevealSecrets\x12\x10.causeway.v1.Ref\x1a\x13.causeway.v1.Object\"\x03\x90\x02\x01\x12C\n" +
+	"\fGetPoPReport\x12\x17.causeway.v1.GetRequest\x1a\x16.causeway.v1.PoPReport\"\x03\x90\x02\x01\x126\n" +
+	"\rRevealSecrets\x12\x10.causeway.v1.Ref\x1a\x13.causeway.v1.Object\x12A\n" +
+	"\x06Reseal\x12\x1a.causeway.v1.ResealRequest\x1a\x1b.causeway.v1.ResealResponse\x12C\n" +
 	"\x06Backup\x12\x1a.causeway.v1.BackupRequest\x1a\x1b.causeway.v1.BackupResponse0\x01\x12F\n" +
 	"\x06WhoAmI\x12\x1a.causeway.v1.WhoAmIRequest\x1a\x1b.causeway.v1.WhoAmIResponse\"\x03\x90\x02\x01B)Z'causeway/api/gen/causeway/v1;causewayv1b\x06proto3"
 
@@ -1102,7 +1209,7 @@ func file_causeway_v1_control_proto_rawDescGZIP() []byte {
 	return file_causeway_v1_control_proto_rawDescData
 }
 
-var file_causeway_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_causeway_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_causeway_v1_control_proto_goTypes = []any{
 	(*Object)(nil),           // 0: causeway.v1.Object
 	(*WatchRequest)(nil),     // 1: causeway.v1.WatchRequest
@@ -1114,72 +1221,77 @@ var file_causeway_v1_control_proto_goTypes = []any{
 	(*ExportRequest)(nil),    // 7: causeway.v1.ExportRequest
 	(*ExportResponse)(nil),   // 8: causeway.v1.ExportResponse
 	(*PoPReport)(nil),        // 9: causeway.v1.PoPReport
-	(*BackupRequest)(nil),    // 10: causeway.v1.BackupRequest
-	(*BackupResponse)(nil),   // 11: causeway.v1.BackupResponse
-	(*WhoAmIRequest)(nil),    // 12: causeway.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),   // 13: causeway.v1.WhoAmIResponse
-	(*Region)(nil),           // 14: causeway.v1.Region
-	(*PoP)(nil),              // 15: causeway.v1.PoP
-	(*Accelerator)(nil),      // 16: causeway.v1.Accelerator
-	(*BandwidthPackage)(nil), // 17: causeway.v1.BandwidthPackage
-	(*IPSet)(nil),            // 18: causeway.v1.IPSet
-	(*Listener)(nil),         // 19: causeway.v1.Listener
-	(*EgressIP)(nil),         // 20: causeway.v1.EgressIP
-	(*EndpointGroup)(nil),    // 21: causeway.v1.EndpointGroup
-	(*AccessKey)(nil),        // 22: causeway.v1.AccessKey
-	(*Token)(nil),            // 23: causeway.v1.Token
-	(*VPNGateway)(nil),       // 24: causeway.v1.VPNGateway
-	(*CustomerGateway)(nil),  // 25: causeway.v1.CustomerGateway
-	(*IPsecConnection)(nil),  // 26: causeway.v1.IPsecConnection
-	(*VPNRoute)(nil),         // 27: causeway.v1.VPNRoute
-	(*ACL)(nil),              // 28: causeway.v1.ACL
-	(*Ref)(nil),              // 29: causeway.v1.Ref
-	(*GetRequest)(nil),       // 30: causeway.v1.GetRequest
+	(*ResealRequest)(nil),    // 10: causeway.v1.ResealRequest
+	(*ResealResponse)(nil),   // 11: causeway.v1.ResealResponse
+	(*BackupRequest)(nil),    // 12: causeway.v1.BackupRequest
+	(*BackupResponse)(nil),   // 13: causeway.v1.BackupResponse
+	(*WhoAmIRequest)(nil),    // 14: causeway.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),   // 15: causeway.v1.WhoAmIResponse
+	(*Region)(nil),           // 16: causeway.v1.Region
+	(*PoP)(nil),              // 17: causeway.v1.PoP
+	(*Accelerator)(nil),      // 18: causeway.v1.Accelerator
+	(*BandwidthPackage)(nil), // 19: causeway.v1.BandwidthPackage
+	(*IPSet)(nil),            // 20: causeway.v1.IPSet
+	(*Listener)(nil),         // 21: causeway.v1.Listener
+	(*EgressIP)(nil),         // 22: causeway.v1.EgressIP
+	(*EndpointGroup)(nil),    // 23: causeway.v1.EndpointGroup
+	(*AccessKey)(nil),        // 24: causeway.v1.AccessKey
+	(*Token)(nil),            // 25: causeway.v1.Token
+	(*VPNGateway)(nil),       // 26: causeway.v1.VPNGateway
+	(*CustomerGateway)(nil),  // 27: causeway.v1.CustomerGateway
+	(*IPsecConnection)(nil),  // 28: causeway.v1.IPsecConnection
+	(*VPNRoute)(nil),         // 29: causeway.v1.VPNRoute
+	(*ACL)(nil),              // 30: causeway.v1.ACL
+	(*Ref)(nil),              // 31: causeway.v1.Ref
+	(*GetRequest)(nil),       // 32: causeway.v1.GetRequest
 }
 var file_causeway_v1_control_proto_depIdxs = []int32{
-	14, // 0: causeway.v1.Object.region:type_name -> causeway.v1.Region
-	15, // 1: causeway.v1.Object.pop:type_name -> causeway.v1.PoP
-	16, // 2: causeway.v1.Object.accelerator:type_name -> causeway.v1.Accelerator
-	17, // 3: causeway.v1.Object.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
-	18, // 4: causeway.v1.Object.ip_set:type_name -> causeway.v1.IPSet
-	19, // 5: causeway.v1.Object.listener:type_name -> causeway.v1.Listener
-	20, // 6: causeway.v1.Object.egress_ip:type_name -> causeway.v1.EgressIP
-	21, // 7: causeway.v1.Object.endpoint_group:type_name -> causeway.v1.EndpointGroup
-	22, // 8: causeway.v1.Object.access_key:type_name -> causeway.v1.AccessKey
-	23, // 9: causeway.v1.Object.token:type_name -> causeway.v1.Token
-	24, // 10: causeway.v1.Object.vpn_gateway:type_name -> causeway.v1.VPNGateway
-	25, // 11: causeway.v1.Object.customer_gateway:type_name -> causeway.v1.CustomerGateway
-	26, // 12: causeway.v1.Object.ipsec_connection:type_name -> causeway.v1.IPsecConnection
-	27, // 13: causeway.v1.Object.vpn_route:type_name -> causeway.v1.VPNRoute
-	28, // 14: causeway.v1.Object.acl:type_name -> causeway.v1.ACL
-	29, // 15: causeway.v1.WatchResponse.ref:type_name -> causeway.v1.Ref
+	16, // 0: causeway.v1.Object.region:type_name -> causeway.v1.Region
+	17, // 1: causeway.v1.Object.pop:type_name -> causeway.v1.PoP
+	18, // 2: causeway.v1.Object.accelerator:type_name -> causeway.v1.Accelerator
+	19, // 3: causeway.v1.Object.bandwidth_package:type_name -> causeway.v1.BandwidthPackage
+	20, // 4: causeway.v1.Object.ip_set:type_name -> causeway.v1.IPSet
+	21, // 5: causeway.v1.Object.listener:type_name -> causeway.v1.Listener
+	22, // 6: causeway.v1.Object.egress_ip:type_name -> causeway.v1.EgressIP
+	23, // 7: causeway.v1.Object.endpoint_group:type_name -> causeway.v1.EndpointGroup
+	24, // 8: causeway.v1.Object.access_key:type_name -> causeway.v1.AccessKey
+	25, // 9: causeway.v1.Object.token:type_name -> causeway.v1.Token
+	26, // 10: causeway.v1.Object.vpn_gateway:type_name -> causeway.v1.VPNGateway
+	27, // 11: causeway.v1.Object.customer_gateway:type_name -> causeway.v1.CustomerGateway
+	28, // 12: causeway.v1.Object.ipsec_connection:type_name -> causeway.v1.IPsecConnection
+	29, // 13: causeway.v1.Object.vpn_route:type_name -> causeway.v1.VPNRoute
+	30, // 14: causeway.v1.Object.acl:type_name -> causeway.v1.ACL
+	31, // 15: causeway.v1.WatchResponse.ref:type_name -> causeway.v1.Ref
 	0,  // 16: causeway.v1.WatchResponse.object:type_name -> causeway.v1.Object
 	0,  // 17: causeway.v1.ApplyRequest.objects:type_name -> causeway.v1.Object
-	29, // 18: causeway.v1.ApplyRequest.delete:type_name -> causeway.v1.Ref
+	31, // 18: causeway.v1.ApplyRequest.delete:type_name -> causeway.v1.Ref
 	5,  // 19: causeway.v1.ApplyResponse.changes:type_name -> causeway.v1.AppliedChange
-	29, // 20: causeway.v1.AppliedChange.ref:type_name -> causeway.v1.Ref
+	31, // 20: causeway.v1.AppliedChange.ref:type_name -> causeway.v1.Ref
 	6,  // 21: causeway.v1.AppliedChange.fields:type_name -> causeway.v1.FieldChange
 	0,  // 22: causeway.v1.AppliedChange.object:type_name -> causeway.v1.Object
 	0,  // 23: causeway.v1.ExportResponse.objects:type_name -> causeway.v1.Object
-	1,  // 24: causeway.v1.ControlService.Watch:input_type -> causeway.v1.WatchRequest
-	3,  // 25: causeway.v1.ControlService.Apply:input_type -> causeway.v1.ApplyRequest
-	7,  // 26: causeway.v1.ControlService.Export:input_type -> causeway.v1.ExportRequest
-	30, // 27: causeway.v1.ControlService.GetPoPReport:input_type -> causeway.v1.GetRequest
-	29, // 28: causeway.v1.ControlService.RevealSecrets:input_type -> causeway.v1.Ref
-	10, // 29: causeway.v1.ControlService.Backup:input_type -> causeway.v1.BackupRequest
-	12, // 30: causeway.v1.ControlService.WhoAmI:input_type -> causeway.v1.WhoAmIRequest
-	2,  // 31: causeway.v1.ControlService.Watch:output_type -> causeway.v1.WatchResponse
-	4,  // 32: causeway.v1.ControlService.Apply:output_type -> causeway.v1.ApplyResponse
-	8,  // 33: causeway.v1.ControlService.Export:output_type -> causeway.v1.ExportResponse
-	9,  // 34: causeway.v1.ControlService.GetPoPReport:output_type -> causeway.v1.PoPReport
-	0,  // 35: causeway.v1.ControlService.RevealSecrets:output_type -> causeway.v1.Object
-	11, // 36: causeway.v1.ControlService.Backup:output_type -> causeway.v1.BackupResponse
-	13, // 37: causeway.v1.ControlService.WhoAmI:output_type -> causeway.v1.WhoAmIResponse
-	31, // [31:38] is the sub-list for method output_type
-	24, // [24:31] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	31, // 24: causeway.v1.ResealResponse.lost:type_name -> causeway.v1.Ref
+	1,  // 25: causeway.v1.ControlService.Watch:input_type -> causeway.v1.WatchRequest
+	3,  // 26: causeway.v1.ControlService.Apply:input_type -> causeway.v1.ApplyRequest
+	7,  // 27: causeway.v1.ControlService.Export:input_type -> causeway.v1.ExportRequest
+	32, // 28: causeway.v1.ControlService.GetPoPReport:input_type -> causeway.v1.GetRequest
+	31, // 29: causeway.v1.ControlService.RevealSecrets:input_type -> causeway.v1.Ref
+	10, // 30: causeway.v1.ControlService.Reseal:input_type -> causeway.v1.ResealRequest
+	12, // 31: causeway.v1.ControlService.Backup:input_type -> causeway.v1.BackupRequest
+	14, // 32: causeway.v1.ControlService.WhoAmI:input_type -> causeway.v1.WhoAmIRequest
+	2,  // 33: causeway.v1.ControlService.Watch:output_type -> causeway.v1.WatchResponse
+	4,  // 34: causeway.v1.ControlService.Apply:output_type -> causeway.v1.ApplyResponse
+	8,  // 35: causeway.v1.ControlService.Export:output_type -> causeway.v1.ExportResponse
+	9,  // 36: causeway.v1.ControlService.GetPoPReport:output_type -> causeway.v1.PoPReport
+	0,  // 37: causeway.v1.ControlService.RevealSecrets:output_type -> causeway.v1.Object
+	11, // 38: causeway.v1.ControlService.Reseal:output_type -> causeway.v1.ResealResponse
+	13, // 39: causeway.v1.ControlService.Backup:output_type -> causeway.v1.BackupResponse
+	15, // 40: causeway.v1.ControlService.WhoAmI:output_type -> causeway.v1.WhoAmIResponse
+	33, // [33:41] is the sub-list for method output_type
+	25, // [25:33] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_causeway_v1_control_proto_init() }
@@ -1226,7 +1338,7 @@ func file_causeway_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_causeway_v1_control_proto_rawDesc), len(file_causeway_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

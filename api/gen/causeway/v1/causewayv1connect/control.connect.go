@@ -47,6 +47,8 @@ const (
 	// ControlServiceRevealSecretsProcedure is the fully-qualified name of the ControlService's
 	// RevealSecrets RPC.
 	ControlServiceRevealSecretsProcedure = "/causeway.v1.ControlService/RevealSecrets"
+	// ControlServiceResealProcedure is the fully-qualified name of the ControlService's Reseal RPC.
+	ControlServiceResealProcedure = "/causeway.v1.ControlService/Reseal"
 	// ControlServiceBackupProcedure is the fully-qualified name of the ControlService's Backup RPC.
 	ControlServiceBackupProcedure = "/causeway.v1.ControlService/Backup"
 	// ControlServiceWhoAmIProcedure is the fully-qualified name of the ControlService's WhoAmI RPC.
@@ -64,7 +66,11 @@ type ControlServiceClient interface {
 	// Returns what a PoP reported last.
 	GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error)
 	// Returns one resource with its secrets as they are; for operators.
+	// The audit log says that they were.
 	RevealSecrets(context.Context, *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error)
+	// Seals secrets that are in the store under another key than the controller's
+	// first anew, under the first; for admins. It may be repeated.
+	Reseal(context.Context, *connect.Request[v1.ResealRequest]) (*connect.Response[v1.ResealResponse], error)
 	// Streams a backup of the whole store; for admins.
 	Backup(context.Context, *connect.Request[v1.BackupRequest]) (*connect.ServerStreamForClient[v1.BackupResponse], error)
 	// Says who is calling, and which program answers.
@@ -112,7 +118,12 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+ControlServiceRevealSecretsProcedure,
 			connect.WithSchema(controlServiceMethods.ByName("RevealSecrets")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		reseal: connect.NewClient[v1.ResealRequest, v1.ResealResponse](
+			httpClient,
+			baseURL+ControlServiceResealProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("Reseal")),
 			connect.WithClientOptions(opts...),
 		),
 		backup: connect.NewClient[v1.BackupRequest, v1.BackupResponse](
@@ -138,6 +149,7 @@ type controlServiceClient struct {
 	export        *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getPoPReport  *connect.Client[v1.GetRequest, v1.PoPReport]
 	revealSecrets *connect.Client[v1.Ref, v1.Object]
+	reseal        *connect.Client[v1.ResealRequest, v1.ResealResponse]
 	backup        *connect.Client[v1.BackupRequest, v1.BackupResponse]
 	whoAmI        *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
 }
@@ -167,6 +179,11 @@ func (c *controlServiceClient) RevealSecrets(ctx context.Context, req *connect.R
 	return c.revealSecrets.CallUnary(ctx, req)
 }
 
+// Reseal calls causeway.v1.ControlService.Reseal.
+func (c *controlServiceClient) Reseal(ctx context.Context, req *connect.Request[v1.ResealRequest]) (*connect.Response[v1.ResealResponse], error) {
+	return c.reseal.CallUnary(ctx, req)
+}
+
 // Backup calls causeway.v1.ControlService.Backup.
 func (c *controlServiceClient) Backup(ctx context.Context, req *connect.Request[v1.BackupRequest]) (*connect.ServerStreamForClient[v1.BackupResponse], error) {
 	return c.backup.CallServerStream(ctx, req)
@@ -188,7 +205,11 @@ type ControlServiceHandler interface {
 	// Returns what a PoP reported last.
 	GetPoPReport(context.Context, *connect.Request[v1.GetRequest]) (*connect.Response[v1.PoPReport], error)
 	// Returns one resource with its secrets as they are; for operators.
+	// The audit log says that they were.
 	RevealSecrets(context.Context, *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error)
+	// Seals secrets that are in the store under another key than the controller's
+	// first anew, under the first; for admins. It may be repeated.
+	Reseal(context.Context, *connect.Request[v1.ResealRequest]) (*connect.Response[v1.ResealResponse], error)
 	// Streams a backup of the whole store; for admins.
 	Backup(context.Context, *connect.Request[v1.BackupRequest], *connect.ServerStream[v1.BackupResponse]) error
 	// Says who is calling, and which program answers.
@@ -232,7 +253,12 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		ControlServiceRevealSecretsProcedure,
 		svc.RevealSecrets,
 		connect.WithSchema(controlServiceMethods.ByName("RevealSecrets")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceResealHandler := connect.NewUnaryHandler(
+		ControlServiceResealProcedure,
+		svc.Reseal,
+		connect.WithSchema(controlServiceMethods.ByName("Reseal")),
 		connect.WithHandlerOptions(opts...),
 	)
 	controlServiceBackupHandler := connect.NewServerStreamHandler(
@@ -260,6 +286,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceGetPoPReportHandler.ServeHTTP(w, r)
 		case ControlServiceRevealSecretsProcedure:
 			controlServiceRevealSecretsHandler.ServeHTTP(w, r)
+		case ControlServiceResealProcedure:
+			controlServiceResealHandler.ServeHTTP(w, r)
 		case ControlServiceBackupProcedure:
 			controlServiceBackupHandler.ServeHTTP(w, r)
 		case ControlServiceWhoAmIProcedure:
@@ -291,6 +319,10 @@ func (UnimplementedControlServiceHandler) GetPoPReport(context.Context, *connect
 
 func (UnimplementedControlServiceHandler) RevealSecrets(context.Context, *connect.Request[v1.Ref]) (*connect.Response[v1.Object], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("causeway.v1.ControlService.RevealSecrets is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) Reseal(context.Context, *connect.Request[v1.ResealRequest]) (*connect.Response[v1.ResealResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("causeway.v1.ControlService.Reseal is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) Backup(context.Context, *connect.Request[v1.BackupRequest], *connect.ServerStream[v1.BackupResponse]) error {
