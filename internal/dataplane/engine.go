@@ -127,6 +127,7 @@ type Engine struct {
 
 	drops Drops
 	sent  udpio.SendStats
+	joins joins
 }
 
 // socket is a bound address and what it is for.
@@ -260,6 +261,7 @@ func (e *Engine) Flush(now mono.Time) {
 		st := sock.Flush()
 		e.sent.Sent += st.Sent
 		e.sent.Calls += st.Calls
+		e.sent.Messages += st.Messages
 		e.sent.Joined += st.Joined
 		e.drops[DropSendBuffer] += uint64(st.WouldBlock + st.NoBuffers)
 		e.drops[DropSendTooLarge] += uint64(st.TooLarge)

@@ -55,16 +55,12 @@ func newLane(p *Plane, w *worker, n uint8) (*lane, error) {
 	return l, nil
 }
 
-func (l *lane) engineOrNil() *Engine {
-	if l == nil {
-		return nil
-	}
-	return l.engine
-}
-
 func (l *lane) apply(s snapshot.Snapshot) error {
 	err := ErrStopped
-	l.worker.call(func(now mono.Time) { err = l.engine.Apply(now, s) })
+	l.worker.call(func(now mono.Time) {
+		err = l.engine.Apply(now, s)
+		l.worker.turns.disown()
+	})
 	return err
 }
 
@@ -82,7 +78,7 @@ func (l *lane) listen(addr netip.AddrPort, use Use, token uint64, join bool) (*p
 		return nil, err
 	}
 	token |= uint64(l.n) << laneShift
-	if err := w.poller.Add(c, token); err != nil {
+	if err := w.poller.AddEdge(c, token); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -90,7 +86,7 @@ func (l *lane) listen(addr netip.AddrPort, use Use, token uint64, join bool) (*p
 	if d := l.plane.cfg.BusyPoll; d > 0 {
 		_ = c.BusyPoll(d) // the worker's own looking does without
 	}
-	w.conns[token] = conn{c, l}
+	w.conns[token] = &conn{Conn: c, lane: l, token: token & (1<<laneShift - 1), use: use}
 	return &planeSocket{Conn: c, lane: l, token: token}, nil
 }
 

@@ -134,11 +134,18 @@ func (p *Plane) SetXDP(on bool) error {
 	return err
 }
 
+// portBatch is how many packets a read of a port brings at least, unless there are no
+// more, and portRounds how many reads are a turn.
+const (
+	portBatch  = 64
+	portRounds = 4
+)
+
 // drainPort carries what has arrived on a device's queue.
 func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 	port, queue := w.ports.list[token>>16&0xff], int(token&0xffff)
 	held := 0
-	for range readRounds {
+	for range portRounds {
 		n := port.Read(queue, &w.ports.batch)
 		if n == 0 {
 			break
@@ -146,12 +153,12 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 		w.batches++
 		w.packets += uint64(len(w.ports.batch.Messages))
 		held += w.receiveFrom(now, &w.ports.batch)
-		if held >= holdBytes {
+		if held >= leastHeld {
 			w.flush(now)
 			port.Release()
 			now, held = w.plane.clock.Now(), 0
 		}
-		if n < readBatch {
+		if n < portBatch {
 			break
 		}
 	}

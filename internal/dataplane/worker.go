@@ -16,8 +16,9 @@ type worker struct {
 	plane  *Plane
 	poller *udpio.Poller
 	lanes  []*lane
-	conns  map[uint64]conn // by token, the lane in its upper bits
+	conns  map[uint64]*conn // by token, the lane in its upper bits
 	ports  ports
+	turns  turns
 	room   udpio.SendRoom // all sockets share it
 	calls  chan func(now mono.Time)
 	mail   chan letter
@@ -28,12 +29,6 @@ type worker struct {
 	packets          uint64
 	mailed, mailLost uint64    // packets that were passed to other workers, and those they had no room for
 	seen             mono.Time // when packets last came
-}
-
-// conn is a socket and whose it is.
-type conn struct {
-	*udpio.Conn
-	lane *lane
 }
 
 // laneShift is where a poller's token has the lane; below is the engine's own.
@@ -49,9 +44,10 @@ func newWorker(p *Plane, i int) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{
-		plane: p, poller: poller, conns: map[uint64]conn{}, calls: make(chan func(mono.Time)),
+		plane: p, poller: poller, conns: map[uint64]*conn{}, calls: make(chan func(mono.Time)),
 		mail: make(chan letter, mailRoom), done: make(chan struct{}), cpu: -1,
 	}
+	w.openTurns()
 	if i < len(p.cfg.CPUs) {
 		w.cpu = p.cfg.CPUs[i]
 	}
@@ -90,23 +86,6 @@ func (w *worker) call(f func(mono.Time)) {
 	}
 }
 
-// readBatch is how many receives one system call takes.
-const readBatch = 64
-
-// holdBytes is how much may wait before it is written: it ought to stay in the
-// processor's cache.
-const holdBytes = 128 << 10
-
-// Reading this many rounds from one socket before the next keeps one busy
-// socket from starving the others.
-const readRounds = 4
-
-// turnBytes is after how many bytes it is another socket's turn, though rounds are left: a
-// round of joined datagrams is up to 4 MB. Listeners have sockets of their own, so when
-// a worker has more to do than it can, each accelerator gets its turn, and what is
-// too much waits, and is lost, in the buffer of the one it is for.
-const turnBytes = 512 << 10
-
 // run carries packets until ctx ends.
 func (w *worker) run(ctx context.Context) error {
 	defer close(w.done)
@@ -119,10 +98,6 @@ func (w *worker) run(ctx context.Context) error {
 	w.plane.shared.running.Add(1)
 	stop := context.AfterFunc(ctx, w.poller.Wake)
 	defer stop()
-	var batches [readRounds]*udpio.Batch
-	for i := range batches {
-		batches[i] = udpio.NewBatch(readBatch)
-	}
 	ready := make([]uint64, 256)
 	for ctx.Err() == nil {
 		n, err := w.poller.Wait(w.patience(), ready)
@@ -137,9 +112,10 @@ func (w *worker) run(ctx context.Context) error {
 			if token >= portToken {
 				now = w.drainPort(now, token)
 			} else {
-				now = w.drain(now, token, &batches)
+				w.queue(token)
 			}
 		}
+		now = w.turn(now)
 		w.readMail(now)
 		for _, l := range w.lanes {
 			l.engine.Due(now)
@@ -148,42 +124,6 @@ func (w *worker) run(ctx context.Context) error {
 		w.answer(now)
 	}
 	return nil
-}
-
-// drain carries what has arrived on one socket. It writes when some has gathered:
-// then each of many sockets on the way out has several packets to send at once.
-func (w *worker) drain(now mono.Time, token uint64, batches *[readRounds]*udpio.Batch) mono.Time {
-	held := 0  // bytes that wait for Flush, and with it the batches they are in
-	taken := 0 // bytes of this turn
-	engine := w.conns[token].lane.engineOrNil()
-	for _, batch := range batches {
-		conn := w.conns[token]
-		if conn.Conn == nil {
-			break // closed by what came before
-		}
-		n, err := conn.Read(batch)
-		if err != nil || n == 0 {
-			break
-		}
-		w.batches++
-		w.packets += uint64(n)
-		engine.Receive(now, token&(1<<laneShift-1), batch.Messages[:n])
-		for i := range batch.Messages[:n] {
-			held += len(batch.Messages[i].Data)
-		}
-		taken += held
-		if held >= holdBytes {
-			engine.Flush(now)
-			now, held = w.plane.clock.Now(), 0
-		}
-		if n < readBatch || taken >= turnBytes { // the socket is empty, or it is others' turn
-			break
-		}
-	}
-	if engine != nil {
-		engine.Flush(now)
-	}
-	return w.plane.clock.Now()
 }
 
 // answer runs a call that waits, if there is one.
@@ -198,6 +138,9 @@ func (w *worker) answer(now mono.Time) {
 
 // patience is how long to sleep unless something arrives.
 func (w *worker) patience() time.Duration {
+	if w.turns.waiting() {
+		return 0
+	}
 	var next mono.Time
 	for _, l := range w.lanes {
 		next = mono.Earliest(next, l.engine.NextDue())

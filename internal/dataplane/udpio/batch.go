@@ -9,7 +9,7 @@ import (
 
 // Message is one received datagram.
 type Message struct {
-	Data []byte         // borrowed until the next Read with the same Batch; may be changed in place
+	Data []byte         // borrowed until the next Read with the same Batch (see ReadMore); may be changed in place
 	From netip.AddrPort // never IPv4-mapped
 	TOS  uint8          // DSCP and ECN: IPv4's TOS, IPv6's traffic class
 }
@@ -19,10 +19,15 @@ type Message struct {
 type Batch struct {
 	// Messages is what the last Read got.
 	Messages []Message
+	// Want is about how many bytes a Read shall bring at most; 0 is as many as fit.
+	Want int
+	// More tells that the last Read took as much as it asked for: there may be more.
+	More bool
 
 	slots []slot
 	heads []mmsghdr
-	used  int // heads that the last Read changed
+	kept  int // slots whose datagrams live on
+	used  int // heads that were changed
 }
 
 // mmsghdr is the kernel's struct mmsghdr.
@@ -73,24 +78,33 @@ func NewBatch(size int) *Batch {
 		h.SetIovlen(1)
 		h.Control = (*byte)(unsafe.Pointer(&s.control))
 	}
+	b.Clear()
 	return b
 }
 
-// reset makes the heads that the last Read changed ready for the next.
-func (b *Batch) reset() {
+// Clear takes all memory back: nothing that was read may be used any more.
+func (b *Batch) Clear() {
 	for i := range b.heads[:b.used] {
 		h := &b.heads[i]
 		h.Namelen = uint32(len(b.slots[i].from))
 		h.SetControllen(len(b.slots[i].control) * 8)
 	}
-	b.Messages = b.Messages[:0]
+	b.kept, b.used = 0, 0
+	b.Messages, b.More = b.Messages[:0], false
 }
 
-// take makes Messages of the first n heads and tells how many receives were cut short.
-func (b *Batch) take(n int) (truncated int) {
-	b.used = n
-	for i := range b.heads[:n] {
-		h, s := &b.heads[i], &b.slots[i]
+// Full tells that there is no room for ReadMore.
+func (b *Batch) Full() bool { return b.kept == len(b.heads) }
+
+// take makes Messages of the next n heads and tells how many bytes they have, and how
+// many receives were cut short.
+func (b *Batch) take(n int) (bytes, truncated int) {
+	first := b.kept
+	b.kept += n
+	b.used = b.kept
+	for i := range n {
+		h, s := &b.heads[first+i], &b.slots[first+i]
+		bytes += int(h.n)
 		if h.Flags&unix.MSG_TRUNC != 0 {
 			truncated++
 			continue
@@ -98,7 +112,7 @@ func (b *Batch) take(n int) (truncated int) {
 		tos, segment := readControl(&s.control, int(h.Controllen))
 		b.split(s.data[:h.n], segment, s.from.addrPort(), tos)
 	}
-	return truncated
+	return bytes, truncated
 }
 
 // split adds the datagrams that data is made of, all of size segment but for

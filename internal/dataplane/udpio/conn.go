@@ -23,6 +23,7 @@ type Conn struct {
 	recvBuf  int
 	sendBuf  int
 	received ReceiveStats
+	receive  int // bytes of a receive, on average, at the last Read
 	out      queue
 	room     *SendRoom // see sendRoom
 	busy     bool      // SO_BUSY_POLL is on

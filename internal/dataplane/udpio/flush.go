@@ -11,6 +11,7 @@ import (
 type SendStats struct {
 	Sent, Bytes int // datagrams the kernel took, and their payload
 	Calls       int // system calls
+	Messages    int // of datagrams sent joined, or single
 	Joined      int // those of Sent that went joined with others
 
 	// Datagrams dropped, by why.
@@ -49,6 +50,7 @@ func (s *SendStats) drop(errno unix.Errno, n int) {
 func (s *SendStats) sent(m *message) {
 	s.Sent += int(m.count)
 	s.Bytes += int(m.total)
+	s.Messages++
 	if m.count > 1 {
 		s.Joined += int(m.count)
 	}

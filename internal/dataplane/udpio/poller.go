@@ -59,7 +59,7 @@ func (p *Poller) open() (err error) {
 	if p.bell, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return err
 	}
-	if err = p.add(p.bell, bellToken); err != nil {
+	if err = p.add(p.bell, bellToken, unix.EPOLLIN); err != nil {
 		return err
 	}
 	if _, errno := p.wait2(0, 1); errno != unix.ENOSYS {
@@ -74,7 +74,7 @@ func (p *Poller) useTimer() (err error) {
 	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
 		return err
 	}
-	return p.add(p.timer, timerToken)
+	return p.add(p.timer, timerToken, unix.EPOLLIN)
 }
 
 // Nanoseconds reports whether the kernel has epoll_pwait2.
@@ -82,21 +82,29 @@ func (p *Poller) Nanoseconds() bool { return p.timer < 0 }
 
 // Add begins to wait on c, too. token is what Wait will call it; the two
 // largest numbers are refused. Adding c again changes its token.
-func (p *Poller) Add(c *Conn, token uint64) error {
+func (p *Poller) Add(c *Conn, token uint64) error { return p.addConn(c, token, unix.EPOLLIN) }
+
+// AddEdge is Add, but Wait tells of c only when something has come since it told last. Who is
+// told reads until a Batch says that there is no More, and remembers to.
+func (p *Poller) AddEdge(c *Conn, token uint64) error {
+	return p.addConn(c, token, unix.EPOLLIN|unix.EPOLLET)
+}
+
+func (p *Poller) addConn(c *Conn, token uint64, events uint32) error {
 	if token >= timerToken {
 		return fmt.Errorf("poll %v: token %d is reserved", c.local, token)
 	}
-	if err := p.add(c.fd, token); err != nil {
+	if err := p.add(c.fd, token, events); err != nil {
 		return fmt.Errorf("poll %v: %w", c.local, err)
 	}
 	return nil
 }
 
 // AddFD is Add for what else can be waited on to be read.
-func (p *Poller) AddFD(fd int, token uint64) error { return p.add(fd, token) }
+func (p *Poller) AddFD(fd int, token uint64) error { return p.add(fd, token, unix.EPOLLIN) }
 
-func (p *Poller) add(fd int, token uint64) error {
-	e := unix.EpollEvent{Events: unix.EPOLLIN}
+func (p *Poller) add(fd int, token uint64, events uint32) error {
+	e := unix.EpollEvent{Events: events}
 	setToken(&e, token)
 	err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &e)
 	if errors.Is(err, unix.EEXIST) {
@@ -119,7 +127,7 @@ func (p *Poller) Remove(c *Conn) error {
 const Brief = 500 * time.Microsecond
 
 // Wait returns as soon as sockets have something to read: their tokens are
-// ready[:n]. What stays unread is told again by the next Wait. It returns with
+// ready[:n]. What stays unread is told again by the next Wait (but see AddEdge). It returns with
 // n = 0 after timeout, after Wake, and now and then for nothing. A timeout of 0
 // does not wait; a negative one has no end. It is accurate to well under a
 // millisecond. err is net.ErrClosed after Close.

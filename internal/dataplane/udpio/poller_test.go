@@ -142,3 +142,37 @@ func TestPollerAllocatesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestASocketOnAnEdgeIsToldOfOnceUntilMoreComes(t *testing.T) {
+	bothPollers(t, func(t *testing.T, p *Poller) {
+		from, to := listen(t, loopback4, Options{}), listen(t, loopback4, Options{})
+		send := func(n int) {
+			for range n {
+				from.Queue([]byte("x"), to.LocalAddr(), 0)
+				from.Flush()
+			}
+		}
+		send(1) // what is there already is told, too
+		if err := p.AddEdge(to, 5); err != nil {
+			t.Fatal(err)
+		}
+		ready := make([]uint64, 4)
+		for _, round := range []int{1, 3, 1} {
+			if n, err := p.Wait(-1, ready); n != 1 || ready[0] != 5 || err != nil {
+				t.Fatalf("ready %v, %v; want 5", ready[:n], err)
+			}
+			if n, err := p.Wait(0, ready); n != 0 || err != nil {
+				t.Fatalf("told again of %v, %v", ready[:n], err)
+			}
+			b := NewBatch(8)
+			if n, err := to.Read(b); n != round || b.More || err != nil {
+				t.Fatalf("read %d, more %v, %v; want %d and no more", n, b.More, err, round)
+			}
+			if round > 1 {
+				send(1)
+				continue
+			}
+			send(3)
+		}
+	})
+}

@@ -224,7 +224,7 @@ func TestOneBadDestinationDoesNotHoldUpTheRest(t *testing.T) {
 	from.Queue(data, netip.AddrPortFrom(to.LocalAddr().Addr(), 0), 0)                                              // no port
 	from.Queue(data, to.LocalAddr(), 0)
 	stats := from.Flush()
-	want := SendStats{Sent: 3, Bytes: 300, Calls: stats.Calls, Joined: stats.Joined, Forbidden: 1, Unreachable: 2, TooLarge: 1, Other: 1}
+	want := SendStats{Sent: 3, Bytes: 300, Calls: stats.Calls, Messages: stats.Messages, Joined: stats.Joined, Forbidden: 1, Unreachable: 2, TooLarge: 1, Other: 1}
 	if stats != want {
 		t.Errorf("stats %+v, want %+v", stats, want)
 	}
@@ -374,5 +374,74 @@ func TestNoDescriptorIsLeaked(t *testing.T) {
 	}
 	if after := open(); after != before {
 		t.Errorf("%d descriptors open, %d before", after, before)
+	}
+}
+
+func TestReadsOfSeveralSocketsShareABatch(t *testing.T) {
+	from := listen(t, loopback4, Options{NoGSO: true})
+	var to [3]*Conn
+	b := NewBatch(8)
+	var kept [][]byte
+	var want []string
+	for i := range to {
+		to[i] = listen(t, loopback4, Options{NoGRO: true})
+		for j := range 3 {
+			text := string(rune('a'+i)) + string(rune('0'+j))
+			want = append(want, text)
+			from.Queue([]byte(text), to[i].LocalAddr(), 0)
+		}
+	}
+	from.Flush()
+	for i, n := range []int{3, 3, 2} { // there is room for eight
+		if got, err := to[i].ReadMore(b); got != n || err != nil {
+			t.Fatalf("socket %d: read %d, %v; want %d", i, got, err, n)
+		}
+		for _, m := range b.Messages {
+			kept = append(kept, m.Data)
+		}
+	}
+	if !b.Full() || !b.More {
+		t.Errorf("full %v, more %v; want both", b.Full(), b.More)
+	}
+	if n, _ := to[2].ReadMore(b); n != 0 || !b.More {
+		t.Errorf("read %d into a full batch, more %v", n, b.More)
+	}
+	for i, data := range kept {
+		if string(data) != want[i] {
+			t.Errorf("datagram %d is %q after later reads, want %q", i, data, want[i])
+		}
+	}
+	if n, _ := to[2].Read(b); n != 1 || string(b.Messages[0].Data) != want[8] || b.Full() {
+		t.Errorf("read %d after Clear, want the last one", n)
+	}
+}
+
+func TestLargeReceivesAreAskedForAFewAtATime(t *testing.T) {
+	from, to := listen(t, loopback4, Options{}), listen(t, loopback4, Options{})
+	if !from.Features().GSO || !to.Features().GRO {
+		t.Skip("needs GSO and GRO")
+	}
+	for range 10 * 32 { // ten receives of 32 datagrams
+		from.Queue(make([]byte, 2000), to.LocalAddr(), 0)
+		if from.out.n == 32 {
+			from.Flush()
+		}
+	}
+	b := NewBatch(64)
+	b.Want = 128000
+	var sizes []int
+	for total := 0; total < 320; {
+		to.receive = max(to.receive, 64000) // as if the read before had been of such
+		n, err := to.Read(b)
+		if n == 0 || err != nil {
+			t.Fatalf("read %d, %v after %v", n, err, sizes)
+		}
+		sizes, total = append(sizes, n), total+n
+	}
+	for _, n := range sizes {
+		if n > 64 {
+			t.Errorf("reads of %v datagrams; two receives of 32 are what was wanted", sizes)
+			break
+		}
 	}
 }
