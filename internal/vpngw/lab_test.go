@@ -97,7 +97,7 @@ func newField(t *testing.T) *field {
 		t.Skip(err)
 	}
 	t.Parallel()
-	lab := fmt.Sprintf("g%d%c", os.Getpid()%100000, 'a'+labs.Add(1))
+	lab := fmt.Sprintf("g%dn%d", os.Getpid()%100000, labs.Add(1))
 	t.Cleanup(func() {
 		if _, err := netns.Cleanup(netns.Prefix(lab)); err != nil {
 			t.Error(err)
@@ -417,17 +417,18 @@ func TestACharonThatIsKilledIsBack(t *testing.T) {
 	f.noCanary(t)
 }
 
+func uses(name string) func(report.Gateway) bool {
+	return func(g report.Gateway) bool {
+		return len(g.Connections) == 1 && len(g.Connections[0].Active) == 1 && g.Connections[0].Active[0] == name
+	}
+}
+
 func TestTwoTunnelsFailOverAndBack(t *testing.T) {
 	f := newField(t)
 	f.a.write(f.snapshot(1, 2, nil))
 	f.b.write(f.snapshot(2, 2, nil))
 	f.b.start()
 	f.a.start()
-	uses := func(name string) func(report.Gateway) bool {
-		return func(g report.Gateway) bool {
-			return len(g.Connections) == 1 && len(g.Connections[0].Active) == 1 && g.Connections[0].Active[0] == name
-		}
-	}
 	f.a.until("both are up", up)
 	f.a.until("the first is used", uses("far-1"))
 	flow := f.stream(t)

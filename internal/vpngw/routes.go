@@ -17,7 +17,8 @@ const (
 	mainTable    = 220   // destination routes into tunnels
 	mainRule     = 220   // priority of the rule that reads it
 	policyTables = 22100 // and up: one for each policy-based route
-	policyRules  = 100   // plus a route's priority
+	policyRules  = 100   // plus a route's priority, which is 1 or more
+	checkTables  = 23099 // and down: one for each health check
 	lastMetric   = 1 << 20
 	tunDevice    = "ipsec0"
 	tunMTU       = 1400 // that charon's own device has; longer packets vanish in it
@@ -29,14 +30,12 @@ type way struct {
 	tunnels []string
 	source  netip.Addr // of what the gateway itself sends
 	mtu     int
+	probe   string // the device that a health check goes through, whether packets do or not; "": none
 }
 
 // wayOf says where a connection's packets go.
 func (e *engine) wayOf(c *connection) way {
 	w := way{mtu: 1 << 16}
-	if c.health == "down" && !c.HealthCheck.KeepRoute {
-		return w
-	}
 	for _, t := range c.tunnels {
 		w.mtu = min(w.mtu, t.MTU)
 		if !slices.Contains(c.active, t.Name) {
@@ -54,6 +53,12 @@ func (e *engine) wayOf(c *connection) way {
 	}
 	if c.Routing == vpn.PolicyRouting && e.net != nil {
 		w.source = e.net.Address(c.LocalNetworks)
+	}
+	if c.HealthCheck != nil && len(w.devices) > 0 {
+		w.probe = w.devices[0]
+		if c.health == "down" && !c.HealthCheck.KeepRoute {
+			w.devices, w.tunnels = nil, nil
+		}
 	}
 	return w
 }
@@ -140,9 +145,28 @@ func routing(g snapshot.Gateway, ways map[string]way, peers []netip.Addr) routed
 			}
 		}
 	}
+	r.checks(g, ways)
 	r.guard(g, all, taken, peers)
 	return r
 }
+
+// checks leads health checks into their tunnels past all other routes: else one
+// that failed, and took the routes away, could never find that the way is good again.
+func (r *routed) checks(g snapshot.Gateway, ways map[string]way) {
+	table := checkTables
+	for _, c := range g.Connections {
+		probe := ways[c.Name].probe
+		if c.HealthCheck == nil || probe == "" {
+			continue
+		}
+		from, to := host(c.HealthCheck.Source), host(c.HealthCheck.Destination)
+		r.rules = append(r.rules, netroute.Rule{Priority: policyRules, From: from, To: to, Table: table, IPv6: to.Addr().Is6()})
+		r.routes = append(r.routes, netroute.Route{Table: table, To: to, Device: probe})
+		table--
+	}
+}
+
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 func (w way) route(table int, to netip.Prefix, metric int) netroute.Route {
 	n := netroute.Route{Table: table, To: to, Device: w.devices[0], MTU: w.mtu, Metric: metric}

@@ -45,6 +45,8 @@ func TestRoutesFollowTunnels(t *testing.T) {
 	published := gatewayWith("east")
 	published.RouteTables = []int{254, 77}
 	published.Routes = []vpn.Route{{Destination: prefix("10.2.0.0/24"), Connection: "east", Publish: true}}
+	checked := gatewayWith("east", "west")
+	checked.Connections[0].HealthCheck = &vpn.HealthCheck{Source: addr("10.1.0.1"), Destination: addr("10.2.0.10")}
 	everything := snapshot.Gateway{Networks: []netip.Prefix{prefix("10.1.0.0/24")}, Connections: []vpn.Connection{{Name: "east", Routing: vpn.RouteRouting}},
 		Routes: []vpn.Route{{Destination: prefix("0.0.0.0/0"), Connection: "east"}}}
 	for _, c := range []struct {
@@ -56,6 +58,8 @@ func TestRoutesFollowTunnels(t *testing.T) {
 	}{
 		{"networks of a connection lead into its tunnel, of one that is down nowhere", two, map[string]way{"east": up1("ipsec0")}, nil,
 			"table 220: 10.2.0.0/24 ipsec0\ntable 220: 10.2.1.0/24 unreachable"},
+		{"a health check goes into its tunnel when the routes are gone because of it", checked, map[string]way{"east": {probe: "ipsec0"}, "west": up1("ipsec0")}, nil,
+			"rule 100 from 10.1.0.1/32 to 10.2.0.10/32 table 23099\ntable 220: 10.2.0.0/24 unreachable\ntable 220: 10.2.1.0/24 ipsec0\ntable 23099: 10.2.0.10/32 ipsec0"},
 		{"of two routes alike, the one with weight 100 while it is up", same, map[string]way{"east": up1("e"), "west": up1("w")}, nil,
 			"table 220: 10.2.0.0/24 w"},
 		{"and the other one when it is not", same, map[string]way{"east": up1("e")}, nil,
