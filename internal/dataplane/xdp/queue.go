@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,15 +21,22 @@ const (
 	MaxMTU = frameSize - headroom - ethLen
 )
 
-// queue is a socket on one of a device's receive queues, with the memory its packets are in.
+// queue is one of a device's receive queues: the memory that its packets are in, and a
+// socket for each worker.
 type queue struct {
-	fd       int
 	memory   []byte
+	mu       sync.Mutex // orders those that give frames back; of one worker's PoP it is nobody else's
 	fill     ring[uint64]
 	complete ring[uint64] // of what was sent: always empty
-	rx       ring[unix.XDPDesc]
 	zeroCopy bool
+	socks    []*socket
+}
 
+// socket is a worker's on a queue. One goroutine uses it.
+type socket struct {
+	queue *queue
+	fd    int
+	rx    ring[unix.XDPDesc]
 	taken [batch]unix.XDPDesc
 	lent  []uint64 // frames that Read has given out
 }
@@ -36,28 +44,29 @@ type queue struct {
 // batch is how many packets one Read takes from a queue at most.
 const batch = 64
 
-// openQueue makes a socket on a receive queue. errNoQueue: the device has no such.
-func openQueue(ifindex, number int) (q *queue, err error) {
-	q = &queue{fd: -1, lent: make([]uint64, 0, frames)}
+// openQueue makes sockets on a receive queue. errNoQueue: the device has no such.
+func openQueue(ifindex, number, workers int) (q *queue, err error) {
+	q = &queue{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, q.close())
 		}
 	}()
-	if q.fd, err = unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
-		return q, fmt.Errorf("socket of family AF_XDP: %w", err)
+	first, err := q.addSocket()
+	if err != nil {
+		return q, err
 	}
 	if q.memory, err = unix.Mmap(-1, 0, frames*frameSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE); err != nil {
 		return q, fmt.Errorf("memory for packets: %w", err)
 	}
-	if err = q.setUp(); err != nil {
+	if err = q.setUp(first); err != nil {
 		return q, err
 	}
 	q.zeroCopy = true
-	err = unix.Bind(q.fd, &unix.SockaddrXDP{Flags: unix.XDP_ZEROCOPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(ifindex), QueueID: uint32(number)})
+	err = unix.Bind(first.fd, &unix.SockaddrXDP{Flags: unix.XDP_ZEROCOPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(ifindex), QueueID: uint32(number)})
 	if err != nil && !errors.Is(err, unix.EBUSY) {
 		q.zeroCopy = false
-		err = unix.Bind(q.fd, &unix.SockaddrXDP{Flags: unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(ifindex), QueueID: uint32(number)})
+		err = unix.Bind(first.fd, &unix.SockaddrXDP{Flags: unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(ifindex), QueueID: uint32(number)})
 	}
 	if errors.Is(err, unix.EINVAL) && number > 0 {
 		return q, errNoQueue
@@ -65,48 +74,91 @@ func openQueue(ifindex, number int) (q *queue, err error) {
 	if err != nil {
 		return q, fmt.Errorf("bind to receive queue %d: %w", number, err)
 	}
+	for len(q.socks) < workers { // the others share memory and rings of the first
+		s, err := q.addSocket()
+		if err != nil {
+			return q, err
+		}
+		if err := s.mapRX(); err != nil {
+			return q, err
+		}
+		if err := unix.Bind(s.fd, &unix.SockaddrXDP{Flags: unix.XDP_SHARED_UMEM, Ifindex: uint32(ifindex), QueueID: uint32(number), SharedUmemFD: uint32(first.fd)}); err != nil {
+			return q, fmt.Errorf("share receive queue %d among workers: %w", number, err)
+		}
+	}
 	return q, nil
+}
+
+func (q *queue) addSocket() (*socket, error) {
+	s := &socket{queue: q, fd: -1, lent: make([]uint64, 0, frames)}
+	var err error
+	if s.fd, err = unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+		return s, fmt.Errorf("socket of family AF_XDP: %w", err)
+	}
+	q.socks = append(q.socks, s)
+	return s, nil
 }
 
 var errNoQueue = errors.New("the device has no such queue")
 
-// setUp gives the socket its memory and rings, and all frames to the kernel.
-func (q *queue) setUp() error {
+// setUp gives the first socket the queue's memory and rings, and all frames to the kernel.
+func (q *queue) setUp(s *socket) error {
 	memory := unix.XDPUmemReg{Addr: uint64(uintptr(unsafe.Pointer(&q.memory[0]))), Len: uint64(len(q.memory)), Size: frameSize}
 	// Kernels refuse a structure longer than theirs unless the rest is zero, and
 	// before 6.8 know it without the last field.
-	err := setsockopt(q.fd, unix.XDP_UMEM_REG, unsafe.Pointer(&memory), unsafe.Sizeof(memory)-8)
+	err := setsockopt(s.fd, unix.XDP_UMEM_REG, unsafe.Pointer(&memory), unsafe.Sizeof(memory)-8)
 	runtime.KeepAlive(q.memory)
 	if err != nil {
 		return fmt.Errorf("register memory: %w", err)
 	}
 	for _, ring := range [...]struct{ what, size int }{
-		{unix.XDP_UMEM_FILL_RING, frames}, {unix.XDP_UMEM_COMPLETION_RING, batch}, {unix.XDP_RX_RING, frames},
+		{unix.XDP_UMEM_FILL_RING, frames}, {unix.XDP_UMEM_COMPLETION_RING, batch},
 	} {
-		if err := unix.SetsockoptInt(q.fd, unix.SOL_XDP, ring.what, ring.size); err != nil {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_XDP, ring.what, ring.size); err != nil {
 			return fmt.Errorf("make a ring: %w", err)
 		}
 	}
-	var at unix.XDPMmapOffsets
-	size := uint32(unsafe.Sizeof(at))
-	if _, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(q.fd), unix.SOL_XDP, unix.XDP_MMAP_OFFSETS,
-		uintptr(unsafe.Pointer(&at)), uintptr(unsafe.Pointer(&size)), 0); errno != 0 {
-		return fmt.Errorf("ask where rings are: %w", errno)
-	}
-	if q.fill, err = mapRing[uint64](q.fd, frames, at.Fr, unix.XDP_UMEM_PGOFF_FILL_RING); err != nil {
+	if err := s.mapRX(); err != nil {
 		return err
 	}
-	if q.complete, err = mapRing[uint64](q.fd, batch, at.Cr, unix.XDP_UMEM_PGOFF_COMPLETION_RING); err != nil {
+	at, err := s.offsets()
+	if err != nil {
 		return err
 	}
-	if q.rx, err = mapRing[unix.XDPDesc](q.fd, frames, at.Rx, unix.XDP_PGOFF_RX_RING); err != nil {
+	if q.fill, err = mapRing[uint64](s.fd, frames, at.Fr, unix.XDP_UMEM_PGOFF_FILL_RING); err != nil {
+		return err
+	}
+	if q.complete, err = mapRing[uint64](s.fd, batch, at.Cr, unix.XDP_UMEM_PGOFF_COMPLETION_RING); err != nil {
 		return err
 	}
 	for i := range frames {
-		q.lent = append(q.lent, uint64(i*frameSize))
+		s.lent = append(s.lent, uint64(i*frameSize))
 	}
-	q.release()
+	s.release()
 	return nil
+}
+
+// mapRX makes the ring that a socket's packets come in.
+func (s *socket) mapRX() error {
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_XDP, unix.XDP_RX_RING, frames); err != nil {
+		return fmt.Errorf("make a ring: %w", err)
+	}
+	at, err := s.offsets()
+	if err != nil {
+		return err
+	}
+	s.rx, err = mapRing[unix.XDPDesc](s.fd, frames, at.Rx, unix.XDP_PGOFF_RX_RING)
+	return err
+}
+
+// offsets are where a socket's rings have what.
+func (s *socket) offsets() (at unix.XDPMmapOffsets, err error) {
+	size := uint32(unsafe.Sizeof(at))
+	if _, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_XDP, unix.XDP_MMAP_OFFSETS,
+		uintptr(unsafe.Pointer(&at)), uintptr(unsafe.Pointer(&size)), 0); errno != 0 {
+		return at, fmt.Errorf("ask where rings are: %w", errno)
+	}
+	return at, nil
 }
 
 func setsockopt(fd, name int, value unsafe.Pointer, size uintptr) error {
@@ -118,38 +170,47 @@ func setsockopt(fd, name int, value unsafe.Pointer, size uintptr) error {
 
 // read takes the packets that have arrived, as Ethernet frames; they are lent until
 // release.
-func (q *queue) read(give func(frame []byte)) int {
-	n := q.rx.take(q.taken[:])
-	for i := range q.taken[:n] {
-		d := &q.taken[i]
-		q.lent = append(q.lent, d.Addr&^(frameSize-1))
-		give(q.memory[d.Addr:][:d.Len:d.Len])
+func (s *socket) read(give func(frame []byte)) int {
+	n := s.rx.take(s.taken[:])
+	for i := range s.taken[:n] {
+		d := &s.taken[i]
+		s.lent = append(s.lent, d.Addr&^(frameSize-1))
+		give(s.queue.memory[d.Addr:][:d.Len:d.Len])
 	}
 	return n
 }
 
 // release gives all frames that were read back to the kernel.
-func (q *queue) release() {
-	n := q.fill.put(q.lent)
-	q.lent = q.lent[:copy(q.lent, q.lent[n:])]
+func (s *socket) release() {
+	if len(s.lent) == 0 {
+		return
+	}
+	s.queue.mu.Lock()
+	n := s.queue.fill.put(s.lent)
+	s.queue.mu.Unlock()
+	s.lent = s.lent[:copy(s.lent, s.lent[n:])]
 }
 
 // dropped is how many packets found no room.
-func (q *queue) dropped() uint64 {
-	var s unix.XDPStatistics
-	size := uint32(unsafe.Sizeof(s))
-	if _, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(q.fd), unix.SOL_XDP, unix.XDP_STATISTICS,
-		uintptr(unsafe.Pointer(&s)), uintptr(unsafe.Pointer(&size)), 0); errno != 0 {
+func (s *socket) dropped() uint64 {
+	var st unix.XDPStatistics
+	size := uint32(unsafe.Sizeof(st))
+	if _, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_XDP, unix.XDP_STATISTICS,
+		uintptr(unsafe.Pointer(&st)), uintptr(unsafe.Pointer(&size)), 0); errno != 0 {
 		return 0
 	}
-	return s.Rx_dropped + s.Rx_ring_full
+	return st.Rx_dropped + st.Rx_ring_full
 }
 
 func (q *queue) close() error {
-	err := errors.Join(q.fill.close(), q.complete.close(), q.rx.close())
-	if q.fd >= 0 {
-		err = errors.Join(err, unix.Close(q.fd))
-		q.fd = -1
+	err := errors.Join(q.fill.close(), q.complete.close())
+	for i := len(q.socks) - 1; i >= 0; i-- { // the first, whose memory it is, last
+		s := q.socks[i]
+		err = errors.Join(err, s.rx.close())
+		if s.fd >= 0 {
+			err = errors.Join(err, unix.Close(s.fd))
+			s.fd = -1
+		}
 	}
 	if q.memory != nil {
 		err = errors.Join(err, unix.Munmap(q.memory))

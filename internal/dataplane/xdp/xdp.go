@@ -1,16 +1,17 @@
-// Package xdp takes UDP datagrams from a network device before the kernel's stack
-// sees them: a small program on the device (XDP) gives what is for our addresses and
-// ports to sockets of family AF_XDP, and everything else to the kernel. It receives
-// only. What is sent goes over ordinary sockets, which know neighbours, routes and
-// how to join datagrams, and lose nothing by it.
+// Package xdp looks at UDP datagrams on a network device before the kernel's stack
+// sees them. A small program on the device (XDP) drops what nobody would carry, carries on
+// by itself what its owner has handed over, gives what is for our addresses and ports to
+// sockets of family AF_XDP, and everything else to the kernel. What is sent from user space goes
+// over ordinary sockets, which know neighbours, routes and how to join datagrams.
 //
-// The program is put together here (program.go), so that no compiler is needed.
-// Packets lie in memory that kernel and program share (queue.go, ring.go) and are
-// read there (parse.go). Without zero-copy support in the driver the kernel copies
-// each once, as it does for a socket.
+// The program is put together here, so that no compiler is needed: program.go finds whose a
+// packet is and judges it, forward.go is its part that forwards. What all devices' programs
+// share is a Kernel (maps.go), a device is a Port. Packets for sockets lie in memory that
+// kernel and program share (queue.go, ring.go) and are read there (parse.go). Without
+// zero-copy support in the driver the kernel copies each once, as it does for a socket.
 //
-// A Port may be closed, or its doors shut, while packets flow: those go to the
-// sockets that are bound to the same addresses, and nothing is lost.
+// Everything may be switched while packets flow: what is not taken goes to the sockets
+// that are bound to the same addresses, and nothing is lost.
 package xdp
 
 import (
@@ -19,21 +20,33 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
 	"causeway/internal/dataplane/udpio"
 )
 
-// Port is a device whose packets we take. One goroutine uses it.
+// Port is a device whose packets we take. Each worker uses its own part of it.
 type Port struct {
-	Name    string
-	program *program
-	queues  []*queue
-	doors   map[netip.AddrPort]bool
-
-	parsed  Packet
-	counter Counters
+	Name   string
+	kernel *Kernel
+	index  int
+	prog   *ebpf.Program
+	socks  *ebpf.Map
+	link   link.Link
+	native bool
+	queues []*queue
+	parts  []part // by worker
 }
 
-// Counters tell what became of packets that the device gave us.
+// part is what a worker has of a device.
+type part struct {
+	parsed  Packet
+	counter Counters
+	_       [64]byte // no two workers' in one line of the cache
+}
+
+// Counters tell what became of packets that the device gave a worker.
 type Counters struct {
 	Packets uint64 // given to Read's caller
 	Refused uint64 // that the kernel would have dropped: damaged, or from an impossible address
@@ -42,7 +55,7 @@ type Counters struct {
 
 // Open takes a device. The error says what the machine lacks; its packets then
 // come over sockets as ever.
-func Open(device string) (p *Port, err error) {
+func (k *Kernel) Open(device string) (p *Port, err error) {
 	dev, err := net.InterfaceByName(device)
 	if err != nil {
 		return nil, fmt.Errorf("XDP on %s: %w; see the devices there are with: ip link", device, err)
@@ -50,17 +63,17 @@ func Open(device string) (p *Port, err error) {
 	if dev.MTU > MaxMTU {
 		return nil, fmt.Errorf("XDP on %s: its MTU is %d, at most %d is possible", device, dev.MTU, MaxMTU)
 	}
-	p = &Port{Name: device, doors: map[netip.AddrPort]bool{}}
+	p = &Port{Name: device, kernel: k, index: dev.Index, parts: make([]part, k.workers)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("XDP on %s: %w", device, err), p.Close())
 		}
 	}()
-	if p.program, err = load(dev.Index); err != nil {
+	if err := p.load(); err != nil {
 		return p, err
 	}
 	for number := range maxQueues {
-		q, err := openQueue(dev.Index, number)
+		q, err := openQueue(dev.Index, number, k.workers)
 		if errors.Is(err, errNoQueue) {
 			break
 		}
@@ -68,20 +81,74 @@ func Open(device string) (p *Port, err error) {
 			return p, err
 		}
 		p.queues = append(p.queues, q)
-		if err := p.program.socks.Put(uint32(number), uint32(q.fd)); err != nil {
-			return p, fmt.Errorf("receive queue %d: %w", number, err)
+		for worker, s := range q.socks {
+			if err := p.socks.Put(uint32(number*k.workers+worker), uint32(s.fd)); err != nil {
+				return p, fmt.Errorf("receive queue %d: %w", number, err)
+			}
+		}
+	}
+	// A device that can be sent to is one that others' packets may be forwarded to. Only with
+	// a driver that runs programs itself is it sure that it can.
+	if p.native {
+		if err := k.devices.Put(uint32(dev.Index), uint32(dev.Index)); err != nil {
+			return p, fmt.Errorf("forward to it: %w", err)
 		}
 	}
 	return p, nil
 }
 
+// load brings the program into the kernel and onto the device.
+func (p *Port) load() (err error) {
+	if p.socks, err = ebpf.NewMap(&ebpf.MapSpec{Name: "causeway_socks", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(maxQueues * p.kernel.workers)}); err != nil {
+		return fmt.Errorf("make a map of sockets (AF_XDP): %w", err)
+	}
+	if p.prog, err = p.kernel.program(p.socks.FD()); err != nil {
+		return err
+	}
+	p.native = true
+	p.link, err = link.AttachXDP(link.XDPOptions{Program: p.prog, Interface: p.index, Flags: link.XDPDriverMode})
+	if err != nil {
+		p.native = false
+		var generic error
+		if p.link, generic = link.AttachXDP(link.XDPOptions{Program: p.prog, Interface: p.index, Flags: link.XDPGenericMode}); generic != nil {
+			return fmt.Errorf("attach the program: by the driver: %w; before the stack: %w", err, generic)
+		}
+	}
+	return nil
+}
+
+// program loads the program for a device with these sockets.
+func (k *Kernel) program(socks int) (*ebpf.Program, error) {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "causeway", Type: ebpf.XDP, License: license,
+		Instructions: instructions(&k.maps, socks, int32(k.workers)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load the program: %w", err)
+	}
+	return p, nil
+}
+
 // Close gives the device's packets back to the kernel and frees everything. What
-// has been received and not read is lost: shut the doors and Read first.
+// has been received and not read is lost: switch off and Read first.
 func (p *Port) Close() error {
 	var err error
-	if p.program != nil {
-		err = p.program.close()
-		p.program = nil
+	if p.native && p.prog != nil {
+		if e := p.kernel.devices.Delete(uint32(p.index)); e != nil && !isAbsent(e) {
+			err = e
+		}
+	}
+	if p.link != nil {
+		err = errors.Join(err, p.link.Close())
+		p.link = nil
+	}
+	if p.prog != nil {
+		err = errors.Join(err, p.prog.Close())
+		p.prog = nil
+	}
+	if p.socks != nil {
+		err = errors.Join(err, p.socks.Close())
+		p.socks = nil
 	}
 	for _, q := range p.queues {
 		err = errors.Join(err, q.close())
@@ -92,39 +159,17 @@ func (p *Port) Close() error {
 
 // Native reports whether the driver runs the program, ZeroCopy whether packets
 // reach us without being copied.
-func (p *Port) Native() bool { return p.program.native }
+func (p *Port) Native() bool { return p.native }
 
 // ZeroCopy: see Native.
 func (p *Port) ZeroCopy() bool { return len(p.queues) > 0 && p.queues[0].zeroCopy }
 
-// OpenDoor begins to take what is for an address and port, ShutDoor ends it: from
-// then on it goes to the kernel.
-func (p *Port) OpenDoor(a netip.AddrPort) error {
-	if err := p.program.doors.Put(keyOf(a), uint32(1)); err != nil {
-		return fmt.Errorf("take packets for %v from %s: %w", a, p.Name, err)
-	}
-	p.doors[a] = true
-	return nil
-}
-
-// ShutDoor: see OpenDoor.
-func (p *Port) ShutDoor(a netip.AddrPort) error {
-	if !p.doors[a] {
-		return nil
-	}
-	delete(p.doors, a)
-	if err := p.program.doors.Delete(keyOf(a)); err != nil {
-		return fmt.Errorf("leave packets for %v to the kernel: %w", a, err)
-	}
-	return nil
-}
-
 // Queues is how many receive queues the device has, and FD the descriptor on which
-// to wait for one's packets.
+// a worker waits for its packets of one.
 func (p *Port) Queues() int { return len(p.queues) }
 
 // FD: see Queues.
-func (p *Port) FD(queue int) int { return p.queues[queue].fd }
+func (p *Port) FD(queue, worker int) int { return p.queues[queue].socks[worker].fd }
 
 // Batch is what one Read got: Messages[i] was sent to To[i].
 type Batch struct {
@@ -132,37 +177,36 @@ type Batch struct {
 	To       []netip.AddrPort
 }
 
-// Read takes what has arrived on a queue, without waiting, and returns how many
+// Read takes what has arrived on a queue for a worker, without waiting, and returns how many
 // packets that were, those included that the kernel would have dropped. Their bytes
 // are borrowed until Release.
-func (p *Port) Read(queue int, b *Batch) int {
+func (p *Port) Read(queue, worker int, b *Batch) int {
 	b.Messages, b.To = b.Messages[:0], b.To[:0]
-	n := p.queues[queue].read(func(frame []byte) {
-		if !Parse(frame, &p.parsed) {
-			p.counter.Refused++
+	at := &p.parts[worker]
+	n := p.queues[queue].socks[worker].read(func(frame []byte) {
+		if !Parse(frame, &at.parsed) {
+			at.counter.Refused++
 			return
 		}
-		b.Messages = append(b.Messages, udpio.Message{Data: p.parsed.Data, From: p.parsed.From, TOS: p.parsed.TOS})
-		b.To = append(b.To, p.parsed.To)
+		b.Messages = append(b.Messages, udpio.Message{Data: at.parsed.Data, From: at.parsed.From, TOS: at.parsed.TOS})
+		b.To = append(b.To, at.parsed.To)
 	})
-	p.counter.Packets += uint64(len(b.Messages))
+	at.counter.Packets += uint64(len(b.Messages))
 	return n
 }
 
-// Release gives back the memory of everything that was read.
-func (p *Port) Release() {
+// Release gives back the memory of everything that a worker has read.
+func (p *Port) Release(worker int) {
 	for _, q := range p.queues {
-		if len(q.lent) > 0 {
-			q.release()
-		}
+		q.socks[worker].release()
 	}
 }
 
-// Counters tell what became of packets so far.
-func (p *Port) Counters() Counters {
-	c := p.counter
+// Counters tell what became of a worker's packets so far.
+func (p *Port) Counters(worker int) Counters {
+	c := p.parts[worker].counter
 	for _, q := range p.queues {
-		c.Dropped += q.dropped()
+		c.Dropped += q.socks[worker].dropped()
 	}
 	return c
 }

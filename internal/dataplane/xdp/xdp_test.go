@@ -167,12 +167,12 @@ func byXDP(t *testing.T, p *Port) (list []string) {
 	var b Batch
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); {
 		for q := range p.Queues() {
-			p.Read(q, &b)
+			p.Read(q, 0, &b)
 			for i := range b.Messages {
 				list = append(list, arrived(&b.Messages[i], b.To[i]))
 			}
 		}
-		p.Release()
+		p.Release(0)
 		if len(list) > 0 && strings.Contains(list[len(list)-1], fmt.Sprintf("%x", sha256.Sum256(lastOne))) && strings.HasPrefix(list[len(list)-1], v4a.String()) {
 			return list
 		}
@@ -187,7 +187,13 @@ func sorted(list []string) []string {
 }
 
 func openPort(t *testing.T) *Port {
-	p, err := Open("inside")
+	k, err := New(1)
+	if err != nil {
+		t.Errorf("make the maps: %v", err)
+		runtime.Goexit()
+	}
+	t.Cleanup(func() { k.Close() })
+	p, err := k.Open("inside")
 	if err != nil {
 		t.Errorf("open: %v", err)
 		runtime.Goexit()
@@ -217,7 +223,7 @@ func TestBothWaysReceiveTheSame(t *testing.T) {
 		defer p.Close()
 		t.Logf("native %v, zero copy %v, %d queues", p.Native(), p.ZeroCopy(), p.Queues())
 		for _, a := range []netip.AddrPort{v4b, v6b} {
-			if err := p.OpenDoor(a); err != nil {
+			if err := p.kernel.OpenDoor(a, Plain); err != nil {
 				t.Error(err)
 			}
 		}
@@ -228,7 +234,7 @@ func TestBothWaysReceiveTheSame(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("over XDP:\n%s\nover sockets:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		if c := p.Counters(); c.Packets != uint64(len(want)) || c.Refused != uint64(len(capture())-len(want)) || c.Dropped != 0 {
+		if c := p.Counters(0); c.Packets != uint64(len(want)) || c.Refused != uint64(len(capture())-len(want)) || c.Dropped != 0 {
 			t.Errorf("counters %+v; %d of %d are to be taken", c, len(want), len(capture()))
 		}
 	})
@@ -245,7 +251,7 @@ func TestWhatIsNotOursGoesToTheKernel(t *testing.T) {
 		defer c.Close()
 		p := openPort(t)
 		defer p.Close()
-		if err := p.OpenDoor(v4b); err != nil {
+		if err := p.kernel.OpenDoor(v4b, Plain); err != nil {
 			t.Error(err)
 		}
 		s := newSender(t)
@@ -253,7 +259,7 @@ func TestWhatIsNotOursGoesToTheKernel(t *testing.T) {
 		if got := bySockets(t, []*udpio.Conn{c}); len(got) != 1 {
 			t.Errorf("the other port got %v", got)
 		}
-		if c := p.Counters(); c != (Counters{}) {
+		if c := p.Counters(0); c != (Counters{}) {
 			t.Errorf("counters %+v", c)
 		}
 	})
@@ -282,22 +288,22 @@ func TestNothingIsLostWhenDoorsOpenAndShut(t *testing.T) {
 			}
 			ways[0] += n
 			for q := range p.Queues() {
-				p.Read(q, &b)
+				p.Read(q, 0, &b)
 				for _, m := range b.Messages {
 					seen[binary.BigEndian.Uint32(m.Data)]++
 				}
 				ways[1] += len(b.Messages)
 			}
-			p.Release()
+			p.Release(0)
 		}
 		for i := range packets {
 			if i%50 == 25 {
-				if err := p.OpenDoor(v4b); err != nil {
+				if err := p.kernel.OpenDoor(v4b, Plain); err != nil {
 					t.Error(err)
 				}
 			}
 			if i%50 == 0 {
-				if err := p.ShutDoor(v4b); err != nil {
+				if err := p.kernel.ShutDoor(v4b); err != nil {
 					t.Error(err)
 				}
 			}
@@ -319,7 +325,7 @@ func TestNothingIsLostWhenDoorsOpenAndShut(t *testing.T) {
 }
 
 func TestADeviceThatIsNotThereIsNamed(t *testing.T) {
-	if _, err := Open("nosuch0"); err == nil {
+	if _, err := new(Kernel).Open("nosuch0"); err == nil {
 		t.Error("opened")
 	}
 }
