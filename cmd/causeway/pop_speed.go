@@ -30,7 +30,7 @@ func (o *speedOptions) flags(c *command) {
 	f.StringVar(&o.workers, "workers", "1", "how many loops carry packets, each on a core: a number, or auto for one per core")
 	f.IntSliceVar(&o.cpus, "cpus", nil, "the cores that workers are bound to, in their order (default: the kernel chooses)")
 	f.DurationVar(&o.busyPoll, "busy-poll", 0, "go on looking for packets for so long before sleeping: quicker, at the price of a core")
-	f.StringSliceVar(&o.xdp, "xdp", nil, "devices whose packets are taken before the kernel's stack (AF_XDP); with one worker")
+	f.StringSliceVar(&o.xdp, "xdp", nil, "devices whose packets are taken, and judged, before the kernel's stack (XDP)")
 	f.StringSliceVar(&o.without, "without", nil, "do without these features of the kernel: "+strings.Join(dataplane.FeatureNames, ", "))
 }
 
@@ -51,9 +51,6 @@ func (o *speedOptions) check() error {
 	}
 	if len(o.cpus) > n {
 		return cli.Misuse("--cpus names %d cores for %d workers", len(o.cpus), n).WithFix("--workers %d, or fewer cores", len(o.cpus))
-	}
-	if len(o.xdp) > 0 && n > 1 {
-		return cli.Misuse("--xdp with --workers %s: a device's queues do not know which worker a packet is for", o.workers).WithFix("--workers 1")
 	}
 	if o.busyPoll < 0 || o.busyPoll > time.Second {
 		return cli.Misuse("--busy-poll %v: want 0 to 1s", o.busyPoll)

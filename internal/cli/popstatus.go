@@ -466,6 +466,9 @@ func (s *status) features() {
 		t.Row(name, use)
 	}
 	s.part("FEATURES", t, "none are known")
+	if f := s.Forwarded; f.Sessions > 0 || f.Packets > 0 {
+		s.printf("\nIN THE KERNEL: ESP of %d sessions; %d packets, %s so far\n", f.Sessions, f.Packets, Bytes(f.Bytes))
+	}
 	r := s.Runtime
 	s.printf("\nPROCESS %d: %s of memory, %s of it heap; %.1f s of CPU; %d goroutines; %d open files\n",
 		r.PID, Bytes(r.RSSBytes), Bytes(r.HeapBytes), r.CPUSeconds, r.Goroutines, r.OpenFiles)

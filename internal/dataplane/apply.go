@@ -316,6 +316,7 @@ func (b *builder) commit() {
 			e.closeSocket(s)
 		}
 	}
+	e.judgeBelow(old)
 	e.chooseWays(b.now)
 	e.sharesAt = b.now
 	e.linksAt = b.now // neighbours route over us by what we said

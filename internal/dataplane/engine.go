@@ -72,6 +72,8 @@ type EngineConfig struct {
 	Flows chan<- report.Flow
 	// Siblings are the other engines of a PoP that has several; nil: there are none.
 	Siblings Siblings
+	// Below is what works below the sockets; nil: nothing does.
+	Below Below
 }
 
 // Engine is one PoP's data plane. All methods are for one goroutine.
@@ -80,6 +82,7 @@ type Engine struct {
 	incarnation uint64
 	cookies     admission.Cookies
 	watches     watches
+	below       below
 	flowsLost   uint64 // records that found no room
 	missedSaid  uint64 // sessions that the disk did not take, when that was last said
 	missedAt    mono.Time
@@ -210,6 +213,7 @@ func (e *Engine) Due(now mono.Time) {
 	e.dueOrder(now)
 	if now >= e.sweepAt {
 		e.sweepAt = now.Add(sweepEvery)
+		e.dueBelow(now)
 		e.table.Sweep(now, sweepSlots)
 		e.sayMissed(now)
 	}
@@ -275,6 +279,7 @@ func (e *Engine) Flush(now mono.Time) {
 
 // Close closes every socket. Sessions stay on disk.
 func (e *Engine) Close() {
+	e.syncBelow(e.now)
 	e.logStop()
 	e.table = nil
 	for _, sock := range e.sockets {
@@ -331,6 +336,9 @@ func (e *Engine) fromPeer(now mono.Time, sock *socket, m *udpio.Message) {
 			return
 		}
 		if p := e.plan.byKey[k.Peer]; p != nil && p.segment != nil {
+			if e.indices[k.LocalIndex] == nil {
+				e.expect(k.LocalIndex, true)
+			}
 			e.indices[k.LocalIndex] = p.segment
 			p.segment.Propose(now, k)
 		}
@@ -359,6 +367,7 @@ func (e *Engine) Transmit(s *segment.Segment, wire uint8, datagram []byte) {
 func (e *Engine) TakeIndex(s *segment.Segment) uint32 {
 	i := e.newIndex()
 	e.indices[i] = s
+	e.expect(i, true)
 	return i
 }
 
@@ -372,7 +381,12 @@ func (e *Engine) newIndex() uint32 {
 }
 
 // DropIndex implements segment.Host.
-func (e *Engine) DropIndex(index uint32) { delete(e.indices, index) }
+func (e *Engine) DropIndex(index uint32) {
+	if e.indices[index] != nil {
+		e.expect(index, false)
+	}
+	delete(e.indices, index)
+}
 
 // Confirm implements segment.Host.
 func (e *Engine) Confirm(k *handshake.Keys) { e.responder.Confirm(k) }

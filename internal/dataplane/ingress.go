@@ -44,6 +44,9 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 	e.table.Touch(now, s)
 	s.ToEndpoint.Add(len(m.Data))
 	e.send(now, s, 0, what, m.TOS, m.Data)
+	if sock.listener.InKernel && what.Kind == ipsec.ESP {
+		e.handOver(now, s, ipsec.ToEndpoint, &what)
+	}
 }
 
 // welcome reports whether a listener is for a client, and counts why not.
@@ -158,6 +161,9 @@ func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload 
 	if e.drops[DropDuplicate] != copies { // came over a second way, and did not leave: costs the customer nothing
 		limit.Refund(sock.listener.heldTo(s.Group), limit.ToClient, len(payload))
 	}
+	if sock.listener.InKernel && what.Kind == ipsec.ESP {
+		e.handOver(now, s, ipsec.ToClient, &what)
+	}
 }
 
 // confirm marks that the endpoint has answered. What anyone can make it do under
@@ -174,6 +180,7 @@ func (e *Engine) confirm(now mono.Time, s *session.Session) bool {
 		return false
 	}
 	e.count(s)
+	e.know(s, true)
 	return true
 }
 

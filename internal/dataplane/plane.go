@@ -38,8 +38,8 @@ type Config struct {
 	// Without switches off what sockets would use, by the names of Features, to see
 	// how it goes without.
 	Without []string
-	// XDP names devices whose packets are taken before the kernel's stack; with one
-	// worker only. One that cannot be taken is told of, and goes on without.
+	// XDP names devices whose packets are taken before the kernel's stack. One that
+	// cannot be taken is told of, and goes on without.
 	XDP []string
 }
 
@@ -56,6 +56,7 @@ type Plane struct {
 	clock   mono.Clock
 	started time.Time
 	workers []*worker
+	devices devices
 	shared  directory
 	wants   chan uint8 // lanes that peers have and we do not
 	done    chan struct{}
@@ -77,9 +78,6 @@ func New(cfg Config) (*Plane, error) {
 	if cfg.Workers = max(cfg.Workers, 1); cfg.Workers > MaxLanes {
 		return nil, fmt.Errorf("data plane: %d workers; 1 to %d are possible", cfg.Workers, MaxLanes)
 	}
-	if len(cfg.XDP) > 0 && cfg.Workers > 1 {
-		return nil, fmt.Errorf("data plane: XDP on %v with %d workers: a device's queues do not know lanes; use one worker", cfg.XDP, cfg.Workers)
-	}
 	p := &Plane{
 		cfg: cfg, log: cfg.Log, clock: mono.NewClock(), started: time.Now(),
 		wants: make(chan uint8, 1), done: make(chan struct{}), flows: make(chan report.Flow, flowRoom),
@@ -92,7 +90,7 @@ func New(cfg Config) (*Plane, error) {
 		}
 		p.workers = append(p.workers, w)
 	}
-	p.workers[0].openPorts(cfg.XDP)
+	p.openDevices()
 	for range max(cfg.Workers, p.lanesOnDisk()) {
 		if err := p.addLane(); err != nil {
 			p.closeAll()
@@ -207,6 +205,7 @@ func (p *Plane) SetEndpointHealth(group string, endpoint netip.Addr, up bool, rt
 // Report tells how the data plane is. Any goroutine may call it while Run
 // runs; after that it is empty.
 func (p *Plane) Report() (r report.PoP) {
+	p.countEarly()
 	var all []report.PoP
 	_ = p.each(func(now mono.Time, e *Engine) error {
 		all = append(all, e.Report(now, time.Now()))
@@ -220,13 +219,13 @@ func (p *Plane) Report() (r report.PoP) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.Features = map[string]bool{}
+	p.deviceFeatures(r.Features)
 	for i, w := range p.workers {
 		worker := report.Worker{ID: i}
 		w.call(func(mono.Time) {
 			worker.Packets, worker.Batches = w.packets, w.batches
 			worker.PassedOn, worker.PassingLost = w.mailed, w.mailLost
 			w.features(r.Features)
-			w.portFeatures(r.Features)
 			w.portDrops(r.Drops)
 		})
 		for l := i; l < len(all); l += len(p.workers) {
@@ -302,8 +301,8 @@ func (p *Plane) closeAll() {
 	for _, l := range p.lanes {
 		l.close()
 	}
+	p.closeDevices()
 	for _, w := range p.workers {
-		w.closePorts()
 		w.poller.Close()
 	}
 }

@@ -5,20 +5,27 @@ import (
 	"fmt"
 	"net/netip"
 
+	"causeway/internal/dataplane/session"
 	"causeway/internal/dataplane/udpio"
 	"causeway/internal/dataplane/xdp"
 	"causeway/internal/mono"
 )
 
 // Packets for shared sockets can be taken from devices, past the kernel's stack
-// (package xdp). What comes that way is carried as what a socket has read; replies go
-// out over the sockets, which stay open all the time: whatever a device does not hand
-// over reaches them, so that this can be switched while packets flow.
+// (package xdp). What comes that way is carried as what a socket has read, by the worker
+// whom a socket's would reach; replies go out over the sockets, which stay open all the
+// time: whatever a device does not hand over reaches them, so that this can be switched while
+// packets flow. What the devices' programs drop and forward by themselves is in below.go.
 
-// ports are a worker's devices and the doors that their packets come for.
+// devices are what a Plane takes packets from.
+type devices struct {
+	kernel *xdp.Kernel // nil: there are none
+	list   []*xdp.Port
+}
+
+// ports are a worker's part of the devices and the doors that packets come for.
 type ports struct {
 	list  []*xdp.Port
-	on    bool
 	doors map[netip.AddrPort]*door
 	batch xdp.Batch
 }
@@ -33,42 +40,71 @@ type door struct {
 // portToken is where the poller's tokens have a device, in the place of a lane.
 const portToken = uint64(0xff) << laneShift
 
-// openPorts takes the devices that the configuration names. One that cannot be
+// openDevices takes the devices that the configuration names. One that cannot be
 // taken is told of, and its packets come over sockets.
-func (w *worker) openPorts(devices []string) {
-	w.ports.doors = map[netip.AddrPort]*door{}
-	w.ports.on = len(devices) > 0
-	for _, name := range devices {
-		port, err := xdp.Open(name)
+func (p *Plane) openDevices() {
+	if len(p.cfg.XDP) == 0 {
+		return
+	}
+	kernel, err := xdp.New(len(p.workers))
+	if err != nil {
+		p.log.Warn("packets come over sockets", "err", err)
+		return
+	}
+	p.devices.kernel = kernel
+	for _, name := range p.cfg.XDP {
+		port, err := kernel.Open(name)
 		if err != nil {
-			w.plane.log.Warn("packets come over sockets", "err", err)
+			p.log.Warn("packets come over sockets", "err", err)
 			continue
 		}
-		if err := w.pollPort(port, len(w.ports.list)); err != nil {
-			w.plane.log.Warn("packets come over sockets", "err", errors.Join(err, port.Close()))
+		if err := p.pollPort(port); err != nil {
+			p.log.Warn("packets come over sockets", "err", errors.Join(err, port.Close()))
 			continue
 		}
-		w.ports.list = append(w.ports.list, port)
-		w.plane.log.Info("packets are taken before the stack", "device", name, "by_driver", port.Native(), "zero_copy", port.ZeroCopy(), "queues", port.Queues())
+		p.devices.list = append(p.devices.list, port)
+		p.log.Info("packets are taken before the stack", "device", name, "by_driver", port.Native(), "zero_copy", port.ZeroCopy(), "queues", port.Queues())
+	}
+	for _, w := range p.workers {
+		w.ports.list, w.ports.doors = p.devices.list, map[netip.AddrPort]*door{}
+	}
+	if len(p.devices.list) == 0 {
+		p.closeDevices()
 	}
 }
 
-func (w *worker) pollPort(port *xdp.Port, at int) error {
-	for queue := range port.Queues() {
-		if err := w.poller.AddFD(port.FD(queue), portToken|uint64(at)<<16|uint64(queue)); err != nil {
-			return fmt.Errorf("XDP on %s: wait for packets: %w", port.Name, err)
+func (p *Plane) pollPort(port *xdp.Port) error {
+	for _, w := range p.workers {
+		for queue := range port.Queues() {
+			if err := w.poller.AddFD(port.FD(queue, w.n), portToken|uint64(len(p.devices.list))<<16|uint64(queue)); err != nil {
+				return fmt.Errorf("XDP on %s: wait for packets: %w", port.Name, err)
+			}
 		}
 	}
 	return nil
 }
 
-func (w *worker) closePorts() {
-	for _, port := range w.ports.list {
+// below is what engines are to tell of their clients and flows; nil: nobody.
+func (p *Plane) below() Below {
+	if p.devices.kernel == nil {
+		return nil
+	}
+	return p.devices.kernel
+}
+
+func (p *Plane) closeDevices() {
+	for _, port := range p.devices.list {
 		if err := port.Close(); err != nil {
-			w.plane.log.Error("close XDP", "device", port.Name, "err", err)
+			p.log.Error("close XDP", "device", port.Name, "err", err)
 		}
 	}
-	w.ports.list = nil
+	p.devices.list = nil
+	if k := p.devices.kernel; k != nil {
+		if err := k.Close(); err != nil {
+			p.log.Error("close XDP", "err", err)
+		}
+		p.devices.kernel = nil
+	}
 }
 
 // addDoor begins to take what is for a shared socket.
@@ -82,8 +118,10 @@ func (w *worker) addDoor(a netip.AddrPort, use Use, lane uint8, token uint64) {
 		w.ports.doors[a] = d
 	}
 	d.tokens[lane] = token
-	if d.open++; d.open == 1 && w.ports.on {
-		w.swing(a, true)
+	if d.open++; d.open == 1 {
+		if err := w.plane.devices.kernel.OpenDoor(a); err != nil {
+			w.plane.log.Warn("packets come over the socket", "err", err)
+		}
 	}
 }
 
@@ -95,20 +133,9 @@ func (w *worker) dropDoor(a netip.AddrPort, lane uint8, token uint64) {
 	}
 	d.tokens[lane] = 0
 	if d.open--; d.open == 0 {
-		w.swing(a, false)
 		delete(w.ports.doors, a)
-	}
-}
-
-// swing opens or shuts a door at all devices.
-func (w *worker) swing(a netip.AddrPort, open bool) {
-	for _, port := range w.ports.list {
-		f := port.ShutDoor
-		if open {
-			f = port.OpenDoor
-		}
-		if err := f(a); err != nil {
-			w.plane.log.Warn("packets come over the socket", "err", err)
+		if err := w.plane.devices.kernel.ShutDoor(a); err != nil {
+			w.plane.log.Warn("packets for an address that nobody has", "err", err)
 		}
 	}
 }
@@ -116,22 +143,19 @@ func (w *worker) swing(a netip.AddrPort, open bool) {
 // ErrNoXDP is what SetXDP returns where no device was taken.
 var ErrNoXDP = errors.New("no device was taken at the start, or none could be")
 
-// SetXDP switches between taking packets from the devices and having them come over
-// sockets, while they flow. Any goroutine may call it while Run runs.
+// SetXDP switches between what the devices' programs do and having everything come over
+// sockets, while packets flow. Any goroutine may call it while Run runs.
 func (p *Plane) SetXDP(on bool) error {
-	err := ErrStopped
-	w := p.workers[0]
-	w.call(func(mono.Time) {
-		if err = nil; len(w.ports.list) == 0 {
-			err = ErrNoXDP
-			return
-		}
-		w.ports.on = on
-		for a := range w.ports.doors {
-			w.swing(a, on)
-		}
+	if p.devices.kernel == nil {
+		return ErrNoXDP
+	}
+	if err := p.devices.kernel.Switch(on); err != nil {
+		return err
+	}
+	return p.each(func(now mono.Time, e *Engine) error {
+		e.syncBelow(now)
+		return nil
 	})
-	return err
 }
 
 // portBatch is how many packets a read of a port brings at least, unless there are no
@@ -146,7 +170,7 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 	port, queue := w.ports.list[token>>16&0xff], int(token&0xffff)
 	held := 0
 	for range portRounds {
-		n := port.Read(queue, &w.ports.batch)
+		n := port.Read(queue, w.n, &w.ports.batch)
 		if n == 0 {
 			break
 		}
@@ -155,7 +179,7 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 		held += w.receiveFrom(now, &w.ports.batch)
 		if held >= leastHeld {
 			w.flush(now)
-			port.Release()
+			port.Release(w.n)
 			now, held = w.plane.clock.Now(), 0
 		}
 		if n < portBatch {
@@ -163,7 +187,7 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 		}
 	}
 	w.flush(now)
-	port.Release()
+	port.Release(w.n)
 	return w.plane.clock.Now()
 }
 
@@ -187,13 +211,26 @@ func (w *worker) receiveFrom(now mono.Time, b *xdp.Batch) (bytes int) {
 	return bytes
 }
 
-// laneOf is where the kernel would steer a packet to: a worker with devices is the
-// only one, so only PoPs name lanes.
+// laneOf is which of the worker's lanes a packet is for: at overlay addresses PoPs name it. The
+// program has chosen the worker by the same rules (xdp/program.go).
 func (d *door) laneOf(m *udpio.Message) uint8 {
 	if d == nil || d.use != Overlay || len(m.Data) < 2 || m.Data[1] >= MaxLanes || d.tokens[m.Data[1]] == 0 {
-		return 0
+		return d.lowest()
 	}
 	return m.Data[1]
+}
+
+// lowest is the first of the worker's lanes: clients belong to it, as lanes beyond the
+// workers get none.
+func (d *door) lowest() uint8 {
+	if d != nil {
+		for lane, token := range d.tokens {
+			if token != 0 {
+				return uint8(lane)
+			}
+		}
+	}
+	return 0
 }
 
 // flush writes what the worker's engines have made.
@@ -203,24 +240,47 @@ func (w *worker) flush(now mono.Time) {
 	}
 }
 
-// portFeatures adds what the devices have, portDrops what they did not carry.
-func (w *worker) portFeatures(f map[string]bool) {
-	if len(w.plane.cfg.XDP) == 0 {
+// deviceFeatures adds what the devices have, deviceDrops what they did not carry.
+func (p *Plane) deviceFeatures(f map[string]bool) {
+	if len(p.cfg.XDP) == 0 {
 		return
 	}
-	f[FeatureXDP] = len(w.ports.list) > 0 && w.ports.on
-	for _, port := range w.ports.list {
+	f[FeatureXDP] = p.devices.kernel != nil && p.devices.kernel.On()
+	for _, port := range p.devices.list {
 		f["xdp_native "+port.Name], f["xdp_zero_copy "+port.Name] = port.Native(), port.ZeroCopy()
 	}
 }
 
 func (w *worker) portDrops(drops map[string]uint64) {
 	for _, port := range w.ports.list {
-		c := port.Counters()
+		c := port.Counters(w.n)
 		for name, n := range map[string]uint64{"xdp_damaged": c.Refused, "xdp_overflow": c.Dropped} {
 			if n > 0 {
 				drops[name] += n
 			}
 		}
 	}
+}
+
+// earlyReasons are the reasons for which a device drops, as engines name them.
+var earlyReasons = [xdp.Reasons]Reason{
+	xdp.NotAllowed: DropNotAllowed, xdp.Denied: DropDenied, xdp.Flood: DropFlood,
+	xdp.NotOverlay: DropNotOverlay, xdp.UnknownIndex: DropUnknownIndex, xdp.Handshake: DropHandshake,
+}
+
+// countEarly has the first lane count what devices have dropped since this was last
+// called, as it would have itself.
+func (p *Plane) countEarly() {
+	if p.devices.kernel == nil {
+		return
+	}
+	first := p.lanes[0]
+	first.worker.call(func(mono.Time) {
+		err := p.devices.kernel.Tallies(func(a netip.AddrPort, r xdp.Reason, n xdp.Count) {
+			first.engine.NoteEarly(a, earlyReasons[r], session.Count(n))
+		})
+		if err != nil {
+			p.log.Warn("what devices have dropped is not all counted", "err", err)
+		}
+	})
 }

@@ -21,9 +21,3 @@ func TestADeviceThatCannotBeTakenCostsNothingButSpeed(t *testing.T) {
 		t.Errorf("switch on: %v", err)
 	}
 }
-
-func TestXDPWithSeveralWorkersIsRefused(t *testing.T) {
-	if _, err := New(Config{Key: key(t, 1), Workers: 2, XDP: []string{"nosuch0"}}); err == nil {
-		t.Error("made")
-	}
-}

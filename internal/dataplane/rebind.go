@@ -50,6 +50,9 @@ func (e *Engine) follow(now mono.Time, sock *socket, from netip.AddrPort, what *
 		return nil
 	}
 	m := e.table.Moving(s)
+	if s.Forwarded {
+		e.look(now, s)
+	}
 	fresh := s.Watch().Follows(what)
 	if !fresh {
 		if m != nil && m.To == from { // out of order behind one that was newer
@@ -60,6 +63,7 @@ func (e *Engine) follow(now mono.Time, sock *socket, from netip.AddrPort, what *
 	if !sock.listener.allows(from.Addr()) {
 		return nil
 	}
+	e.takeBack(s) // what comes from where it was is to be seen
 	if m == nil {
 		m = e.table.Roam(s)
 	}

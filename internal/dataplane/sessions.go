@@ -237,6 +237,7 @@ func (e *Engine) end(s *session.Session, why session.End) {
 
 // gone releases what a session held.
 func (e *Engine) gone(s *session.Session) {
+	e.takeBack(s)
 	e.logEnd(s)
 	e.release(s)
 	if s.Role&session.Egress != 0 && s.Egress().Port() != 0 {

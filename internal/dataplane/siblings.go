@@ -119,6 +119,7 @@ func (e *Engine) steered(remote netip.Addr) bool {
 // hold makes a session's packets reach us where steering takes them elsewhere;
 // release ends it.
 func (e *Engine) hold(s *session.Session) {
+	e.know(s, true)
 	if e.cfg.Siblings == nil {
 		return
 	}
@@ -126,6 +127,8 @@ func (e *Engine) hold(s *session.Session) {
 }
 
 func (e *Engine) release(s *session.Session) {
+	e.takeBack(s)
+	e.know(s, false)
 	if e.cfg.Siblings == nil {
 		return
 	}

@@ -22,6 +22,8 @@ func (e *Engine) Report(now mono.Time, wall time.Time) report.PoP {
 	if e.plan == nil {
 		return r
 	}
+	e.syncBelow(now)
+	r.Drops = e.drops.Map()
 	at := func(t mono.Time) time.Time {
 		if t == 0 {
 			return time.Time{}
@@ -53,6 +55,7 @@ func (e *Engine) Report(now mono.Time, wall time.Time) report.PoP {
 	}
 	r.Alarms, r.FlowsLost = e.alarms(now, at), e.flowsLost
 	e.reportSessions(&r, now)
+	r.Forwarded = report.Forwarded{Sessions: len(e.below.list), Packets: e.below.total.Packets, Bytes: e.below.total.Bytes}
 	return r
 }
 

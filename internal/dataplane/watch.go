@@ -24,6 +24,9 @@ func (e *Engine) watch(now mono.Time, s *session.Session, d ipsec.Direction, wha
 	if w == nil {
 		return
 	}
+	if s.Forwarded {
+		e.look(now, s) // what went by is no gap
+	}
 	fresh := w.Note(now, d, ipsec.NATT(s.Accelerated.Port()), what, size)
 	if d == ipsec.ToEndpoint && s.Role&session.Ingress != 0 && (fresh || what.Kind == ipsec.IKE || !s.Claimed()) {
 		if claim, ok := session.ClaimOf(e.claimSeed, s.Accelerated, what); ok {

@@ -13,6 +13,7 @@ import (
 // worker is one loop: it waits on the sockets of its lanes and carries what
 // arrives. Everything in it is its own goroutine's, but for calls and mail.
 type worker struct {
+	n      int // of the plane's
 	plane  *Plane
 	poller *udpio.Poller
 	lanes  []*lane
@@ -44,7 +45,7 @@ func newWorker(p *Plane, i int) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{
-		plane: p, poller: poller, conns: map[uint64]*conn{}, calls: make(chan func(mono.Time)),
+		n: i, plane: p, poller: poller, conns: map[uint64]*conn{}, calls: make(chan func(mono.Time)),
 		mail: make(chan letter, mailRoom), done: make(chan struct{}), cpu: -1,
 	}
 	w.openTurns()

@@ -97,6 +97,30 @@ func (w *Watch) Holds(p *Packet) bool {
 	return false
 }
 
+// Newest is the highest number of an ESP SA that has been seen; ok is false where there is no
+// such SA, or one packet alone speaks for it.
+func (w *Watch) Newest(d Direction, spi uint32) (seq uint32, ok bool) {
+	for i := range w.esp[d].flows {
+		if f := &w.esp[d].flows[i]; f.spi == spi && f.count >= 2 {
+			return f.top, true
+		}
+	}
+	return 0, false
+}
+
+// Skip notes that an SA's packets up to a number went by unseen: none of them counts,
+// neither as carried nor as lost.
+func (w *Watch) Skip(now mono.Time, d Direction, spi, seq uint32) {
+	w.Last[d] = now
+	for i := range w.esp[d].flows {
+		f := &w.esp[d].flows[i]
+		if f.spi == spi && f.count >= 2 && int32(seq-f.top) > 0 {
+			f.advance(seq)
+			f.active, f.run = now, 0
+		}
+	}
+}
+
 // SA is an ESP SA that was seen of late.
 type SA struct {
 	SPI    uint32

@@ -38,6 +38,9 @@ type PoP struct {
 	// occurred are absent. The names are stable.
 	Drops map[string]uint64 `json:"drops"`
 
+	// Forwarded is what the kernel carries by itself: ESP of sessions that were handed over to it.
+	Forwarded Forwarded `json:"forwarded"`
+
 	// FlowsLost counts records of flow logs that were made faster than they could be written.
 	FlowsLost uint64 `json:"flow_records_lost,omitempty"`
 
@@ -221,6 +224,14 @@ type Candidate struct {
 	Loss   float64  `json:"loss"`           // of the whole way, before repair
 	Score  float64  `json:"score"`          // what the choice compares, in ms; smaller is better
 	Why    string   `json:"why,omitempty"`
+}
+
+// Forwarded is what the kernel has carried by itself, since the process started; the same
+// packets count with their sessions, listeners and endpoints, too.
+type Forwarded struct {
+	Sessions int    `json:"sessions"` // that it carries ESP of now
+	Packets  uint64 `json:"packets"`
+	Bytes    uint64 `json:"bytes"`
 }
 
 // Listener is what clients send to.

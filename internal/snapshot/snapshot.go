@@ -150,6 +150,10 @@ type Listener struct {
 	// Admission says whether the PoP itself challenges IKE initiations with a
 	// COOKIE (RFC 7296, section 2.6) before they cross; default auto.
 	Admission Admission `json:"ike_admission,omitempty" yaml:"ike_admission,omitempty"`
+	// InKernel lets the kernel forward ESP of established sessions that leave at this
+	// PoP by itself, where the PoP has devices for it (pop --xdp): nearly free, and not
+	// watched for loss. Default false.
+	InKernel bool `json:"in_kernel,omitempty" yaml:"in_kernel,omitempty"`
 }
 
 // Admission is who may begin a negotiation through a listener.

@@ -45,6 +45,9 @@ func (b *Bucket) Set(now mono.Time, rate, burst int64) {
 	b.level = min(b.level, b.burst)
 }
 
+// Bounded reports whether there is a rate.
+func (b *Bucket) Bounded() bool { return b.rate != 0 }
+
 // Open reports whether a packet may pass now.
 func (b *Bucket) Open(now mono.Time, urgent bool) bool {
 	if b.rate == 0 {

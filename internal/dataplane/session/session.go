@@ -111,6 +111,8 @@ type Session struct {
 	Logged  uint16 // records of it that were handed out while it lasts; to be set
 	End     End    // why it ends; to be set just before it does
 	Waiting bool   // InOrder holds packets and is on the engine's list; to be set
+	// Forwarded: the kernel forwards packets of it by itself (dataplane/below.go); to be set.
+	Forwarded bool
 }
 
 // state is what of a session is true or not.

@@ -167,24 +167,25 @@ func (k *Kernel) Change(slot uint32, f Forwarding, newest [2]uint32) error {
 	return nil
 }
 
-// Recall ends it. known tells that what comes From To is still a client's.
-func (k *Kernel) Recall(slot uint32, f Forwarding, known bool) error {
+// Recall ends it, and returns what Carried would have at the very last. known tells that
+// what comes From To is still a client's.
+func (k *Kernel) Recall(slot uint32, f Forwarding, known bool) (packets, bytes uint64, newest [2]uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := f.key()
-	var err error
 	if known {
 		var v flowValue
 		err = k.flows4.Put(key.bytes(), v.bytes())
 	} else if err = k.flows4.Delete(key.bytes()); isAbsent(err) {
 		err = nil
 	}
+	packets, bytes, newest = k.Carried(slot)
 	k.freeSlots = append(k.freeSlots, slot)
 	k.forwarded--
 	if err != nil {
-		return fmt.Errorf("carry what comes from %v: %w", f.From, err)
+		err = fmt.Errorf("carry what comes from %v: %w", f.From, err)
 	}
-	return nil
+	return packets, bytes, newest, err
 }
 
 // Carried tells what a slot has counted since Forward: packets, bytes of UDP payload,

@@ -329,35 +329,23 @@ func judging(m *maps) asm.Instructions {
 	drop(NotAllowed)
 
 	// so many packets of clients that are not known may come in a span, and so many
-	// more that begin a negotiation
+	// of IKE: a flood of the one does not keep out the other
 	label("budget")
 	add(
 		asm.LoadMem(asm.R4, asm.RFP, stState, asm.DWord),
 		asm.And.Imm(asm.R4, stateBudgets),
 		asm.JEq.Imm(asm.R4, 0, "queue"),
+		asm.StoreImm(asm.RFP, stSeq, budgetIKE, asm.Word),
+		asm.LoadMem(asm.R4, asm.RFP, stDoor+16, asm.Half),
+		asm.JEq.Imm(asm.R4, swap(500), "charge"),
 		asm.StoreImm(asm.RFP, stSeq, budgetOther, asm.Word),
 		asm.LoadMem(asm.R3, asm.R6, 4, asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R9),
-		asm.Add.Imm(asm.R4, 20),
+		asm.Add.Imm(asm.R4, 4),
 		asm.JGT.Reg(asm.R4, asm.R3, "charge"),
-		asm.LoadMem(asm.R4, asm.RFP, stDoor+16, asm.Half),
-		asm.JEq.Imm(asm.R4, swap(500), "bare"),
 		asm.LoadMem(asm.R4, asm.R9, 0, asm.Word), // the non-ESP marker
 		asm.JNE.Imm(asm.R4, 0, "charge"),
-		asm.LoadMem(asm.R4, asm.R9, 12, asm.Word), // the responder's SPI: none yet
-		asm.LoadMem(asm.R5, asm.R9, 16, asm.Word),
-		asm.Ja.Label("begins"),
-	)
-	label("bare")
-	add(
-		asm.LoadMem(asm.R4, asm.R9, 8, asm.Word),
-		asm.LoadMem(asm.R5, asm.R9, 12, asm.Word),
-	)
-	label("begins")
-	add(
-		asm.Or.Reg(asm.R4, asm.R5),
-		asm.JNE.Imm(asm.R4, 0, "charge"),
-		asm.StoreImm(asm.RFP, stSeq, budgetBegin, asm.Word),
+		asm.StoreImm(asm.RFP, stSeq, budgetIKE, asm.Word),
 	)
 	label("charge")
 	add(
@@ -379,17 +367,17 @@ func judging(m *maps) asm.Instructions {
 	label("within")
 	add(
 		asm.LoadMem(asm.R4, asm.RFP, stSeq, asm.Word),
-		asm.JEq.Imm(asm.R4, budgetBegin, "beginning"),
+		asm.JEq.Imm(asm.R4, budgetIKE, "negotiation"),
 		asm.LoadMem(asm.R4, asm.R9, 8, asm.Word),
 		asm.JGE.Imm(asm.R4, OthersPerSpan, "flood"),
 		asm.Add.Imm(asm.R4, 1),
 		asm.StoreMem(asm.R9, 8, asm.R4, asm.Word),
 		asm.Ja.Label("queue"),
 	)
-	label("beginning")
+	label("negotiation")
 	add(
 		asm.LoadMem(asm.R4, asm.R9, 12, asm.Word),
-		asm.JGE.Imm(asm.R4, BeginningPerSpan, "flood"),
+		asm.JGE.Imm(asm.R4, IKEPerSpan, "flood"),
 		asm.Add.Imm(asm.R4, 1),
 		asm.StoreMem(asm.R9, 12, asm.R4, asm.Word),
 		asm.Ja.Label("queue"),

@@ -85,6 +85,12 @@ func (j *judge) must(err error) {
 	}
 }
 
+func (j *judge) open(a netip.AddrPort, kind Kind) {
+	j.t.Helper()
+	j.must(j.kernel.OpenDoor(a))
+	j.must(j.kernel.Judge(a, kind, nil, nil))
+}
+
 func prefixes(list ...string) (p []netip.Prefix) {
 	for _, s := range list {
 		p = append(p, netip.MustParsePrefix(s))
@@ -103,12 +109,12 @@ func from(client string) []byte {
 func TestAListenersClientsAreJudged(t *testing.T) {
 	j := newJudge(t)
 	for _, a := range []netip.AddrPort{v4b, v6b} {
-		j.must(j.kernel.OpenDoor(a, Listener))
+		j.open(a, Listener)
 	}
 	j.want("no lists, IPv4", xdpPass, from("10.1.0.1:4500"))
 	j.want("no lists, IPv6", xdpPass, from("[2001:db8::1]:4500"))
-	j.must(j.kernel.Judge(v4b, prefixes("10.0.0.0/8", "192.0.2.7/32", "::/0"), prefixes("10.66.0.0/16")))
-	j.must(j.kernel.Judge(v6b, nil, prefixes("2001:db8:1::/48", "0.0.0.0/0")))
+	j.must(j.kernel.Judge(v4b, Listener, prefixes("10.0.0.0/8", "192.0.2.7/32", "::/0"), prefixes("10.66.0.0/16")))
+	j.must(j.kernel.Judge(v6b, Listener, nil, prefixes("2001:db8:1::/48", "0.0.0.0/0")))
 	for _, c := range []struct {
 		client string
 		want   uint32
@@ -135,10 +141,10 @@ func TestAListenersClientsAreJudged(t *testing.T) {
 	j.must(j.kernel.Know(known, v4b, false))
 	j.want("known no longer", xdpDrop, from("192.0.2.8:9"))
 	// New lists hold at once and nothing of the old ones stays.
-	j.must(j.kernel.Judge(v4b, prefixes("192.0.2.0/24"), nil))
+	j.must(j.kernel.Judge(v4b, Listener, prefixes("192.0.2.0/24"), nil))
 	j.want("a new list", xdpPass, from("192.0.2.8:9"))
 	j.want("the old list", xdpDrop, from("10.1.2.3:4500"))
-	j.must(j.kernel.Judge(v4b, nil, nil))
+	j.must(j.kernel.Judge(v4b, Listener, nil, nil))
 	j.want("no list", xdpPass, from("198.51.100.1:4500"))
 	j.must(j.kernel.ShutDoor(v6b))
 	j.want("shut", xdpPass, from("[2001:db8:1::1]:4500"))
@@ -147,14 +153,14 @@ func TestAListenersClientsAreJudged(t *testing.T) {
 	if it := j.kernel.lists.Iterate(); it.Next(&key, &value) {
 		t.Errorf("a prefix was left: % x", key)
 	}
-	j.must(j.kernel.Judge(v4b, prefixes("192.0.2.0/24"), nil))
+	j.must(j.kernel.Judge(v4b, Listener, prefixes("192.0.2.0/24"), nil))
 	j.must(j.kernel.Switch(false))
 	j.want("off", xdpPass, from("10.1.2.3:4500"))
 }
 
 func TestUnknownClientsHaveABudget(t *testing.T) {
 	j := newJudge(t)
-	j.must(j.kernel.OpenDoor(v4b, Listener))
+	j.open(v4b, Listener)
 	other, begin := payload(60), make([]byte, 60) // marker, and an initiator's SPI alone
 	begin[4] = 1
 	count := func(data []byte, n int) (passed int) {
@@ -166,12 +172,12 @@ func TestUnknownClientsHaveABudget(t *testing.T) {
 		return passed
 	}
 	// The kernel's clock goes on meanwhile, so that there may be more than one span.
-	const sent = 20 * max(OthersPerSpan, BeginningPerSpan)
+	const sent = 20 * max(OthersPerSpan, IKEPerSpan)
 	if n := count(other, sent); n < OthersPerSpan || n == sent {
 		t.Errorf("of %d packets %d passed", sent, n)
 	}
-	if n := count(begin, sent); n < BeginningPerSpan || n == sent {
-		t.Errorf("of %d that begin %d passed", sent, n)
+	if n := count(begin, sent); n < IKEPerSpan || n == sent {
+		t.Errorf("of %d of IKE %d passed", sent, n)
 	}
 	if j.tallies() == "" {
 		t.Error("nothing was counted")
@@ -186,7 +192,7 @@ func TestUnknownClientsHaveABudget(t *testing.T) {
 func TestWhatNoPoPSendsIsDropped(t *testing.T) {
 	j := newJudge(t)
 	for _, a := range []netip.AddrPort{v4b, v6b} {
-		j.must(j.kernel.OpenDoor(a, Overlay))
+		j.open(a, Overlay)
 	}
 	j.must(j.kernel.Index(0x01020304, true))
 	message := func(kind byte, index uint32, n int) []byte {
@@ -241,10 +247,10 @@ func TestWhatNoPoPSendsIsDropped(t *testing.T) {
 // though a list would drop its sender.
 func TestMalformedPacketsAreLeftToUserSpace(t *testing.T) {
 	j := newJudge(t)
-	j.must(j.kernel.OpenDoor(v4b, Listener))
-	j.must(j.kernel.OpenDoor(v6b, Listener))
-	j.must(j.kernel.Judge(v4b, prefixes("192.0.2.1/32"), nil))
-	j.must(j.kernel.Judge(v6b, prefixes("192.0.2.1/32"), nil))
+	j.open(v4b, Listener)
+	j.open(v6b, Listener)
+	j.must(j.kernel.Judge(v4b, Listener, prefixes("192.0.2.1/32"), nil))
+	j.must(j.kernel.Judge(v6b, Listener, prefixes("192.0.2.1/32"), nil))
 	good4, good6 := frame(v4a, v4b, 0, payload(60)), frame(v6a, v6b, 0, payload(60))
 	j.want("good, IPv4", xdpDrop, good4)
 	j.want("good, IPv6", xdpDrop, good6)
@@ -427,7 +433,11 @@ func TestWhatIsUnusualIsNotForwarded(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 		j.want("to a neighbour that is not known", xdpPass, good)
-		j.must(j.kernel.Recall(slot, toEndpoint(), true))
+		packets, _, newest, err := j.kernel.Recall(slot, toEndpoint(), true)
+		j.must(err)
+		if packets != 3 || newest != [2]uint32{8, 8} {
+			t.Errorf("in the end %d packets, newest %v", packets, newest)
+		}
 		j.want("recalled", xdpPass, good)
 		if k := j.kernel.Forwarded(); k != 0 {
 			t.Errorf("%d are forwarded still", k)
@@ -467,10 +477,10 @@ func BenchmarkProgram(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer prog.Close()
-	if err := k.OpenDoor(v4b, Listener); err != nil {
+	if err := k.OpenDoor(v4b); err != nil {
 		b.Fatal(err)
 	}
-	if err := k.Judge(v4b, prefixes("192.0.2.0/24"), nil); err != nil {
+	if err := k.Judge(v4b, Listener, prefixes("192.0.2.0/24"), nil); err != nil {
 		b.Fatal(err)
 	}
 	run := func(name string, f []byte) {

@@ -223,7 +223,7 @@ func TestBothWaysReceiveTheSame(t *testing.T) {
 		defer p.Close()
 		t.Logf("native %v, zero copy %v, %d queues", p.Native(), p.ZeroCopy(), p.Queues())
 		for _, a := range []netip.AddrPort{v4b, v6b} {
-			if err := p.kernel.OpenDoor(a, Plain); err != nil {
+			if err := p.kernel.OpenDoor(a); err != nil {
 				t.Error(err)
 			}
 		}
@@ -251,7 +251,7 @@ func TestWhatIsNotOursGoesToTheKernel(t *testing.T) {
 		defer c.Close()
 		p := openPort(t)
 		defer p.Close()
-		if err := p.kernel.OpenDoor(v4b, Plain); err != nil {
+		if err := p.kernel.OpenDoor(v4b); err != nil {
 			t.Error(err)
 		}
 		s := newSender(t)
@@ -298,7 +298,7 @@ func TestNothingIsLostWhenDoorsOpenAndShut(t *testing.T) {
 		}
 		for i := range packets {
 			if i%50 == 25 {
-				if err := p.kernel.OpenDoor(v4b, Plain); err != nil {
+				if err := p.kernel.OpenDoor(v4b); err != nil {
 					t.Error(err)
 				}
 			}
