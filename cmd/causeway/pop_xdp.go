@@ -13,8 +13,9 @@ func newPoPXDPCommand() *command {
 		Use:   "xdp on|off",
 		Short: "Have a running PoP take packets before the kernel's stack, or not",
 		Long: `A PoP that was started with --xdp takes what is for its listeners and overlay
-addresses from those devices before the kernel's stack sees it. This switches it off
-and on again while packets flow; none is lost.`,
+addresses from those devices before the kernel's stack sees it, drops floods there, and
+has the kernel forward what listeners allow (in_kernel). This switches all of it off and
+on again while packets flow; none is lost.`,
 		Example:   "  causeway pop xdp off\n  causeway pop status --features",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"on", "off"},

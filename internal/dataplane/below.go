@@ -27,10 +27,10 @@ type Below interface {
 type below struct {
 	flows  map[*session.Session]*forwarded // that the kernel forwards packets of
 	list   []*session.Session              // the same
-	at     int                // whose counts are looked at next
-	again  mono.Time          // when the next may be handed over, after one was refused
-	saidAt mono.Time          // when a refusal was last logged
-	total  session.Count      // forwarded
+	at     int                             // whose counts are looked at next
+	again  mono.Time                       // when the next may be handed over, after one was refused
+	saidAt mono.Time                       // when a refusal was last logged
+	total  session.Count                   // forwarded
 }
 
 // forwarded is what the kernel forwards of a session, by direction.
