@@ -37,7 +37,6 @@ type Lane struct {
 	ESP         uint64            // packets
 	Outside32   uint64            // of those: later than a replay window of 32 bears
 	Outside64   uint64            // likewise, of 64
-	TooBig      uint64            // times a router said that a packet was larger than its link takes
 	Idle        time.Duration     // since the last packet; negative: there was none
 }
 
@@ -184,9 +183,6 @@ func (w *wire) fragments() {
 		if way.l.LargeAgain >= someMessages && !w.carries() {
 			w.say(vpn.FragmentsLost, vpn.Critical, fmt.Sprintf("The %s sends large messages of IKE again and again (%d times): their fragments do not arrive, or no answer to them does.", way.who, way.l.LargeAgain),
 				"Switch on IKE fragmentation (RFC 7383) at both ends, or send smaller certificate chains.", "")
-		}
-		if way.l.TooBig > 0 {
-			w.say(vpn.PathMTUTooSmall, vpn.Warn, fmt.Sprintf("Routers said %d times that packets from the %s are larger than their link takes.", way.l.TooBig, way.who), "Lower the MTU inside the tunnel, and clamp TCP's segments to it.", "")
 		}
 	}
 }

@@ -34,7 +34,6 @@ func TestWireNamesWhatPoPsSee(t *testing.T) {
 		{"late packets and a large window", Observation{Begun: 1, Proofs: 1, Window: 1024, ToEndpoint: Lane{IKE500: 4, IKE4500: 10, ESP: 1000, Outside32: 30}, ToClient: answered}, vpn.NoExceptionFound},
 		{"the endpoint has died", Observation{Begun: 1, Proofs: 1, ToEndpoint: Lane{IKE500: 4, IKE4500: 10, ESP: 1000, Unanswered: 2, Idle: time.Second}, ToClient: Lane{IKE500: 4, IKE4500: 10, ESP: 900, Idle: 3 * time.Minute}}, vpn.DpdTimeout},
 		{"a lossy line", Observation{Begun: 1, Proofs: 1, ToEndpoint: answered, ToClient: answered, Stretches: []Stretch{{"client", "ingress", 0.3, 1000, true}, {"ingress", "egress", 0.001, 1000, true}}}, vpn.PathLoss},
-		{"too big", Observation{Begun: 1, Proofs: 1, ToEndpoint: Lane{IKE500: 4, IKE4500: 10, ESP: 1000, TooBig: 4}, ToClient: answered}, vpn.PathMTUTooSmall},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := Wire(c.o)
@@ -85,7 +84,7 @@ func FuzzWire(f *testing.F) {
 			return n
 		}
 		half := func() Lane {
-			return Lane{IKE500: next(), IKE4500: next(), Retransmits: next(), Unanswered: next(), LargeAgain: next(), ESP: next(), Outside32: next(), Outside64: next(), TooBig: next(),
+			return Lane{IKE500: next(), IKE4500: next(), Retransmits: next(), Unanswered: next(), LargeAgain: next(), ESP: next(), Outside32: next(), Outside64: next(),
 				Idle: time.Duration(next()) * time.Second, NoNATD: next() > 128, Notifies: map[string]uint64{notify: next()}}
 		}
 		o := Observation{Begun: next(), Proofs: next(), Collisions: next(), Window: int(next()), ToEndpoint: half(), ToClient: half(), Stretches: []Stretch{{"client", "ingress", loss, next() * 10, true}}}
