@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -211,6 +212,33 @@ func TestWithNothingToStartFromItSaysWhatIsWrongWithTheFile(t *testing.T) {
 	}
 	if got := d.s.Report(); got.Version != 0 || got.File != d.s.File {
 		t.Errorf("while nothing runs it says %+v", got)
+	}
+}
+
+func TestADeadSocketIsReplacedAndAFileIsNot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	dead.Close()
+	s, err := Listen(path, "thing", http.NewServeMux(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket: %v, %v; want mode 0600", info, err)
+	}
+	s.Close()
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path, "thing", http.NewServeMux(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("in place of a file: %v", err)
+	}
+	if text, _ := os.ReadFile(path); string(text) != "precious" {
+		t.Error("the file was touched")
 	}
 }
 

@@ -249,21 +249,6 @@ func TestAChangedFileIsApplied(t *testing.T) {
 	}
 }
 
-func TestASignalReloads(t *testing.T) {
-	p := newPoP(t)
-	p.o.Poll = time.Hour // so that only the signal can
-	p.start()
-	p.write(p.text(2))
-	p.signal <- syscall.SIGHUP
-	p.await("version 2 runs", func() bool { return p.status().Snapshot.Version == 2 })
-	p.signal <- syscall.SIGHUP
-	p.await("it is said that nothing changed", func() bool { return strings.Contains(p.log.String(), "snapshot is unchanged") })
-	p.stop()
-	if got := p.plane.versions(); got != "[1 2]" {
-		t.Errorf("applied %s: an unchanged file must not be applied again", got)
-	}
-}
-
 func TestAWrongFileIsRefusedAndWhatRanGoesOn(t *testing.T) {
 	p := newPoP(t)
 	p.start()
@@ -334,21 +319,6 @@ func TestRoutesArePinned(t *testing.T) {
 	p.stop()
 	if got := fmt.Sprint(p.plane.pins); got != "[pin tokyo[osaka busan] pin a/b c[] unpin tokyo]" {
 		t.Errorf("the plane was told %s", got)
-	}
-}
-
-func TestWhatTheMachineRefusesIsTriedAgain(t *testing.T) {
-	p := newPoP(t)
-	p.o.retry = 10 * time.Millisecond
-	p.start()
-	p.plane.setRefuse(errors.New("address 192.0.2.1 is not here"))
-	p.write(p.text(100))
-	p.await("it is refused", func() bool { return p.status().Snapshot.Refused != nil })
-	p.plane.setRefuse(nil)
-	p.await("it runs", func() bool { return p.status().Snapshot.Version == 100 })
-	p.stop()
-	if n := strings.Count(p.log.String(), "snapshot refused"); n != 1 {
-		t.Errorf("%d lines about one reason:\n%s", n, p.log)
 	}
 }
 
@@ -462,21 +432,6 @@ func TestTwoPoPsCannotShareAFolderOrASocket(t *testing.T) {
 	}
 	p.stop()
 	p.start() // what is given back can be had again
-	p.stop()
-}
-
-func TestADeadSocketIsReplaced(t *testing.T) {
-	p := newPoP(t)
-	if err := os.MkdirAll(p.o.StateDir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: p.client().Socket, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.SetUnlinkOnClose(false)
-	l.Close()
-	p.start()
 	p.stop()
 }
 

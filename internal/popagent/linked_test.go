@@ -3,7 +3,6 @@ package popagent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -56,44 +55,6 @@ func TestALinkedPoPEnrolsRunsAndTellsWhatItRuns(t *testing.T) {
 	if _, key := c.Enrolled(); len(key) < 40 {
 		t.Errorf("it enrolled with the overlay key %q", key)
 	}
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestARefusedSnapshotIsReportedAndTheOneBeforeGoesOn(t *testing.T) {
-	c := linktest.New(t)
-	plane := newFakePlane()
-	plane.setRefuse(errors.New("port 500 is taken"))
-	stop := start(t, c, filepath.Join(t.TempDir(), "state"), plane)
-	tell(c, 1, "")
-	c.Until("1 is acknowledged", func() bool { return c.Last().Applied.Version == 1 })
-	tell(c, 100, "") // which this machine cannot carry
-	c.Until("100 is refused", func() bool { return c.Last().Refused == agentlink.Have{Version: 100, Digest: "digest-100"} })
-	if r := c.Last(); r.Applied.Version != 1 || !strings.Contains(r.Reason, "port 500 is taken") {
-		t.Errorf("the report is %+v", r)
-	}
-	tell(c, 2, "nonsense: true\n") // which no machine can
-	c.Until("2 is refused", func() bool { return c.Last().Refused.Version == 2 })
-	if r := c.Last(); r.Applied.Version != 1 || !strings.Contains(r.Reason, "nonsense") {
-		t.Errorf("the report is %+v", r)
-	}
-	tell(c, 3, "")
-	c.Until("3 is acknowledged", func() bool { return c.Last().Applied.Version == 3 && c.Last().Refused.Version == 0 })
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestAFirstSnapshotThatIsRefusedIsReportedAndTheNextOneTaken(t *testing.T) {
-	c := linktest.New(t)
-	plane := newFakePlane()
-	plane.setRefuse(errors.New("no such address"))
-	stop := start(t, c, filepath.Join(t.TempDir(), "state"), plane)
-	tell(c, 1, "nonsense: true\n")
-	c.Until("1 is refused", func() bool { return c.Last().Refused.Version == 1 && c.Last().Applied.Version == 0 })
-	tell(c, 2, "")
-	c.Until("2 is acknowledged", func() bool { return c.Last().Applied.Version == 2 })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -438,6 +438,7 @@ func TestTwoTunnelsFailOverAndBack(t *testing.T) {
 	f.a.until("the second is used", uses("far-2"))
 	took := time.Since(cut)
 	flow.more(t, 50)
+	before := flow.sentAndLost()
 	f.cut(1, false)
 	mended := time.Now()
 	f.a.until("the first is used again when it has been well for a while", func(g report.Gateway) bool {
@@ -449,7 +450,7 @@ func TestTwoTunnelsFailOverAndBack(t *testing.T) {
 	if lost == 0 {
 		t.Error("no echo was lost: the way that was cut did not carry the traffic")
 	}
-	t.Logf("failed over after %v, back %v after the way was mended; %d of %d echoes lost, longest gap %v", took.Round(time.Millisecond), backAfter.Round(time.Millisecond), lost, sent, gap.Round(time.Millisecond))
+	t.Logf("failed over after %v, back %v after the way was mended; %d of %d echoes lost, %d of them on the way back, longest gap %v", took.Round(time.Millisecond), backAfter.Round(time.Millisecond), lost, sent, lost-before, gap.Round(time.Millisecond))
 	f.noCanary(t)
 }
 
