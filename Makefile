@@ -17,7 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK = .cache/staticcheck-$(STATICCHECK_VERSION)-$(shell $(GO) env GOVERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build setup setup-go test test-aliyun bench bench-go bench-forward bench-latency bench-sessions bench-flood bench-scale bench-control bench-repair lint generate web test-web packages test-packages fuzz ci clean
+.PHONY: help demo build setup setup-go test test-aliyun bench bench-go bench-forward bench-latency bench-sessions bench-flood bench-scale bench-control bench-repair bench-repair-speed lint generate web test-web packages test-packages fuzz ci clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ bench-scale: setup build ## One core beside two
 
 bench-control: setup-go ## The control plane's: compiling many resources, a change on its way to 50 PoPs
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(COUNT) ./internal/control/...
+
+bench-repair-speed: build ## What loss repair takes of a core at up to 2 Gbit/s, beside sealing; renews docs/benchmarks.md
+	bin/causeway bench repair --speed --doc docs/benchmarks.md
 
 bench-repair: build ## The loss repair grid beside the baselines; renews docs/benchmarks.md
 	bin/causeway bench repair --grid --doc docs/benchmarks.md

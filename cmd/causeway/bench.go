@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"causeway/internal/bench"
+	"causeway/internal/bench/forward"
+	"causeway/internal/bench/repairspeed"
 	"causeway/internal/cli"
 	"causeway/internal/dataplane/segment/repair"
 )
@@ -41,6 +43,9 @@ type benchRepairOptions struct {
 	doc       string
 	gridScale float64
 	quiet     bool
+
+	speed  bool
+	rounds int
 }
 
 // newBenchRepairCommand is `causeway bench repair`: one cell, or the grid.
@@ -66,7 +71,8 @@ divides by what the source packets alone would have cost so.`,
   causeway bench repair --loss gilbert:mean=0.2,bad=20ms,in=1 --wires 2 --budget 2rtt+20ms
   causeway bench repair --pattern ping --loss bernoulli:0.5
   causeway bench repair --loss policer:8mbit --rate 1000 --size 1400 -o json
-  causeway bench repair --grid --doc docs/benchmarks.md`,
+  causeway bench repair --grid --doc docs/benchmarks.md
+  causeway bench repair --speed`,
 		Args: noArgs,
 	}
 	output := cli.OutputFlag(c, "table", "json")
@@ -96,7 +102,9 @@ divides by what the source packets alone would have cost so.`,
 	f.BoolVar(&o.grid, "grid", false, "run the whole grid beside the baselines")
 	f.StringVar(&o.gridOnly, "only", "", "with --grid: only cells whose name contains this")
 	f.Float64Var(&o.gridScale, "scale", 1, "with --grid: times the usual number of packets")
-	f.StringVar(&o.doc, "doc", "", "with --grid: renew the section of this page")
+	f.BoolVar(&o.speed, "speed", false, "measure what repair takes of a core at up to 2 Gbit/s, beside sealing")
+	f.IntVar(&o.rounds, "rounds", 5, "with --speed: rounds of a second; medians are told")
+	f.StringVar(&o.doc, "doc", "", "with --grid or --speed: renew the section of this page")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress")
 	c.RunE = func(c *command, _ []string) error { return o.run(c, output.Is("json")) }
 	return c
@@ -112,6 +120,9 @@ func (o *benchRepairOptions) run(c *command, json bool) error {
 	progress := io.Discard
 	if !o.quiet && (o.grid || cli.Colour(os.Stderr)) {
 		progress = c.ErrOrStderr()
+	}
+	if o.speed {
+		return o.runSpeed(ctx, c, json, progress)
 	}
 	if o.grid {
 		return o.runGrid(ctx, c, json, progress)
@@ -170,6 +181,32 @@ func (o *benchRepairOptions) cell(c *command) (bench.Config, error) {
 		cfg.Outage = &bench.Outage{At: middle, For: o.outageFor}
 	}
 	return cfg, cfg.Validate()
+}
+
+// runSpeed measures what repair takes of a core.
+func (o *benchRepairOptions) runSpeed(ctx context.Context, c *command, json bool, progress io.Writer) error {
+	var list []*repairspeed.Cost
+	for _, k := range repairspeed.Cases() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		cost, err := repairspeed.Run(k, o.rounds, o.Seed)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(progress, "bench: %s: sending %.0f, receiving %.0f ns\n", cost.Name, cost.Send, cost.Receive)
+		list = append(list, cost)
+	}
+	if o.doc != "" {
+		if err := forward.Renew(o.doc, "repair-speed", repairspeed.Markdown(list)); err != nil {
+			return err
+		}
+	}
+	if json {
+		return cli.PrintJSON(c.OutOrStdout(), list)
+	}
+	_, err := fmt.Fprint(c.OutOrStdout(), repairspeed.Markdown(list))
+	return err
 }
 
 func (o *benchRepairOptions) runGrid(ctx context.Context, c *command, json bool, progress io.Writer) error {

@@ -69,6 +69,7 @@ var Ours = Rules{
 			"internal/lab":               "asks whether this is a terminal and which kernel runs",
 			"internal/bench/netbench":    "measures with raw packets in namespaces of its own",
 			"internal/bench/sessions":    "reads the processor's time",
+			"internal/bench/repairspeed": "reads the processor's time",
 			"internal/bench/forward":     "ends exactly the processes it started",
 		}},
 		{Import: "github.com/vishvananda", Rooms: map[string]string{"internal/lab/netns": "links, addresses, routes, namespaces", "internal/vpngw/netroute": "a gateway's routes and interfaces"}},

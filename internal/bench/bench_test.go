@@ -71,6 +71,38 @@ func TestGates(t *testing.T) {
 	}
 }
 
+// At rates at which thousands are missing at once nothing is lost that would not be at
+// lower ones: not at a steady loss, when it begins, after a silence, or with jitter.
+func TestHighRates(t *testing.T) {
+	for _, g := range []struct {
+		name     string
+		change   func(c *Config)
+		lost     int
+		overhead float64
+	}{
+		{"10,000/s", func(c *Config) { c.Rate, c.Packets = 10_000, 20_000 }, 0, 1.40},
+		{"50,000/s", func(c *Config) { c.Rate, c.Packets = 50_000, 40_000 }, 0, 1.40},
+		{"178,000/s", func(c *Config) { c.Rate, c.Packets = 178_000, 60_000 }, 1, 1.42},
+		{"a step", func(c *Config) {
+			c.Rate, c.Packets, c.Loss, c.Step = 50_000, 60_000, "0.01", &Step{600 * time.Millisecond, 0.2}
+		}, 1, 1.35},
+		{"jitter", func(c *Config) {
+			c.Rate, c.Packets, c.Jitter, c.Budget = 50_000, 40_000, 5*time.Millisecond, Budget{2, 20 * time.Millisecond}
+		}, 2, 1.45},
+		// What was lost in the first 15 ms of it cannot be told in time.
+		{"a silence of 60 ms", func(c *Config) {
+			c.Rate, c.Packets, c.Loss, c.Outage = 20_000, 40_000, "0.05", &Outage{time.Second, 60 * time.Millisecond}
+		}, 450, 1.30},
+	} {
+		t.Run(g.name, func(t *testing.T) {
+			r := cell(t, "rtt+50ms", g.change)
+			if r.Lost > g.lost || r.OverheadPackets > g.overhead {
+				t.Errorf("%d of %d lost, %.4f sent; want at most %d and %.2f", r.Lost, r.Packets, r.OverheadPackets, g.lost, g.overhead)
+			}
+		})
+	}
+}
+
 func TestInOrderDelayOfBalanced(t *testing.T) {
 	for _, budget := range []string{"rtt+50ms", "2rtt+20ms"} {
 		r := cell(t, budget, func(*Config) {})

@@ -117,6 +117,9 @@ func Cells() []Cell {
 	const other = "Rates, sizes, the way back"
 	add(other, "20 %, 4000/s, RTT+50", 0, 0, 0, nil, with(random("0.2", "rtt+50ms"), func(c *Config) { c.Rate = 4000 }))
 	add(other, "20 %, 20000/s, RTT+50", 0, 0, 0, nil, with(random("0.2", "rtt+50ms"), func(c *Config) { c.Rate = 20000 }))
+	add(other, "20 %, 50000/s, RTT+50", 0, 0, 0, nil, with(random("0.2", "rtt+50ms"), func(c *Config) { c.Rate = 50000 }))
+	add(other, "20 %, 178000/s, RTT+50", 0, 0, 0, nil, with(random("0.2", "rtt+50ms"), func(c *Config) { c.Rate = 178000 }))
+	add(other, "20 % in 5 ms, 20000/s, 2RTT+20", 0, 0, 0, nil, with(gilbert("0.2", "5ms", "2rtt+20ms", 1, 0), func(c *Config) { c.Rate, c.Packets = 20000, 1_000_000 }))
 	add(other, "20 %, on and off, 2RTT+20", 0, 0, 0, nil, with(random("0.2", "2rtt+20ms"), func(c *Config) { c.Pattern = OnOff }))
 	add(other, "20 %, IMIX, 2RTT+20", 0, 0, 0, nil, with(random("0.2", "2rtt+20ms"), func(c *Config) { c.Pattern = IMIX }))
 	add(other, "20 %, RTT 200, RTT+50", 0, 0, 0, nil, with(random("0.2", "rtt+50ms"), func(c *Config) { c.RTT = 200 * time.Millisecond }))

@@ -98,8 +98,12 @@ func newSender(id uint8, mode Mode, c code.Codec, cfg code.Config) *sender {
 
 func (s *sender) sentAt(seq uint32) mono.Time { return s.at.of(seq) }
 
-// note logs a packet.
+// note logs a packet. In lots nothing that is under way matters to what is sent next.
 func (s *sender) note(e entry) {
+	if s.inLots {
+		s.logTail = s.logHead
+		return
+	}
 	if s.logHead-s.logTail >= uint64(len(s.log)) {
 		if len(s.log) >= maxLog {
 			s.logTail++

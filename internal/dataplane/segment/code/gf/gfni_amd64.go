@@ -19,3 +19,8 @@ func mulAdd1(m uint64, in, out *byte, n int)
 //
 //go:noescape
 func mulAdd4(m *[4]uint64, in0, in1, in2, in3, out *byte, n int)
+
+// mulAdd8 is mulAdd4 with eight.
+//
+//go:noescape
+func mulAdd8(m *[8]uint64, in *[8]*byte, out *byte, n int)

@@ -7,3 +7,4 @@ var gfni = false
 
 func mulAdd1(uint64, *byte, *byte, int)                          {}
 func mulAdd4(*[4]uint64, *byte, *byte, *byte, *byte, *byte, int) {}
+func mulAdd8(*[8]uint64, *[8]*byte, *byte, int)                  {}

@@ -45,16 +45,17 @@ func MulAdd(c byte, in, out []byte) {
 	kernels.GalMulSliceXor(c, in, out)
 }
 
-// Sum adds up many vectors with their factors. It takes four at a time, which reads
-// and writes the result a quarter as often. The zero Sum must be given To; after the
+// Sum adds up many vectors with their factors. It takes eight at a time, which reads
+// and writes the result an eighth as often. The zero Sum must be given To; after the
 // last Add comes Done.
 type Sum struct {
 	To []byte // what is added to: at least as long as any vector added
 
 	n    int
-	c    [4]byte
-	in   [4][]byte
-	mats [4]uint64
+	c    [8]byte
+	in   [8][]byte
+	mats [8]uint64
+	at   [8]*byte
 }
 
 // Add adds c·in, now or at one of the next calls: in must not change until Done.
@@ -71,26 +72,51 @@ func (s *Sum) Add(c byte, in []byte) {
 
 // Done makes To complete, and the Sum ready to be used again.
 func (s *Sum) Done() {
-	for i := range s.n {
+	i := 0
+	if s.n >= 4 {
+		s.four()
+		i = 4
+	}
+	for ; i < s.n; i++ {
 		MulAdd(s.c[i], s.in[i], s.To)
 	}
 	s.n = 0
 }
 
-// flush adds the four vectors in hand, together as far as the shortest reaches.
+// flush adds the eight vectors in hand, together as far as the shortest reaches.
 func (s *Sum) flush() {
-	n := min(len(s.in[0]), len(s.in[1]), len(s.in[2]), len(s.in[3])) &^ (Align - 1)
-	if gfni && n > 0 {
+	s.n = 0
+	n, longest := len(s.in[0]), 0
+	for _, in := range s.in {
+		n, longest = min(n, len(in)), max(longest, len(in))
+	}
+	if n &^= Align - 1; gfni && n > 0 {
 		for i, c := range s.c {
-			s.mats[i] = matrix[c]
+			s.mats[i], s.at[i] = matrix[c], &s.in[i][0]
 		}
-		in := &s.in
-		mulAdd4(&s.mats, &in[0][0], &in[1][0], &in[2][0], &in[3][0], &s.To[:n][0], n)
+		mulAdd8(&s.mats, &s.at, &s.To[:n][0], n)
+		if n == longest {
+			return
+		}
 	} else {
 		n = 0
 	}
 	for i, c := range s.c {
 		MulAdd(c, s.in[i][n:], s.To[n:])
 	}
-	s.n = 0
+}
+
+// four adds the first four vectors in hand likewise.
+func (s *Sum) four() {
+	in := s.in[:4]
+	n := min(len(in[0]), len(in[1]), len(in[2]), len(in[3])) &^ (Align - 1)
+	if gfni && n > 0 {
+		m := [4]uint64{matrix[s.c[0]], matrix[s.c[1]], matrix[s.c[2]], matrix[s.c[3]]}
+		mulAdd4(&m, &in[0][0], &in[1][0], &in[2][0], &in[3][0], &s.To[:n][0], n)
+	} else {
+		n = 0
+	}
+	for i, v := range in {
+		MulAdd(s.c[i], v[n:], s.To[n:])
+	}
 }

@@ -14,7 +14,7 @@ const spare = 4 << 20
 
 // forgets is how many buffers given back make the Pool forget two thirds of how much
 // was lent.
-const forgets = 1 << 17
+const forgets = 1 << 21
 
 // Pool lends buffers and takes them back, so that a steady flow allocates nothing.
 // The zero Pool is ready.
