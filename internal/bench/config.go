@@ -211,8 +211,10 @@ func (c *Config) Validate() error {
 	default:
 		return fmt.Errorf("pattern %q: want cbr, onoff, imix, ping or ike", c.Pattern)
 	}
-	if err := repair.CheckMode(c.Mode, budget, c.RTT); err != nil {
-		return err
+	if c.Mode == repair.Economy && budget < c.RTT/2 {
+		// It repairs by asking, which takes a round trip.
+		return fmt.Errorf("mode economy with a budget of %v on a path of %v round-trip time cannot repair anything: want at least %v, better %v; or mode latency or balanced",
+			budget, c.RTT, c.RTT/2, c.RTT+c.RTT/4)
 	}
 	_, _, err := c.profiles()
 	return err

@@ -194,6 +194,9 @@ func (l *Lab) segmentOf(m *Measurement, from string, s popreport.Segment) report
 	}
 	got, earlier := segmentTo(m.PoPs[s.Peer], from).Repair.ToHere, segmentTo(m.Begin[s.Peer], from).Repair.ToHere
 	seg.Lost, seg.Recovered.Total = since(got.Expired, earlier.Expired), since(got.Mended, earlier.Mended)
+	seg.Recovered.Resent, seg.Recovered.Copies = since(got.Resent, earlier.Resent), since(got.ByCopy, earlier.ByCopy)
+	seg.Recovered.Coded = seg.Recovered.Total - min(seg.Recovered.Total, seg.Recovered.Resent+seg.Recovered.Copies)
+	seg.AddedDelay = &report.Delay{P50: got.Added.P50, P95: got.Added.P95, P99: got.Added.P99, P999: got.Added.P999}
 	if all := since(got.Arrived, earlier.Arrived) + seg.Recovered.Total + seg.Lost; all > 0 {
 		seg.Residual = float64(seg.Lost) / float64(all)
 	}

@@ -170,7 +170,7 @@ func segmentOf(here string, s report.Segment) labreport.Segment {
 	out := labreport.Segment{
 		From: s.Peer, To: here, Wires: len(s.Wires), Carried: in.Arrived + in.Mended + in.Expired, Lost: in.Expired - min(in.Late, in.Expired),
 		RawLoss: in.RawLoss, Residual: in.ResidualLoss, OverheadPackets: s.Repair.ToPeer.Overhead, OverheadBytes: s.Repair.ToPeer.OverheadBytes,
-		Recovered: labreport.Recovered{Total: in.Mended},
+		Recovered: labreport.Recovered{Total: in.Mended, Coded: in.Mended - min(in.Mended, in.Resent+in.ByCopy), Resent: in.Resent, Copies: in.ByCopy},
 	}
 	if s.RTT > 0 {
 		rtt := s.RTT

@@ -184,12 +184,24 @@ type RepairCost struct {
 type RepairResult struct {
 	RawLoss      float64 `json:"raw_loss"`      // of datagrams, of late
 	Arrived      uint64  `json:"arrived"`       // bodies that came as they were sent
-	Mended       uint64  `json:"mended"`        // bodies that repair gave back
+	Mended       uint64  `json:"mended"`        // bodies that repair gave back, of which
+	Resent       uint64  `json:"resent"`        // were asked for and sent again,
+	ByCopy       uint64  `json:"by_copy"`       // came as a copy that was not the first; the others were worked out
 	Late         uint64  `json:"late"`          // bodies that came after they had been given up
 	Expired      uint64  `json:"expired"`       // bodies given up
 	ResidualLoss float64 `json:"residual_loss"` // share of bodies given up and never seen
 	Duplicates   uint64  `json:"duplicates"`    // dropped
 	Useless      uint64  `json:"useless"`       // repairs that brought nothing new
+
+	Added AddedDelay `json:"added_delay_ms"` // of bodies lately, whatever their order
+}
+
+// AddedDelay is by how much later than unrepaired ones packets came, in milliseconds.
+type AddedDelay struct {
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
 }
 
 // Delay is a distribution in milliseconds.

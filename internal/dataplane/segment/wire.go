@@ -544,8 +544,12 @@ func (s *Segment) FillReport(now mono.Time, r *report.Segment) {
 		cost.RawLoss += w.ToPeer.Ratio / float64(len(r.Wires))
 		got.RawLoss += w.ToHere.Ratio / float64(len(r.Wires))
 	}
-	got.Arrived = st.Received.Symbols + st.Received.Copied + st.Received.Plain
-	got.Mended, got.Late, got.Expired = st.Received.Recovered, st.Received.Late, st.Received.Expired
+	got.Resent, got.ByCopy = st.Received.Resent, st.Received.ByCopy
+	got.Mended = st.Received.Recovered + got.Resent + got.ByCopy
+	got.Arrived = st.Received.Symbols + st.Received.Copied + st.Received.Plain - got.Resent - got.ByCopy
+	got.Late, got.Expired = st.Received.Late, st.Received.Expired
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	got.Added = report.AddedDelay{P50: ms(st.Received.Added[0]), P95: ms(st.Received.Added[1]), P99: ms(st.Received.Added[2]), P999: ms(st.Received.Added[3])}
 	got.Duplicates, got.Useless = st.Received.Duplicates, st.Received.Useless
 	if all := got.Arrived + got.Mended + got.Expired; all > 0 {
 		got.ResidualLoss = float64(got.Expired-min(got.Late, got.Expired)) / float64(all)

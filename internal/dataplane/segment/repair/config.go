@@ -133,16 +133,6 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// CheckMode reports whether mode can keep its promise within budget on a path of
-// the given round-trip time: economy repairs by asking again, which takes one.
-func CheckMode(m Mode, budget, rtt time.Duration) error {
-	if m == Economy && budget != 0 && budget < rtt/2 {
-		return fmt.Errorf("mode economy with a budget of %v on a path of %v round-trip time cannot repair anything: want at least %v, better %v; or mode latency or balanced",
-			budget, rtt, rtt/2, rtt+rtt/4)
-	}
-	return nil
-}
-
 // Wire is one wire of the segment, as its owner sees it.
 type Wire struct {
 	ID  uint8

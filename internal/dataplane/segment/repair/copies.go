@@ -108,7 +108,7 @@ func (e *Endpoint) tickCopies(now mono.Time, out Out) {
 func (e *Endpoint) sendCopy(now mono.Time, s *copied, out Out) {
 	gap := e.copyGap(s)
 	for {
-		b := append(e.beginStamped(now, kindCopy), byte(s.mode), byte(s.seq>>8), byte(s.seq))
+		b := append(e.beginStamped(now, kindCopy), byte(s.mode), byte(s.seq>>8), byte(s.seq), s.age(now))
 		e.transmit(now, s.wire, append(b, s.buf...), out)
 		e.stats.Sent.Copies++
 		s.wire = e.otherWire(s.wire)
@@ -125,6 +125,14 @@ func (e *Endpoint) sendCopy(now mono.Time, s *copied, out Out) {
 		return
 	}
 	s.due = now.Add(e.patience())
+}
+
+// age says how old s is to the receiver of a copy: 0 in the first, else milliseconds and one.
+func (s *copied) age(now mono.Time) byte {
+	if s.sent == 0 {
+		return 0
+	}
+	return byte(min(1+now.Sub(s.first)/time.Millisecond, 255))
 }
 
 // patience is how long the answer to a copy may take.
@@ -311,17 +319,23 @@ func (a *acker) report() copyReport {
 // takeCopy takes a copy, passes the symbol on if it is the first, and sees to the
 // acknowledgement.
 func (e *Endpoint) takeCopy(now mono.Time, b []byte, deliver Deliver, out Out) bool {
-	if len(b) < 3 || b[0] >= byte(Off) {
+	if len(b) < 4 || b[0] >= byte(Off) {
 		return false
 	}
 	r := &e.reporter
 	if e.acker.take(binary.BigEndian.Uint16(b[1:])) {
 		e.stats.Received.Copied++
+		if age := b[3]; age > 0 {
+			e.stats.Received.ByCopy++
+			e.added.add(time.Duration(age-1) * time.Millisecond)
+		} else {
+			e.added.add(0)
+		}
 		r.want(now)
 		if e.rtt.lossThere > 0.05 {
 			r.again = now.Add(3 * time.Millisecond)
 		}
-		deliver(Mode(b[0]), b[3:])
+		deliver(Mode(b[0]), b[4:])
 		return true
 	}
 	e.stats.Received.CopiesAgain++

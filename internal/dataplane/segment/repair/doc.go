@@ -49,7 +49,7 @@
 // which counts this package's datagrams alone. Numbers are big-endian.
 //
 //	0x10 plain    kind 1 · number 2 · mode 1 · symbol
-//	0x11 copy     kind 1 · number 2 · mode 1 · sequence number 2 · symbol
+//	0x11 copy     kind 1 · number 2 · mode 1 · sequence number 2 · age 1 · symbol
 //	0x12 report   kind 1 · number 2 · report (see report.go)
 //	0x13 beat     kind 1 · number 2 · how far streams have been sent (see message.go)
 //	0x14 carrier  kind 1 · length 1 · report · any other datagram but a carrier

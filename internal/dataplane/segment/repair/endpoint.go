@@ -45,6 +45,7 @@ type Endpoint struct {
 	stampFor  Mode
 
 	stats Stats
+	added delays
 }
 
 // wireState is one wire, both directions.
@@ -234,7 +235,7 @@ func (e *Endpoint) history() int {
 // receiverOf returns the receiving side of a stream.
 func (e *Endpoint) receiverOf(id int) *receiver {
 	if e.rx[id] == nil {
-		e.rx[id] = newReceiver(Mode(id/2), e.coder, code.Config{History: e.history()})
+		e.rx[id] = newReceiver(Mode(id/2), e.coder, code.Config{History: e.history()}, &e.added)
 	}
 	return e.rx[id]
 }

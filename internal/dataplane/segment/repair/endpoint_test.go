@@ -291,12 +291,6 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 			t.Errorf("%+v was accepted", c)
 		}
 	}
-	if CheckMode(Economy, 40*time.Millisecond, 100*time.Millisecond) == nil {
-		t.Error("economy with less than half a round trip was accepted")
-	}
-	if err := CheckMode(Economy, 150*time.Millisecond, 100*time.Millisecond); err != nil {
-		t.Error(err)
-	}
 }
 
 // drop takes datagrams and forgets them.

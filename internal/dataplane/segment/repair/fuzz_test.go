@@ -125,7 +125,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte{kindBeat, 0, 1, 1, 1, 0xff, 0xff, 0xff, 0}, uint8(0))
 	f.Add([]byte{kindSource + 1, 0, 1, 0xff, 0, 0, 1, 2, 3}, uint8(9))
 	f.Add([]byte{kindRepair + 1, 0, 1, 0, 1, 0, 0, 0, 9, 0, 200, 1, 2, 3, 4}, uint8(1))
-	f.Add([]byte{kindCopy, 0, 1, 0, 0, 9, 1}, uint8(1))
+	f.Add([]byte{kindCopy, 0, 1, 0, 0, 9, 0, 1}, uint8(1))
 	f.Add([]byte{kindCarrier, 3, 0, 0, 0, kindPlain, 0, 0, 3}, uint8(1))
 	f.Fuzz(func(t *testing.T, b []byte, wire uint8) {
 		e, err := New(Config{PeerRepairs: true, History: 256})

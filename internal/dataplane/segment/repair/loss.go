@@ -129,7 +129,7 @@ const (
 	// outageRun is how many losses in a row are an outage and no weather.
 	outageRun = 24
 	// calmMemory is how many arrivals the loss in calm weather is taken over.
-	calmMemory = 400
+	calmMemory = 100
 )
 
 // calm returns the loss but for outages: what is to be expected when one is over.

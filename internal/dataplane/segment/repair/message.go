@@ -24,7 +24,7 @@ const (
 const (
 	plainHeader   = 4 // kind, wire number, mode
 	sourceHeader  = 6 // kind, wire number, sequence number (24 bits)
-	copyHeader    = 6 // kind, wire number, mode, sequence number (16 bits)
+	copyHeader    = 7 // kind, wire number, mode, sequence number (16 bits), age
 	repairFixed   = 5 // kind, wire number, id; then the span
 	carrierHeader = 2 // kind, length of the report
 

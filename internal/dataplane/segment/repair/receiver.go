@@ -13,6 +13,8 @@ type receiver struct {
 	mode    Mode
 	dec     code.Decoder
 	deliver Deliver // of the call in progress
+	now     mono.Time
+	added   *delays
 
 	noticed   timeline      // when a symbol came or ought to have come
 	noticedAt mono.Time     // when next was last moved
@@ -33,14 +35,15 @@ type receiver struct {
 	held    uint32 // what is before has been dropped
 	looked  uint32 // dec.Next() at the time of the last look
 
-	got, recovered, duplicates, expired, late uint64
-	repairs, useless                          uint64
+	got, resent, recovered, duplicates, expired, late uint64
+	repairs, useless                                  uint64
 }
 
-func newReceiver(mode Mode, c code.Codec, cfg code.Config) *receiver {
-	r := &receiver{mode: mode, noticed: newTimeline(cfg.Slots())}
+func newReceiver(mode Mode, c code.Codec, cfg code.Config, added *delays) *receiver {
+	r := &receiver{mode: mode, added: added, noticed: newTimeline(cfg.Slots())}
 	r.dec = c.NewDecoder(cfg, func(seq uint32, symbol []byte) {
 		r.recovered++
+		r.added.add(r.since(r.now, seq))
 		r.missing--
 		r.deliver(r.mode, symbol)
 	})
@@ -59,13 +62,22 @@ type timing struct {
 
 // source takes a symbol as it was sent.
 func (r *receiver) source(now mono.Time, seq uint32, symbol []byte, t timing, deliver Deliver) {
-	r.deliver, r.pausing = deliver, false
+	r.deliver, r.pausing, r.now = deliver, false, now
+	late := code.Before(seq, r.next)
 	verdict := r.dec.Source(seq, symbol)
 	r.notice(now, t, true)
 	switch verdict {
 	case code.Fresh:
 		r.missing--
 		r.got++
+		if !late {
+			r.added.add(0)
+		} else {
+			r.added.add(r.since(now, seq))
+			if code.Before(seq, r.told) {
+				r.resent++
+			}
+		}
 		deliver(r.mode, symbol)
 	case code.Expired:
 		r.late++
@@ -77,7 +89,7 @@ func (r *receiver) source(now mono.Time, seq uint32, symbol []byte, t timing, de
 
 // repair takes a repair.
 func (r *receiver) repair(now mono.Time, span code.Span, id uint16, payload []byte, t timing, deliver Deliver) {
-	r.deliver = deliver
+	r.deliver, r.now = deliver, now
 	r.repairs++
 	if r.dec.Repair(span, id, payload) != code.Fresh {
 		r.useless++
