@@ -194,10 +194,11 @@ function Recent({ name }: { name: string }) {
   if (points.length < 3) return <p className="empty">{t('common.loading')}</p>
   return (
     <div className="charts">
-      <Chart label={t('history.delay')} times={points.map((p) => p.at)} series={[{ label: t('history.delay'), values: points.map((p) => p.a?.rttMs || null), color: '--accent' }]} />
+      <Chart label={t('history.delay')} unit="ms" times={points.map((p) => p.at)} series={[{ label: t('history.delay'), values: points.map((p) => p.a?.rttMs || null), color: '--accent' }]} />
       <Chart
         label={t('history.loss')}
         digits={2}
+        unit="%"
         times={points.map((p) => p.at)}
         series={[
           { label: t('history.raw'), values: points.map((p) => (p.a ? (p.a.rawLoss ?? 0) * 100 : null)), color: '--bad', dash: [4, 3] },

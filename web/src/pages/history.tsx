@@ -63,7 +63,8 @@ export function History() {
     const now = Math.floor(Date.now() / 1000)
     call<Answer>('HistoryService', 'GetHistory', { series: key, fromSeconds: String(now - Number(seconds)), toSeconds: String(now), points: 600 }, stop.signal)
       .then((a) => {
-        setRange([now - Number(seconds), now])
+        const first = Number(a.times?.[0] ?? now - Number(seconds)) // a young history fills the picture, too
+        setRange([Math.max(now - Number(seconds), first - (now - first) / 50), now])
         setAnswer(a)
         setError(undefined)
       })
@@ -101,7 +102,7 @@ function Drawn({ answer, name, range }: { answer: Answer; name: string; range?: 
       {charts.map((c) => (
         <section className="card" key={c.title}>
           <h2>{c.title}</h2>
-          <Chart label={`${name}: ${c.title}`} times={times} series={c.series} bands={c.bands} digits={c.digits} range={range} />
+          <Chart label={`${name}: ${c.title}`} times={times} series={c.series} bands={c.bands} digits={c.digits} unit={c.unit} range={range} />
         </section>
       ))}
       <details>
@@ -125,6 +126,7 @@ interface Charted {
   series: Series[]
   bands?: [number, number][]
   digits?: number
+  unit?: string
 }
 
 /** Puts a series' columns into charts: delay with its smoke, loss, and one for each figure besides. */
@@ -144,7 +146,7 @@ export function charted(answer: Answer): { times: number[]; charts: Charted[] } 
     const [low, high] = [use('rtt_min_ms'), use('rtt_max_ms')]
     const series: Series[] = [{ label: t('history.mean'), values: rtt, color: '--accent', width: 2 }]
     if (high) series.push({ label: t('history.high'), values: high, color: '--smoke', width: 1 }, { label: t('history.low'), values: low ?? rtt, color: '--smoke', width: 1 })
-    charts.push({ title: t('history.delay'), series, bands: high ? [[2, 3]] : undefined })
+    charts.push({ title: t('history.delay'), series, bands: high ? [[2, 3]] : undefined, unit: 'ms' })
   }
   const [sent, lost] = [column('sent'), column('lost')]
   const raw = percent(use('raw_loss')) ?? percent(use('loss')) ?? (sent && lost && sent.map((s, i) => (s ? ((lost[i] ?? 0) / s) * 100 : null)))
@@ -153,7 +155,7 @@ export function charted(answer: Answer): { times: number[]; charts: Charted[] } 
     const series: Series[] = []
     if (raw) series.push({ label: residual ? t('history.raw') : t('history.loss'), values: raw, color: '--bad', dash: residual ? [4, 3] : undefined, fill: '--smoke' })
     if (residual) series.push({ label: t('history.residual'), values: residual, color: '--good', width: 2 })
-    charts.push({ title: t('history.loss'), series, digits: 3 })
+    charts.push({ title: t('history.loss'), series, digits: 3, unit: '%' })
   }
   for (const c of answer.columns ?? []) {
     if (used.has(c.name) || c.name === 'sent' || c.name === 'lost') continue

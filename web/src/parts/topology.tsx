@@ -1,23 +1,21 @@
-// The network as a picture: PoPs around a circle, grouped by region, and the
-// segments between them. The same facts stand in the tables of Routes and PoPs.
+// The network as a picture: PoPs where their regions are, or around a circle where
+// a region's name does not say, and the segments between them. The same facts
+// stand in the tables of Routes and PoPs.
 
 import { ms, percent } from '../format'
 import { t } from '../i18n'
-import type { Overview, PoP, SegmentOverview } from '../api/types'
+import type { EndpointGroup, IPSet, Listener, Overview, PoP, SegmentOverview } from '../api/types'
+import { all, type World } from '../api/world'
 import { to } from '../router'
+import { degrees, mapped, type Place } from './geography'
 
-const width = 720
+const width = 1000
 
 /** A few PoPs need little room. */
-const heightFor = (pops: number) => (pops <= 2 ? 130 : pops <= 5 ? 280 : 400)
+const heightFor = (pops: number) => (pops <= 2 ? 200 : pops <= 5 ? 340 : 460)
 
-interface Place {
-  x: number
-  y: number
-}
-
-/** Places for the PoPs: by region around an ellipse, so that neighbours stand together. */
-export function places(pops: { name: string; region: string }[]): Map<string, Place> {
+/** Places for the PoPs around an ellipse, by region, so that neighbours stand together. */
+export function circle(pops: { name: string; region: string }[]): Map<string, Place> {
   const sorted = [...pops].sort((a, b) => a.region.localeCompare(b.region) || a.name.localeCompare(b.name))
   const placed = new Map<string, Place>()
   const height = heightFor(pops.length)
@@ -27,7 +25,7 @@ export function places(pops: { name: string; region: string }[]): Map<string, Pl
       return
     }
     const turn = Math.PI + (2 * Math.PI * i) / sorted.length
-    placed.set(p.name, { x: width / 2 + Math.cos(turn) * (width / 2 - 110), y: height / 2 + Math.sin(turn) * (height / 2 - 56) })
+    placed.set(p.name, { x: width / 2 + Math.cos(turn) * (width / 2 - 150), y: height / 2 + Math.sin(turn) * (height / 2 - 60) })
   })
   return placed
 }
@@ -45,41 +43,72 @@ function lines(segments: SegmentOverview[]): { a: string; b: string; there?: Seg
   return [...found.values()]
 }
 
-/** The hops that routes go over now, as "a\nb" with a < b. */
-function inUse(o: Overview): Set<string> {
+const pair = (a: string, b: string) => (a < b ? `${a}\n${b}` : `${b}\n${a}`)
+
+/** The pairs of PoPs that accelerators have traffic go between. */
+function ends(w: World): Set<string> {
+  const found = new Set<string>()
+  const listeners = all<Listener>(w, 'listener')
+  for (const g of all<EndpointGroup>(w, 'endpoint-group')) {
+    const accelerator = listeners.find((l) => l.name === g.listener)?.accelerator
+    for (const s of all<IPSet>(w, 'ip-set')) if (s.accelerator === accelerator && s.given?.pop && g.given?.pop) found.add(pair(s.given.pop, g.given.pop))
+  }
+  return found
+}
+
+/** The hops that accelerators' traffic goes over now. */
+function inUse(o: Overview, between: Set<string>): Set<string> {
   const used = new Set<string>()
   for (const r of o.routes ?? []) {
-    if (!r.up) continue
+    if (!r.up || !between.has(pair(r.from, r.to))) continue
     let here = r.from
     for (const next of [...(r.via ?? []), r.to]) {
-      used.add(here < next ? `${here}\n${next}` : `${next}\n${here}`)
+      used.add(pair(here, next))
       here = next
     }
   }
   return used
 }
 
-export function Topology({ pops, overview }: { pops: PoP[]; overview?: Overview }) {
-  const at = places(pops)
+export function Topology({ pops, world }: { pops: PoP[]; world: World }) {
+  const overview = world.overview
   const height = heightFor(pops.length)
-  const used = overview ? inUse(overview) : new Set<string>()
+  const map = mapped(pops, width, height, { x: 90, y: 48 }, pops.length > 12 ? 26 : 150)
+  const at = map?.at ?? circle(pops)
+  const used = overview ? inUse(overview, ends(world)) : new Set<string>()
   const drawn = lines(overview?.segments ?? []).filter((l) => at.has(l.a) && at.has(l.b))
   const crowded = pops.length > 12
   return (
     <figure className="topology">
       <svg viewBox={`0 0 ${width} ${height}`} role="group" aria-label={t('overview.topology')}>
+        {map && (
+          <g className="grid" aria-hidden="true">
+            {map.east.map((l) => (
+              <g key={`e${l.degrees}`}>
+                <line x1={l.at} x2={l.at} y1={0} y2={height} />
+                <text x={l.at + 4} y={height - 5}>{degrees(l.degrees, ['E', 'W'])}</text>
+              </g>
+            ))}
+            {map.north.map((l) => (
+              <g key={`n${l.degrees}`}>
+                <line x1={0} x2={width} y1={l.at} y2={l.at} />
+                <text x={4} y={l.at - 4}>{degrees(l.degrees, ['N', 'S'])}</text>
+              </g>
+            ))}
+          </g>
+        )}
         {drawn.map((l) => {
           const [p, q] = [at.get(l.a) as Place, at.get(l.b) as Place]
           const loss = Math.max(l.there?.rawLoss ?? 0, l.back?.rawLoss ?? 0)
           const up = l.there?.up || l.back?.up
           const rtt = l.there?.rttMs || l.back?.rttMs
-          const chosen = used.has(`${l.a}\n${l.b}`)
+          const chosen = used.has(pair(l.a, l.b))
           return (
             <g key={`${l.a}|${l.b}`} className={`line ${up ? '' : 'down'} ${chosen ? 'chosen' : ''}`}>
               <title>{`${l.a} – ${l.b}: ${up ? `${ms(rtt)}, ${percent(loss)}` : t('routes.down')}`}</title>
-              <line x1={p.x} y1={p.y} x2={q.x} y2={q.y} strokeWidth={1.5 + Math.min(loss, 0.5) * 16} />
+              <line x1={p.x} y1={p.y} x2={q.x} y2={q.y} strokeWidth={(chosen ? 2.5 : 1.2) + Math.min(loss, 0.5) * 12} />
               {!crowded && up && (
-                <text x={p.x + (q.x - p.x) * 0.42} y={p.y + (q.y - p.y) * 0.42 - 6} textAnchor="middle">
+                <text x={p.x + (q.x - p.x) * 0.5} y={p.y + (q.y - p.y) * 0.5 + 4} textAnchor="middle">
                   {`${ms(rtt)} · ${percent(loss)}`}
                 </text>
               )}
