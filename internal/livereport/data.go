@@ -35,7 +35,7 @@ func (s *sides) data(o Options, others []string) labreport.Data {
 		d.Direct.Hops = append(s.hops, hopRow(&s.plain, s.egress, address))
 	}
 	if d.Accelerated.Sent > 0 {
-		d.Accelerated.Hops = []labreport.Hop{hopRow(&s.accelerated, s.wayNow(), s.egress)}
+		d.Accelerated.Hops = append(s.chainRows(), hopRow(&s.accelerated, s.wayNow(), s.egress))
 	}
 	s.overlay(&d)
 	s.notes(&d, others)
@@ -138,13 +138,12 @@ func (s *sides) way() []string {
 }
 
 func (s *sides) wayNow() string {
-	return strings.Join(append(append([]string{s.ingress}, s.way()...), s.egress), " → ")
+	return strings.Join(s.wayPoPs(), " → ")
 }
 
 // overlay is what the ingress says of the way in use now.
 func (s *sides) overlay(d *labreport.Data) {
-	relays := s.way()
-	all := append(append([]string{s.ingress}, relays...), s.egress)
+	all := s.wayPoPs()
 	d.Overlay.Client, d.Overlay.Endpoint = "clients", "endpoint"
 	for i, name := range all {
 		role := labreport.RoleRelay
@@ -157,11 +156,7 @@ func (s *sides) overlay(d *labreport.Data) {
 		d.Overlay.PoPs = append(d.Overlay.PoPs, labreport.PoP{Name: name, Role: role})
 	}
 	d.Overlay.Routes = []labreport.Route{{PoPs: all, Share: 1}}
-	for _, seg := range s.report.Segments {
-		if seg.Peer == all[1] {
-			d.Overlay.Segments = append(d.Overlay.Segments, segmentOf(s.ingress, seg))
-		}
-	}
+	d.Overlay.Segments = s.segments
 }
 
 // segmentOf is what came from the peer: that is what this end knows.
@@ -193,7 +188,13 @@ func (s *sides) notes(d *labreport.Data, others []string) {
 		note("In %.0f s of the period nothing was asked; the PoP did not run, or had no such listener.", missing)
 	}
 	if len(d.Overlay.Segments) > 0 {
-		note("What the segments lost and repaired is what %s says now, since it started.", s.ingress)
+		note("What the segments lost and repaired is what their PoPs say now, since they started.")
+	}
+	if len(s.links) > 0 {
+		note("Rows of PoPs on the accelerated way are means that the PoPs kept of the segments of the way in use now, there and back; for them, sent counts such means. The last row is the pings through all of it.")
+	}
+	if n := len(s.wayPoPs()) - 1; len(s.links) < n {
+		note("Of the %d segments of the way, %d are known here; a controller knows all.", n, len(s.links))
 	}
 	if len(others) > 0 {
 		note("There are further ways that this accelerator goes: %s; choose with --ingress and --egress.", strings.Join(others, ", "))

@@ -138,6 +138,8 @@ type sides struct {
 	pair
 	plain, accelerated history.Series
 	hops               []labreport.Hop
+	links              []link              // of the way in use, from the ingress on
+	segments           []labreport.Segment // of the way in use, as its PoPs tell of them
 }
 
 func (s *sides) weight() float64 {
@@ -157,7 +159,10 @@ func read(ctx context.Context, from Source, keys []history.Key, p pair, o Option
 		}
 		*into = got
 	}
-	return s, s.readHops(ctx, from, keys, o)
+	if err := s.readHops(ctx, from, keys, o); err != nil {
+		return nil, err
+	}
+	return s, s.readChain(ctx, from, keys, o)
 }
 
 // readHops reads the routers of the plain path.

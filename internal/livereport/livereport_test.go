@@ -230,3 +230,42 @@ func TestWrongQuestionsGetReasons(t *testing.T) {
 		}
 	}
 }
+
+// A controller has the segments of all PoPs: the accelerated way is told PoP by PoP.
+func TestTheAcceleratedWayIsToldSegmentBySegment(t *testing.T) {
+	o := newOffice(t, 120)
+	segment := func(pop, peer string, raw, residual, rtt float64) {
+		for i := range 120 {
+			row := []float64{1, rtt + float64(i%2), rtt + 1, raw, residual, 0.3, 1000, 1000} // as history.Kinds has the columns
+			if err := o.store.Add(history.Key{PoP: pop, Kind: "segment", Name: peer}, noon.Add(time.Duration(i)*time.Second), row); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	segment("sh1", "tk1", .2, 0, 15)
+	segment("tk1", "sh1", .1, 0, 15)
+	segment("tk1", "se1", 0, 0, 10)
+	segment("se1", "tk1", 0, .01, 10)
+	o.pops["tk1"] = report.PoP{Name: "tk1", Segments: []report.Segment{{Peer: "sh1", RTT: 15}, {Peer: "se1", RTT: 10}, {Peer: "elsewhere"}}}
+	d, err := Make(t.Context(), o, Options{Accelerator: "office", From: noon, To: noon.Add(2 * time.Minute), Egress: "se1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hops := d.Accelerated.Hops
+	if len(hops) != 3 || hops[0].Host != "tk1" || hops[1].Host != "se1" || hops[2].Host != "sh1 → tk1 → se1" {
+		t.Fatalf("the rows are %+v", hops)
+	}
+	near := func(have, want float64) bool { return math.Abs(have-want) < 1e-6 }
+	if !near(hops[0].Avg, 15.5) || !near(hops[1].Avg, 26) || !near(hops[1].Best, 25) || !near(hops[1].Worst, 27) {
+		t.Errorf("delays along the way: %+v", hops[:2])
+	}
+	if !near(hops[0].Loss, 0) || !near(hops[1].Loss, .01) {
+		t.Errorf("what is left of loss along the way: %v, %v", hops[0].Loss, hops[1].Loss)
+	}
+	if hops[0].Name != "segment from sh1: 28 % lost, 0 % after repair" || hops[1].Name != "segment from tk1: 0 % lost, 1 % after repair" {
+		t.Errorf("the segments are told as %q and %q", hops[0].Name, hops[1].Name)
+	}
+	if n := len(d.Overlay.Segments); n != 3 { // sh1 of tk1, tk1 of both; se1 is away
+		t.Errorf("%d ends of segments are told of: %+v", n, d.Overlay.Segments)
+	}
+}

@@ -116,7 +116,7 @@ function grid(to: (degrees: number) => number, length: number, middle: number, s
   const first = Math.floor((middle - length / 2 / Math.abs(scale)) / step) * step
   for (let d = first; d <= middle + length / 2 / Math.abs(scale); d += step) {
     const at = to(d)
-    if (at > 0 && at < length) lines.push({ at, degrees: d })
+    if (at > 24 && at < length - 24) lines.push({ at, degrees: d })
   }
   return lines
 }
