@@ -141,9 +141,13 @@ func (m *Maker) reading(name string, raw []byte) *reading {
 	if known != nil && sameSlice(known.raw, raw) {
 		return known
 	}
+	before := known
 	known = &reading{raw: raw}
 	if json.Unmarshal(raw, &known.pop) != nil {
 		return nil
+	}
+	if before != nil {
+		sinceThen(&known.pop, &before.pop)
 	}
 	known.pop.Name = name         // whatever it calls itself
 	known.pop.Sessions.List = nil // the long part, which nothing here needs
@@ -151,6 +155,26 @@ func (m *Maker) reading(name string, raw []byte) *reading {
 	defer m.mu.Unlock()
 	m.read[name] = known
 	return known
+}
+
+// sinceThen has a report's segments say what was lost after repair since the one
+// before: PoPs tell it since they started, and raw loss as it is now. A segment that
+// carried nothing since keeps what it had.
+func sinceThen(now, before *report.PoP) {
+	for i := range now.Segments {
+		n, b := &now.Segments[i].Repair.ToHere, segmentTo(before, now.Segments[i].Peer)
+		if b == nil || n.Arrived < b.Repair.ToHere.Arrived || n.Expired < b.Repair.ToHere.Expired {
+			continue // it began anew
+		}
+		was := b.Repair.ToHere
+		carried := float64(n.Arrived+n.Mended+n.Expired) - float64(was.Arrived+was.Mended+was.Expired)
+		if carried <= 0 {
+			n.ResidualLoss = was.ResidualLoss
+			continue
+		}
+		lost := float64(n.Expired-was.Expired) - (float64(n.Late) - float64(was.Late))
+		n.ResidualLoss = min(max(lost/carried, 0), 1)
+	}
 }
 
 // forget lets go of reports of others than these PoPs, when there are many.

@@ -109,3 +109,33 @@ func TestNobodyWaitsForAReportThatSomebodyElseAskedFor(t *testing.T) {
 		t.Errorf("%d looks are still going on", n)
 	}
 }
+
+// What was lost long ago does not stand beside what is lost now.
+func TestLossAfterRepairIsThatSinceTheReportBefore(t *testing.T) {
+	result := func(arrived, expired, late uint64, since float64) []byte {
+		text, err := json.Marshal(report.PoP{Segments: []report.Segment{{Peer: "seoul", Repair: report.Repair{ToHere: report.RepairResult{Arrived: arrived, Expired: expired, Late: late, ResidualLoss: since}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	var raw []byte
+	m := New(func(string) ([]byte, bool) { return raw, true })
+	for _, c := range []struct {
+		raw  []byte
+		want float64
+		why  string
+	}{
+		{result(900, 100, 0, 0.1), 0.1, "the first report says since the start"},
+		{result(1900, 100, 0, 0.05), 0, "nothing was lost since"},
+		{result(2880, 125, 5, 0.04), 20.0 / 1005, "20 of 1,005 were lost since"},
+		{result(2880, 125, 5, 0.04), 20.0 / 1005, "nothing was carried since"},
+		{result(10, 1, 0, 0.09), 0.09, "the PoP was started anew"},
+	} {
+		raw = c.raw
+		o := m.Make([]string{"shanghai"}, time.Unix(1000, 0))
+		if got := o.Segments[0].ResidualLoss; math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%s: %v, want %v", c.why, got, c.want)
+		}
+	}
+}
