@@ -37,6 +37,7 @@ const inOwnNamespace = "CAUSEWAY_TEST_NAMESPACE"
 func insideNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inOwnNamespace) != "" {
+		alone = func() {} // nobody else has its addresses
 		for _, c := range []string{
 			"ip link set lo up",
 			"ip link add outside numrxqueues 2 numtxqueues 2 type veth peer name inside numrxqueues 2 numtxqueues 2",

@@ -17,9 +17,11 @@ type contender struct {
 	// begin starts it on r's line and says whose CPU time counts as what. The last
 	// account has all the line's boxes.
 	begin func(r *running) error
-	ours  bool   // runs PoPs
-	aside bool   // only where it is asked for
-	exe   string // another build of causeway to run; empty: the one of the options
+	ours  bool // runs PoPs
+	aside bool // only where it is asked for
+	// ethernet: the sink is a device that the kernel can redirect packets to.
+	ethernet bool
+	exe      string // another build of causeway to run; empty: the one of the options
 }
 
 // title names a contender in messages, host in namespaces and files.
@@ -54,6 +56,7 @@ var contenders = []contender{
 	{name: "one-box", hops: 1, begin: beginOneBox, ours: true},
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
 	{name: "xdp", hops: 2, begin: beginXDP, ours: true},
+	{name: "xdp-forward", hops: 1, begin: beginForward, ours: true, ethernet: true},
 	{name: "workers", hops: 2, begin: beginWorkers, ours: true, aside: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},
 }

@@ -195,7 +195,9 @@ func (b *bench) setUp(ctx context.Context) error {
 		if c.total != 0 {
 			window.Total = min(window.Total, c.total)
 		}
-		l, err := build(b.prefix, c.host(), mark, c.hops, b.Cables, window, b.core)
+		cables := b.Cables
+		cables.Ethernet = c.ethernet
+		l, err := build(b.prefix, c.host(), mark, c.hops, cables, window, b.core)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os/exec"
 
 	"causeway/internal/bench/netbench"
 	"causeway/internal/lab/netns"
@@ -82,6 +83,7 @@ func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbe
 	}
 	last := l.hosts[hops]
 	var err error
+	o.Ethernet = o.Ethernet && hops == 1
 	if l.sink, err = netbench.OpenSink(last, mark+"s", o); err != nil {
 		return fail(err)
 	}
@@ -89,6 +91,9 @@ func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbe
 		last.AddAddr(l.sink.Name, netip.PrefixFrom(addr(hops, 1), 24)),
 		l.hop(1).AddRoute(netns.Route{To: netip.MustParsePrefix("10.0.0.0/8"), Via: addr(0, 1)}),
 	)
+	if o.Ethernet { // nobody answers at a TAP
+		err = errors.Join(err, last.Run(exec.Command("ip", "neigh", "add", addr(hops, 2).String(), "lladdr", "02:00:00:00:00:02", "dev", l.sink.Name, "nud", "permanent")))
+	}
 	if err != nil {
 		return fail(err)
 	}

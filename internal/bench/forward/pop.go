@@ -59,6 +59,21 @@ func beginXDP(r *running) error {
 	return nil
 }
 
+// beginForward is beginOneBox with established tunnels forwarded in the kernel.
+func beginForward(r *running) error {
+	for _, device := range [...]string{r.line.right[0].Name, r.line.sink.Name} { // whose routes the program may use
+		if err := r.line.hop(1).Sysctl("net/ipv4/conf/"+device+"/forwarding", "1"); err != nil {
+			return err
+		}
+	}
+	p, err := r.startPoPs(func(int) []string { return []string{"--xdp", r.line.right[0].Name + "," + r.line.sink.Name} })
+	if err != nil {
+		return err
+	}
+	r.pay("xdp-forward", 1, p[0])
+	return nil
+}
+
 func beginRelay(r *running) error {
 	p, err := r.startPoPs(nil)
 	if err != nil {
@@ -128,7 +143,7 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 	if hop == 1 {
 		s.Listeners = []snapshot.Listener{{
 			Name: "vpn", Addresses: []snapshot.Address{{Bind: r.line.accelerated().Addr()}}, Ports: []uint16{port},
-			EndpointGroup: "endpoints",
+			EndpointGroup: "endpoints", InKernel: r.name == "xdp-forward",
 		}}
 		if r.allow.IsValid() {
 			s.Listeners[0].Allow = []netip.Prefix{r.allow}

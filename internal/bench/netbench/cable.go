@@ -37,6 +37,8 @@ type CableOptions struct {
 	// NoSegmentation makes the sender's kernel cut joined datagrams itself, as with a
 	// network card that cannot.
 	NoSegmentation bool
+	// Ethernet makes a Sink a device that packets can be redirected to in the kernel: a TAP.
+	Ethernet bool
 }
 
 // Connect joins two namespaces by a cable with devices of those names, at most

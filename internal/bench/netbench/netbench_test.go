@@ -87,7 +87,7 @@ func TestAnAnswerGoesBackToWhereThePacketCameFrom(t *testing.T) {
 	b := testHead(100)
 	packet := append(append([]byte(nil), b[:offloadLen]...), b[offloadLen+ethernetLen:]...)
 	packet = append(packet, make([]byte, 100)...)
-	if !turnRound(packet) {
+	if !turnRound(packet, 0) {
 		t.Fatal("a UDP packet is not answered")
 	}
 	ip := packet[offloadLen:]
@@ -105,7 +105,7 @@ func TestAnAnswerGoesBackToWhereThePacketCameFrom(t *testing.T) {
 	joined := append([]byte(nil), packet...)
 	joined[1] = 5 // VIRTIO_NET_HDR_GSO_UDP_L4
 	for name, p := range map[string][]byte{"joined datagrams": joined, "a header alone": packet[:offloadLen+ipUDP], "IPv6": append(make([]byte, offloadLen), 0x60)} {
-		if turnRound(p) {
+		if turnRound(p, 0) {
 			t.Errorf("%s are answered", name)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"causeway/internal/lab/netns"
 )
 
-// Sink is where the line ends: a TUN device of the last box, whose queue holds all
+// Sink is where the line ends: a TUN (or TAP) device of the last box, whose queue holds all
 // that can be on its way. The generator empties it when it is its turn, so the box
 // that sends is neither interrupted nor made to wake anybody.
 type Sink struct {
@@ -26,6 +26,7 @@ type Sink struct {
 	fd    int
 	count atomic.Uint64 // datagrams since the beginning
 	buf   []byte
+	link  int // bytes of a link's header in front of each packet
 }
 
 // sinkQueue is how many packets wait for the generator's turn.
@@ -54,7 +55,11 @@ func (s *Sink) open(o CableOptions) error {
 	if err != nil {
 		return err
 	}
-	r.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	kind := uint16(unix.IFF_TUN)
+	if o.Ethernet {
+		kind, s.link = unix.IFF_TAP, ethernetLen
+	}
+	r.SetUint16(kind | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, r); err != nil {
 		return err
 	}
@@ -108,7 +113,7 @@ func (s *Sink) drain(payload int) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		if udp := n - offloadLen - ipUDP; udp > 0 && s.buf[offloadLen]>>4 == 4 {
+		if udp := n - offloadLen - s.link - ipUDP; udp > 0 && s.buf[offloadLen+s.link]>>4 == 4 {
 			s.count.Add(uint64(udp / payload))
 		}
 	}
@@ -143,7 +148,7 @@ func (s *Sink) Answer(during time.Duration) error {
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		if turnRound(s.buf[:n]) {
+		if turnRound(s.buf[:n], s.link) {
 			if _, err := unix.Write(s.fd, s.buf[:n]); err != nil {
 				return fmt.Errorf("answer at sink %s: %w", s.Name, err)
 			}
@@ -153,13 +158,16 @@ func (s *Sink) Answer(during time.Duration) error {
 }
 
 // turnRound makes an answer of a UDP packet; joined ones are not answered.
-func turnRound(b []byte) bool {
-	ip := b[offloadLen:]
+func turnRound(b []byte, link int) bool {
+	ip := b[offloadLen+link:]
 	const joined = 1 // of struct virtio_net_hdr: the GSO type
-	if len(ip) <= ipUDP || ip[0] != 0x45 || ip[9] != unix.IPPROTO_UDP || b[joined] != 0 {
+	if len(b) <= offloadLen+link+ipUDP || ip[0] != 0x45 || ip[9] != unix.IPPROTO_UDP || b[joined] != 0 {
 		return false
 	}
 	clear(b[:offloadLen])
+	for i := range link * 6 / ethernetLen { // both addresses
+		b[offloadLen+i], b[offloadLen+6+i] = b[offloadLen+6+i], b[offloadLen+i]
+	}
 	for i := range 4 {
 		ip[12+i], ip[16+i] = ip[16+i], ip[12+i]
 	}
