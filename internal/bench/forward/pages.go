@@ -15,7 +15,7 @@ func (d *Delays) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## Delay\n\nOne-way delay of packets of %d bytes over %d flows, in microseconds: the generator sends at a rate from a core of its\n"+
 		"own, all boxes share the other; generator, cables and sink are in it. *Added*: over kernel NAT in the same round, for each box on\n"+
-		"the way. Medians of %d rounds. Renew it with `make bench-latency`.\n\n%s\n", latencySize, latencyFlows, d.Rounds, machineLine(d.Measured, d.Machine))
+		"the way. What is on its way while other work keeps the generator from running is not judged. Medians of %d rounds. Renew it with `make bench-latency`.\n\n%s\n", latencySize, latencyFlows, d.Rounds, machineLine(d.Measured, d.Machine))
 	rate := 0.0
 	for _, r := range d.Rows {
 		if r.Rate != rate {
@@ -50,8 +50,9 @@ func (f *Floods) Markdown() string {
 func (s *Scales) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## Cores\n\nA sealed crossing of 256-byte packets over 64 flows, as fast as it goes, generator and sink included: on one core with one\n"+
-		"worker in each PoP, and on two with two. The generator is one thread and every cable has one receive queue, so two cores cannot be twice one here; what\n"+
-		"a packet costs shows what workers cost. Renew it with `make bench-scale`.\n\n%s\n| cores | workers per PoP | packets/s | times one core | CPU ns per packet, both PoPs |\n|--:|--:|--:|--:|--:|\n", machineLine(s.Measured, s.Machine))
+		"worker in each PoP, and on two with two. The generator is one thread and every cable has one receive queue, so two cores cannot be twice one here; and\n"+
+		"on a machine of two cores all its other work takes from the second row, which was between 0.76 and 2.2 times the first. What a packet costs shows what\n"+
+		"workers cost. Renew it with `make bench-scale`.\n\n%s\n| cores | workers per PoP | packets/s | times one core | CPU ns per packet, both PoPs |\n|--:|--:|--:|--:|--:|\n", machineLine(s.Measured, s.Machine))
 	for _, r := range s.Rows {
 		fmt.Fprintf(&b, "| %d | %d | %.0f | %.2f | %.0f |\n", r.Cores, r.Workers, r.Rate, r.Times, r.CPU)
 	}

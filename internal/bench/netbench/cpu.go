@@ -160,8 +160,10 @@ func (c Core) take(pid int, policy unix.SchedAttr) error {
 func (c Core) takeThread(tid int) error { return c.schedule(tid, batchWork) }
 
 var (
-	batchWork  = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: priority}
-	promptWork = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+	batchWork = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: priority}
+	// Round robin, not first in first out: a Go program has several threads on the core, and
+	// one that spins until another has done its part would keep it from doing so for ever.
+	promptWork = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
 )
 
 func (c Core) schedule(tid int, policy unix.SchedAttr) error {

@@ -23,6 +23,9 @@ type Paced struct {
 type PacedResult struct {
 	Sent, Arrived uint64
 	Delays        []time.Duration // of those that arrived, sorted
+	// Unjudged arrived, too, but while the generator, which empties the sink, was kept
+	// from running: how long they took nobody saw.
+	Unjudged uint64
 }
 
 // At returns the delay that the share q of packets stayed below.
@@ -73,11 +76,13 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 		return nil, err
 	}
 	start := time.Now()
+	p.ran, p.seen = threadTimeNow(), start
 	for end := start.Add(length); ; {
 		now := time.Now()
 		if now.After(end) {
 			break
 		}
+		start = start.Add(p.heldUp(now))
 		if err := p.send(now.Sub(start)); err != nil {
 			return nil, err
 		}
@@ -86,6 +91,7 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 		}
 	}
 	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
+		_ = p.heldUp(time.Now())
 		if err := p.drain(true); err != nil {
 			return nil, err
 		}
@@ -101,6 +107,34 @@ type pacing struct {
 	g       *Generator
 	streams []pacedStream
 	results []PacedResult
+
+	ran    time.Duration // CPU time of the thread,
+	seen   time.Time     // and the instant, when it last looked
+	unseen int64         // nanotime before which what was sent is not judged
+}
+
+// heldUpFor is how long the thread must have been without its core to have been held up.
+const heldUpFor = 100 * time.Microsecond
+
+// heldUp returns how long the generator was just kept from running, by other work or the
+// share that the kernel leaves to it beside real-time threads. What was due meanwhile is not made up for:
+// a burst would measure the generator, not the boxes; and what is on its way is not judged.
+func (p *pacing) heldUp(now time.Time) time.Duration {
+	ran := threadTimeNow()
+	away := now.Sub(p.seen) - (ran - p.ran)
+	p.ran, p.seen = ran, now
+	if away < heldUpFor {
+		return 0
+	}
+	p.unseen = nanotime()
+	return away
+}
+
+// threadTimeNow is the CPU time that the calling thread has used.
+func threadTimeNow() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
 }
 
 type pacedStream struct {
@@ -194,7 +228,12 @@ func (p *pacing) drain(counted bool) error {
 			}
 			r := &p.results[i]
 			r.Arrived++
-			r.Delays = append(r.Delays, time.Duration(now-int64(binary.BigEndian.Uint64(payload[pacedTime:]))))
+			sent := int64(binary.BigEndian.Uint64(payload[pacedTime:]))
+			if sent < p.unseen {
+				r.Unjudged++
+				continue
+			}
+			r.Delays = append(r.Delays, time.Duration(now-sent))
 		}
 	}
 }

@@ -18,3 +18,13 @@ func TestQuantilesAndLossOfWhatWasPaced(t *testing.T) {
 		t.Errorf("of nothing: %v, %v", none.At(0.5), none.Lost())
 	}
 }
+
+func TestATimeWithoutTheCoreIsNoticed(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p := pacing{ran: threadTimeNow(), seen: time.Now()}
+	time.Sleep(5 * heldUpFor) // the thread rests: as good as being kept from running
+	if away := p.heldUp(time.Now()); away < heldUpFor || p.unseen == 0 {
+		t.Errorf("away for %v, packets before %d are not judged", away, p.unseen)
+	}
+}
