@@ -1,6 +1,7 @@
 package netbench
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
