@@ -128,6 +128,8 @@ type Engine struct {
 	othersBudget               budget
 	echo                       echoes
 
+	gathering gathering
+
 	drops Drops
 	sent  udpio.SendStats
 	joins joins
@@ -177,6 +179,13 @@ func (e *Engine) Receive(now mono.Time, token uint64, batch []udpio.Message) {
 		return
 	}
 	e.now = now
+	if e.table != nil && e.table.Many() {
+		if len(batch) >= warmLeast {
+			e.warm(sock, batch)
+		}
+		e.table.Warm()
+		e.gathering.on = sock.use == Overlay
+	}
 	some := sock.use == Edge && e.urgentFirst(now, sock, batch)
 	for i := range batch {
 		if some && batch[i].Data == nil {
@@ -184,6 +193,8 @@ func (e *Engine) Receive(now mono.Time, token uint64, batch []udpio.Message) {
 		}
 		e.receive(now, sock, &batch[i])
 	}
+	e.deliverGathered(now)
+	e.gathering.on = false
 }
 
 // receive takes in one datagram.

@@ -18,6 +18,13 @@ func (e *Engine) Frame(now mono.Time, from *segment.Segment, b []byte, stable bo
 		e.forward(now, h, rest)
 		return
 	}
+	if !e.gather(now, from, &h, rest, stable) {
+		e.deliver(now, from, h, rest, stable)
+	}
+}
+
+// deliver takes in a frame that is for this PoP.
+func (e *Engine) deliver(now mono.Time, from *segment.Segment, h frame.Header, rest []byte, stable bool) {
 	e.arrivedFrom, e.arrivedDirect = from, h.Origin == from.PeerLabel()
 	e.arrived(now, h, rest, stable)
 	e.arrivedFrom = nil

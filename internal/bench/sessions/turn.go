@@ -21,7 +21,7 @@ type turn struct {
 	data     [batch][packetSize]byte
 	clients  [batch]udpio.Message
 	overlay  []udpio.Message
-	answers  [batch]int // datagrams to endpoints
+	tokens   []uint64 // of the egress's sockets that answers come to
 	arrived  int
 	returned int
 }
@@ -79,11 +79,18 @@ func (w *world) once() (took times) {
 		back = append(back, d)
 	}
 	t.arrived += len(back)
+	t.overlay = t.overlay[:0]
+	t.tokens = t.tokens[:0]
+	for _, d := range back {
+		t.overlay = append(t.overlay, udpio.Message{Data: d.data, From: d.to})
+		t.tokens = append(t.tokens, w.egress.tokens[d.from])
+	}
 	begun = cpu()
-	for i := range back {
-		d := &back[i]
-		t.overlay = append(t.overlay[:0], udpio.Message{Data: d.data, From: d.to})
-		w.egress.engine.Receive(w.now, w.egress.tokens[d.from], t.overlay)
+	for i, token := range t.tokens { // as they come from a device: see dataplane/ports.go
+		w.egress.engine.Warm(token, t.overlay[i:i+1])
+	}
+	for i, token := range t.tokens {
+		w.egress.engine.Receive(w.now, token, t.overlay[i:i+1])
 	}
 	w.egress.due(w)
 	w.egress.engine.Flush(w.now)

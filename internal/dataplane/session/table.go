@@ -63,7 +63,8 @@ type Table struct {
 	// it, because a monotonic clock begins anew. time.Now unless a test sets it.
 	Wall func() time.Time
 
-	record [RecordLen]byte // scratch
+	record  [RecordLen]byte // scratch
+	warming warming
 
 	// Counts since the table was made.
 	Opened, Closed uint64 // sessions that came and went, of whatever kind
