@@ -344,7 +344,7 @@ func (b *builder) sessions() {
 	limits := session.Limits{Confirmed: e.among(lim.Sessions), Unconfirmed: e.among(lim.Unconfirmed), PerPrefix: lim.SessionsPerPrefix}
 	if e.table == nil {
 		e.table = session.NewTable(limits, e.cfg.Store)
-		e.table.Gone, e.table.Wall = e.gone, e.cfg.Wall
+		e.table.Gone, e.table.Warmer, e.table.Wall = e.gone, e.warmExit, e.cfg.Wall
 		if e.cfg.Flows != nil {
 			e.table.Visit = e.logLong
 		}

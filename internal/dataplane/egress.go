@@ -13,7 +13,7 @@ import (
 // toEndpoint gives a packet from the overlay to its endpoint. stable tells that
 // payload lives until Flush.
 func (e *Engine) toEndpoint(now mono.Time, s *session.Session, tos uint8, payload []byte, stable bool) {
-	sock := e.byAddr[s.Egress()]
+	sock := e.egressSocket(s)
 	if sock == nil {
 		e.drops.add(DropRefusedSession)
 		return

@@ -129,6 +129,7 @@ type Engine struct {
 	echo                       echoes
 
 	gathering gathering
+	exits     exits
 
 	drops Drops
 	sent  udpio.SendStats
@@ -142,6 +143,7 @@ type socket struct {
 	addr  netip.AddrPort
 	use   Use
 	dirty bool
+	exit  uint32 // its place among Engine.exits
 
 	overlay  *overlayAddr // overlay sockets
 	listener *listener    // listener sockets
@@ -298,6 +300,7 @@ func (e *Engine) Close() {
 	}
 	clear(e.sockets)
 	clear(e.byAddr)
+	e.exits = exits{}
 }
 
 // queue puts a datagram on a socket's way out.
@@ -425,6 +428,7 @@ func (e *Engine) open(addr netip.AddrPort, use Use, listen func(netip.AddrPort, 
 	}
 	s.Socket = c
 	e.sockets[s.token], e.byAddr[addr] = s, s
+	e.addExit(s)
 	return s, nil
 }
 
@@ -440,6 +444,7 @@ func (e *Engine) closeSocket(s *socket) {
 	}
 	delete(e.sockets, s.token)
 	delete(e.byAddr, s.addr)
+	e.dropExit(s)
 	s.Close()
 }
 

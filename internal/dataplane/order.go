@@ -27,24 +27,26 @@ func (e *Engine) leave(now mono.Time, s *session.Session, sock *socket, to netip
 	}
 	e.watchOf(now, s)
 	e.emitTo(s, sock, to, payload, stable)
-	if s.InOrder == nil {
+	if s.InOrder == 0 {
 		if s.AtRest.Pass(now, what.SPI, what.Seq, e.pool) {
 			e.emit(payload)
 			return
 		}
 		s.InOrder = s.AtRest.Resume(e.orderFor(s), e.pool, true)
 	}
+	b := e.pool.Buffer(s.InOrder)
 	dup, late := e.pool.Count.Duplicates, e.pool.Count.LateReplay
-	s.InOrder.Push(now, payload, e.holdUntil(now, s), e.emit)
+	b.Push(now, payload, e.holdUntil(now, s), e.emit)
 	e.drops[DropDuplicate] += e.pool.Count.Duplicates - dup
 	e.drops[DropLate] += e.pool.Count.LateReplay - late
-	if !s.Waiting && s.InOrder.Next() != 0 {
+	if !s.Waiting && b.Next() != 0 {
 		s.Waiting = true
 		e.waiting = append(e.waiting, s)
 	}
 	if !s.Waiting {
-		if rest, ok := s.InOrder.Rest(now); ok {
-			s.AtRest, s.InOrder = rest, nil
+		if rest, ok := b.Rest(now); ok {
+			e.pool.Drop(s.InOrder)
+			s.AtRest, s.InOrder = rest, 0
 		}
 	}
 }
@@ -94,16 +96,17 @@ func (e *Engine) holdUntil(now mono.Time, s *session.Session) mono.Time {
 func (e *Engine) dueOrder(now mono.Time) {
 	for i := 0; i < len(e.waiting); i++ {
 		s := e.waiting[i]
-		if next := s.InOrder.Next(); next != 0 && next <= now {
+		b := e.pool.Buffer(s.InOrder)
+		if next := b.Next(); next != 0 && next <= now {
 			sock, to := e.exitOf(s)
 			if sock != nil {
 				e.emitTo(s, sock, to, nil, false)
-				s.InOrder.Due(now, e.emit)
+				b.Due(now, e.emit)
 			} else {
-				s.InOrder.Flush(nil)
+				b.Flush(nil)
 			}
 		}
-		if s.InOrder.Next() == 0 {
+		if b.Next() == 0 {
 			s.Waiting = false
 			last := len(e.waiting) - 1
 			e.waiting[i] = e.waiting[last]
@@ -116,7 +119,7 @@ func (e *Engine) dueOrder(now mono.Time) {
 
 func (e *Engine) nextOrder() (next mono.Time) {
 	for _, s := range e.waiting {
-		next = mono.Earliest(next, s.InOrder.Next())
+		next = mono.Earliest(next, e.pool.Buffer(s.InOrder).Next())
 	}
 	return next
 }
@@ -124,30 +127,30 @@ func (e *Engine) nextOrder() (next mono.Time) {
 // exitOf is where a session's packets leave at this PoP.
 func (e *Engine) exitOf(s *session.Session) (*socket, netip.AddrPort) {
 	if s.Role&session.Egress != 0 {
-		return e.byAddr[s.Egress()], s.Endpoint
+		return e.egressSocket(s), s.Endpoint
 	}
 	return e.byAddr[s.Accelerated], s.Client()
 }
 
 // reorder goes on by the session's settings, which have changed.
 func (e *Engine) reorder(s *session.Session) {
-	if s.InOrder == nil { // where nothing is missing no setting matters
+	if s.InOrder == 0 { // where nothing is missing no setting matters
 		return
 	}
 	if sock, to := e.exitOf(s); sock != nil {
 		e.emitTo(s, sock, to, nil, false)
-		s.InOrder.Reconfigure(e.orderFor(s), e.emit)
+		e.pool.Buffer(s.InOrder).Reconfigure(e.orderFor(s), e.emit)
 	} else {
-		s.InOrder.Reconfigure(e.orderFor(s), nil)
+		e.pool.Buffer(s.InOrder).Reconfigure(e.orderFor(s), nil)
 	}
 }
 
 // forgetOrder drops what a session that ends still holds.
 func (e *Engine) forgetOrder(s *session.Session) {
-	if s.InOrder == nil {
+	if s.InOrder == 0 {
 		return
 	}
-	s.InOrder.Flush(nil)
+	e.pool.Buffer(s.InOrder).Flush(nil)
 	if s.Waiting {
 		for i, w := range e.waiting {
 			if w == s {
@@ -156,7 +159,8 @@ func (e *Engine) forgetOrder(s *session.Session) {
 			}
 		}
 	}
-	s.InOrder, s.Waiting = nil, false
+	e.pool.Drop(s.InOrder)
+	s.InOrder, s.Waiting = 0, false
 }
 
 // orderFor is the shared configuration for a session's mode and window.

@@ -21,7 +21,9 @@ type Pool struct {
 	packets [len(packetSizes)]*packet
 	rings   [ringSizes][]*ring
 	seen    []*seen
-	buffers []*Buffer
+
+	buffers     []*Buffer // those with numbers, less 1
+	buffersFree []uint32
 }
 
 // Counts are totals since the pool was made.

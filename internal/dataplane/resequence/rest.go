@@ -28,20 +28,21 @@ func (r *Rest) Pass(now mono.Time, spi, seq uint32, pool *Pool) bool {
 	return true
 }
 
-// Resume returns a buffer that goes on from where r stands.
-func (r *Rest) Resume(config *Config, pool *Pool, natt bool) *Buffer {
-	b := pool.buffer()
+// Resume returns the number of a buffer of pool's that goes on from where r stands.
+func (r *Rest) Resume(config *Config, pool *Pool, natt bool) uint32 {
+	n := pool.takeBuffer()
+	b := pool.Buffer(n)
 	streams := b.streams[:0]
 	*b = New(config, pool, natt)
 	b.streams = streams
 	if r.run > 0 {
 		b.streams = append(b.streams, stream{spi: r.spi, base: r.base, top: r.base, run: uint32(r.run), active: r.active})
 	}
-	return b
+	return n
 }
 
 // Rest returns what goes on in b's place, if nothing is missing or waits in b and it
-// has one SPI that is not long silent. b is not to be used after that.
+// has one SPI that is not long silent.
 func (b *Buffer) Rest(now mono.Time) (r Rest, ok bool) {
 	at := -1
 	for i := range b.streams {
@@ -61,26 +62,29 @@ func (b *Buffer) Rest(now mono.Time) (r Rest, ok bool) {
 		return r, false
 	}
 	s := &b.streams[at]
-	r = Rest{spi: s.spi, base: s.base, active: s.active, run: uint16(s.run)}
+	return Rest{spi: s.spi, base: s.base, active: s.active, run: uint16(s.run)}, true
+}
+
+// Buffer is the pool's buffer of that number: see Rest.Resume.
+func (p *Pool) Buffer(n uint32) *Buffer { return p.buffers[n-1] }
+
+// Drop gives a buffer back, in which nothing may wait. Its number is another's then.
+func (p *Pool) Drop(n uint32) {
+	b := p.buffers[n-1]
+	for i := range b.streams {
+		b.streams[i].forget(p)
+	}
 	clear(b.streams)
-	b.pool.dropBuffer(b)
-	return r, true
+	b.streams, b.next = b.streams[:0], 0
+	p.buffersFree = append(p.buffersFree, n)
 }
 
-// buffersKept is how many buffers that are not in use a pool has at most.
-const buffersKept = 1024
-
-func (p *Pool) buffer() *Buffer {
-	if n := len(p.buffers); n > 0 {
-		b := p.buffers[n-1]
-		p.buffers = p.buffers[:n-1]
-		return b
+func (p *Pool) takeBuffer() uint32 {
+	if n := len(p.buffersFree); n > 0 {
+		free := p.buffersFree[n-1]
+		p.buffersFree = p.buffersFree[:n-1]
+		return free
 	}
-	return new(Buffer)
-}
-
-func (p *Pool) dropBuffer(b *Buffer) {
-	if len(p.buffers) < buffersKept {
-		p.buffers = append(p.buffers, b)
-	}
+	p.buffers = append(p.buffers, new(Buffer))
+	return uint32(len(p.buffers))
 }

@@ -92,11 +92,11 @@ type Session struct {
 	state      state
 
 	ToClient Count           // to be set
-	AtRest   resequence.Rest // the order of its ESP where it leaves here, while InOrder is nil; to be set
-	// InOrder puts packets in order where they leave here; nil until something is out of order. To be set.
-	InOrder *resequence.Buffer
-	Created mono.Time
-	Saved   mono.Time // when last written to the store; zero: never
+	AtRest   resequence.Rest // the order of its ESP where it leaves here, while InOrder is 0; to be set
+	InOrder  uint32          // the number of the resequence.Buffer that puts packets in order where they leave here; 0: nothing is out of order. To be set
+	Exit     uint32          // by which its owner finds where its packets leave; to be set
+	Created  mono.Time
+	Saved    mono.Time // when last written to the store; zero: never
 
 	Assoc *Association
 	alias uint64

@@ -59,6 +59,9 @@ type Table struct {
 	Claims func(claim uint64, held bool)
 	// Visit is called for sessions that Sweep looks at and that go on; nil: nobody wants to know.
 	Visit func(now mono.Time, s *Session)
+	// Warmer reads what else a session's packets need, and returns something of it. It may be
+	// called for sessions that have ended, too; nil: there is nothing. See Warm.
+	Warmer func(*Session) uint64
 	// Wall is the clock that survives a restart: last activity is kept on disk in
 	// it, because a monotonic clock begins anew. time.Now unless a test sets it.
 	Wall func() time.Time

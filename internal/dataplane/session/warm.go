@@ -72,5 +72,10 @@ func (t *Table) Warm() {
 			sink += s.ID + s.ToClient.Packets // one of each cache line that packets need
 		}
 	}
+	if t.Warmer != nil && t.sessions.made > 0 {
+		for _, slot := range slots {
+			sink += t.Warmer(t.at(slot))
+		}
+	}
 	w.sink = sink
 }
