@@ -90,7 +90,7 @@ var Ours = Rules{
 		{Import: "unsafe", Rooms: map[string]string{
 			"internal/dataplane/udpio":   "system calls that take arrays of messages",
 			"internal/dataplane/xdp":     "rings shared with the kernel",
-			"internal/dataplane/session": "asks for large pages",
+			"internal/dataplane/session": "records in mapped memory",
 			"internal/dataplane/segment": "asks whether two slices overlap",
 			"internal/lab/netns":         "ioctl on TUN devices",
 			"internal/lab/wan":           "ioctl and timing",

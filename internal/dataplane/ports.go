@@ -194,8 +194,11 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 // receiveFrom hands packets to the engines whose sockets they are for, in runs.
 func (w *worker) receiveFrom(now mono.Time, b *xdp.Batch) (bytes int) {
 	for i := range b.Messages {
-		if d := w.ports.doors[b.To[i]]; d != nil && d.use == Edge && d.tokens[0] != 0 {
-			token := d.tokens[0]
+		d := w.ports.doors[b.To[i]]
+		if d == nil || d.use != Edge {
+			continue
+		}
+		if token := d.tokens[d.laneOf(&b.Messages[i])]; token != 0 {
 			w.conns[token].lane.engine.Warm(token&(1<<laneShift-1), b.Messages[i:i+1])
 		}
 	}
