@@ -61,7 +61,8 @@ goroutine per client, a packet per system call. *nginx*: the stream module, one 
 *one-box*: a PoP that is ingress and egress at once, nothing sealed. *sealed-ingress*, *-egress*: the two
 PoPs of a crossing, each by itself, with repair on as by default; *-crossing*: both together. *xdp-*: the same with what clients
 send taken before the ingress's stack (AF_XDP, copy mode: a veth has no other, and copies once more to make room in front of each packet, which a network
-card's driver does not; half of *receiving* is that). *wireguard-*: wireguard-go at both ends, routed, no address translated. *sealed-relay*: the PoP
+card's driver does not; half of *receiving* is that). *xdp-forward*: *one-box* with established tunnels
+forwarded in the kernel by a program on the devices; its sink is a TAP. *wireguard-*: wireguard-go at both ends, routed, no address translated. *sealed-relay*: the PoP
 in the middle of three; *sealed-over-relay*: all three. PoPs are real ` + "`causeway pop`" + ` processes.
 
 **How it is measured.** Each contender has a line of its own: a generator, one to three boxes, a sink, in network
