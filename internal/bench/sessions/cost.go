@@ -152,7 +152,7 @@ func middle(list []float64) float64 {
 // Markdown is the section of docs/benchmarks.md.
 func Markdown(list []Cost) string {
 	text := "## Sessions\n\nWhat a packet of 256 bytes costs the engines of an ingress and an egress that have so many sessions: processor time of the whole way through the engine, from a socket's batch of 64\n" +
-		"to the datagrams it makes (no system calls), the mean of both directions. Each packet is of a session at random of all of them, so the memory of sessions is as cold as it can be.\n" +
+		"to the datagrams it makes (no system calls), the mean of both directions. Each packet is of a session at random of all of them, so the memory of sessions is as cold as it can be. Endpoints' packets come to the egress as a device hands them over, of many sockets at once.\n" +
 		"All numbers of sessions stand in one process and take turns; ratios are medians of those of single rounds. Memory is what lives on the heap because of a session that IKE and ESP\n" +
 		"have gone through both ways, tables and all; in brackets what the process takes of the machine's memory for it. The last column is the longest that a packet took which opened a session:\n" +
 		"it says whether a table that grows makes anyone wait. Renew it with `make bench-sessions`.\n\n" +
