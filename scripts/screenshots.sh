@@ -14,7 +14,7 @@ scripts/setup.sh
 scripts/setup.sh web
 [ -d web/node_modules ] && [ web/node_modules -nt web/package-lock.json ] || (cd web && npm ci --no-fund --no-audit)
 
-lab=pictures-$$
+lab=pic$$
 traffic=()
 trap 'kill "${traffic[@]}" 2>/dev/null || true; bin/causeway lab down "$lab" >/dev/null || true' EXIT
 bin/causeway lab up seoul-shanghai --name "$lab"

@@ -43,7 +43,7 @@ func TestAMemoChangesNothing(t *testing.T) {
 	var m Memo
 	rng := rand.New(rand.NewPCG(1, 2))
 	refused, reused := 0, 0
-	for n := range 300 {
+	for n := range 120 {
 		i := rng.IntN(len(edits))
 		edits[i](n)
 		w.Revision++

@@ -53,7 +53,7 @@ export function Chart(props: { times: number[]; series: Series[]; bands?: [numbe
         ],
         bands: props.bands?.map((b) => ({ series: b, fill: color('--smoke') })),
         axes: [
-          { ...axis, values: (_: uPlot, at: number[], __: number, ___: number, step: number) => at.map((s) => clock(s, step)) },
+          { ...axis, space: 80, values: (_: uPlot, at: number[], __: number, ___: number, step: number) => at.map((s) => clock(s, step)) },
           { ...axis, size: 64, values: (_: uPlot, at: number[]) => at.map((v) => `${v.toLocaleString(locale(), { maximumFractionDigits: 3 })}${props.unit ? ` ${props.unit}` : ''}`) },
         ],
         scales: { x: props.range ? { range: props.range } : {}, y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 1) * 1.08 || 1] } },
