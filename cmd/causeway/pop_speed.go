@@ -31,7 +31,7 @@ func (o *speedOptions) flags(c *command) {
 	f.IntSliceVar(&o.cpus, "cpus", nil, "the cores that workers are bound to, in their order (default: the kernel chooses)")
 	f.DurationVar(&o.busyPoll, "busy-poll", 0, "go on looking for packets for so long before sleeping: quicker, at the price of a core")
 	f.StringSliceVar(&o.xdp, "xdp", nil, "devices whose packets are taken, and judged, before the kernel's stack (XDP)")
-	f.StringSliceVar(&o.without, "without", nil, "do without these features of the kernel: "+strings.Join(dataplane.FeatureNames, ", "))
+	f.StringSliceVar(&o.without, "without", nil, "do without these features of the kernel or the processor: "+strings.Join(dataplane.FeatureNames, ", "))
 }
 
 // check reads the flags.

@@ -170,7 +170,7 @@ func (b *builder) segments() error {
 		} else {
 			s, err := segment.New(segment.Config{
 				Name: p.Name, Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label, Lane: b.e.lane(),
-				Incarnation: b.e.cfg.Random(), Capabilities: capabilities, Repair: p.Repair, Log: b.e.cfg.Log,
+				Incarnation: b.e.cfg.Random(), Capabilities: capabilities, Repair: p.Repair, Log: b.e.cfg.Log, NarrowAES: b.e.cfg.NarrowAES,
 			}, b.e)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("peers[%d]: %w", i, err))

@@ -74,6 +74,8 @@ type EngineConfig struct {
 	Siblings Siblings
 	// Below is what works below the sockets; nil: nothing does.
 	Below Below
+	// NarrowAES does without the processor's instructions for many blocks at a time.
+	NarrowAES bool
 }
 
 // Engine is one PoP's data plane. All methods are for one goroutine.

@@ -5,10 +5,11 @@ import (
 	"slices"
 	"sync"
 
+	"causeway/internal/dataplane/segment/seal/aesgcm"
 	"causeway/internal/dataplane/udpio"
 )
 
-// What a kernel may lack, by the names that status shows. Everything works
+// What a kernel or a processor may lack, by the names that status shows. Everything works
 // without, only slower; Config.Without has it done without.
 const (
 	FeatureGRO      = "udp_gro"      // several datagrams of a flow are received as one
@@ -19,11 +20,12 @@ const (
 	FeatureBusyPoll = "busy_poll"    // reads look into the device's queue themselves
 	FeatureBuffers  = "buffers"      // sockets got the buffers they asked for
 	FeatureWorkers  = "workers"      // several cores share the work
+	FeatureWideAES  = "wide_aes"     // the processor seals many blocks at a time
 	FeatureXDP      = "xdp"          // packets are taken from the device, past the kernel's stack
 )
 
 // FeatureNames are those that can be done without by demand.
-var FeatureNames = []string{FeatureGRO, FeatureGSO, FeatureECN, FeatureBatch, FeatureNanosec}
+var FeatureNames = []string{FeatureGRO, FeatureGSO, FeatureECN, FeatureBatch, FeatureNanosec, FeatureWideAES}
 
 func (p *Plane) without(name string) bool { return slices.Contains(p.cfg.Without, name) }
 
@@ -53,6 +55,7 @@ func (w *worker) features(f map[string]bool) {
 		}
 	}
 	set(FeatureNanosec, w.poller.Nanoseconds())
+	f[FeatureWideAES] = aesgcm.Wide() && !w.plane.without(FeatureWideAES)
 	f[FeatureWorkers] = len(w.plane.workers) > 1
 }
 

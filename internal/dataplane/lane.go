@@ -50,7 +50,10 @@ func newLane(p *Plane, w *worker, n uint8) (*lane, error) {
 		l.closeFile()
 		return nil, err
 	}
-	l.engine = NewEngine(EngineConfig{Key: p.cfg.Key, Network: l, Store: store, Log: p.log, Random: random, Siblings: l, Flows: p.flows, Below: p.below()})
+	l.engine = NewEngine(EngineConfig{
+		Key: p.cfg.Key, Network: l, Store: store, Log: p.log, Random: random, Siblings: l, Flows: p.flows, Below: p.below(),
+		NarrowAES: p.without(FeatureWideAES),
+	})
 	p.shared.join(l)
 	return l, nil
 }

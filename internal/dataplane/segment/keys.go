@@ -61,6 +61,10 @@ func (s *Segment) HandshakeReply(now mono.Time, msg []byte) {
 // hold keeps a keyset for opening datagrams.
 func (s *Segment) hold(now mono.Time, k *handshake.Keys) *keyset {
 	set := &keyset{keys: *k, sealer: seal.NewSealer(k.Send, k.PeerIndex), opener: seal.NewOpener(k.Receive), born: now}
+	if s.cfg.NarrowAES {
+		set.sealer.Narrow()
+		set.opener.Narrow()
+	}
 	set.sealer.Steer(s.cfg.Lane)
 	set.keys.Send, set.keys.Receive = [32]byte{}, [32]byte{}
 	if len(s.sets) >= maxKeysets {

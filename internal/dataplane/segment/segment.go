@@ -86,6 +86,7 @@ type Config struct {
 	Capabilities uint32
 	Repair       snapshot.Repair
 	Log          *slog.Logger
+	NarrowAES    bool // nothing but the standard library's AES-GCM
 }
 
 // Timing of keys.

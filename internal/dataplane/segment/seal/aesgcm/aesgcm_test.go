@@ -110,7 +110,7 @@ func TestAnyBitThatChangesIsNoticed(t *testing.T) {
 			if _, ok := a.Open(s, &c, &d); ok {
 				t.Fatalf("%d bytes with bit %d changed were opened", n, bit)
 			}
-			if Wide && !bytes.Equal(s[:n], make([]byte, n)) {
+			if Wide() && !bytes.Equal(s[:n], make([]byte, n)) {
 				t.Fatalf("%d bytes with bit %d changed: what is forged was left to be read", n, bit)
 			}
 		}
@@ -123,7 +123,7 @@ func TestAnyBitThatChangesIsNoticed(t *testing.T) {
 func TestWithoutWideInstructions(t *testing.T) {
 	key := [KeyLen]byte{3}
 	a := New(key)
-	a.wide = nil
+	a.Narrow()
 	compare(t, a, twin(key), [NonceLen]byte{1}, [AADLen]byte{2}, make([]byte, 333))
 }
 
@@ -173,9 +173,9 @@ func BenchmarkSeal(b *testing.B) {
 		for _, wide := range []bool{true, false} {
 			a := New([KeyLen]byte{1})
 			if !wide {
-				a.wide = nil
+				a.Narrow()
 			}
-			b.Run(fmt.Sprintf("%dB/wide=%v", n, wide && Wide), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%dB/wide=%v", n, wide && Wide()), func(b *testing.B) {
 				b.SetBytes(int64(n))
 				for i := range b.N {
 					binary.BigEndian.PutUint64(nonce[:], uint64(i))

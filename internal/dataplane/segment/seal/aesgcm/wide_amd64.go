@@ -3,12 +3,16 @@ package aesgcm
 import (
 	"crypto/cipher"
 	"encoding/binary"
+	"sync"
 
 	"golang.org/x/sys/cpu"
 )
 
-// Wide tells whether this processor works on many blocks at a time.
-var Wide = cpu.X86.HasAES && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 &&
+// proven tells whether this processor works on many blocks at a time, and rightly.
+var proven = sync.OnceValue(func() bool { return capable && agree() })
+
+// capable tells whether the processor says that it can.
+var capable = cpu.X86.HasAES && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 &&
 	cpu.X86.HasAVX512VAES && cpu.X86.HasAVX512VPCLMULQDQ
 
 // blocks is how many blocks are worked on at a time.

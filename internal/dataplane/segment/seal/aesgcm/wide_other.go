@@ -4,8 +4,7 @@ package aesgcm
 
 import "crypto/cipher"
 
-// Wide tells whether this processor works on many blocks at a time.
-const Wide = false
+func proven() bool { return false }
 
 type wide struct{}
 
