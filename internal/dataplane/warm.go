@@ -35,7 +35,7 @@ func (e *Engine) warm(sock *socket, batch []udpio.Message) {
 	}
 }
 
-// gathering are frames for this PoP whose payload lives until Flush.
+// gathering are frames for this PoP, whose payload lives until Flush.
 type gathering struct {
 	on   bool // a batch is being received
 	list []gathered
@@ -57,9 +57,12 @@ func (e *Engine) gather(now mono.Time, from *segment.Segment, h *frame.Header, r
 	if !g.on {
 		return false
 	}
-	if !stable || h.Kind != frame.Data {
+	if h.Kind != frame.Data {
 		e.deliverGathered(now)
 		return false
+	}
+	if !stable { // it would be copied where it leaves
+		rest = e.arena.Copy(rest)
 	}
 	e.table.WarmID(h.Session)
 	g.list = append(g.list, gathered{from, *h, rest})
