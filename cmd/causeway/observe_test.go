@@ -15,6 +15,9 @@ import (
 // operators look at a PoP with. Each script has free ports PORT1–4 (UDP) and
 // METRICS1–2 (TCP).
 func TestObservationScripts(t *testing.T) {
+	if isolated(t) {
+		return
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/observe",
 		Setup: func(e *testscript.Env) error {

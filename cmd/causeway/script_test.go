@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command lines in testdata/script as a user would type
 // them, and looks at what they print and how they end.
 func TestScripts(t *testing.T) {
+	if isolated(t) {
+		return
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
