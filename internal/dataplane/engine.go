@@ -450,17 +450,18 @@ func (e *Engine) closeSocket(s *socket) {
 	s.Close()
 }
 
-// budget lets through so many events a second.
+// budget lets through so many events a second, evenly: a twentieth of them at once at
+// most, since packets that are there already wait for all that is let through.
 type budget struct {
-	left  int
-	since mono.Time
+	left float64
+	at   mono.Time
 }
 
 func (b *budget) take(now mono.Time, perSecond int) bool {
-	if now.Sub(b.since) >= time.Second {
-		b.left, b.since = perSecond, now
-	}
-	if b.left == 0 {
+	rate := float64(perSecond)
+	b.left = min(b.left+rate*now.Sub(b.at).Seconds(), max(1, rate/20))
+	b.at = now
+	if b.left < 1 {
 		return false
 	}
 	b.left--

@@ -463,6 +463,7 @@ func judging(m *maps) asm.Instructions {
 	return p
 }
 
-// license is what the kernel is told the program's instructions may be had under, beside
-// this project's own license: its look-up of routes is for such programs only.
+// license is what the kernel is told. The program in this file, and no other part of
+// the project, may be had under the MIT license or the GPL, version 2, as well as under the
+// project's own: the kernel's look-up of routes is for such programs only.
 const license = "Dual MIT/GPL"
