@@ -53,7 +53,7 @@ func StartAgent(ctx context.Context, exe string, c Config, told []string, starte
 		Name: "gateway/" + c.Name,
 		Args: slices.Concat([]string{exe, "gateway"}, told, []string{"--state-dir", filepath.Join(c.Dir, "state"),
 			"--run-dir", g.Dir, "--esp", string(c.Backend), "--charon", Charon()}),
-		Log: filepath.Join(c.Dir, "agent.log"), In: c.In,
+		Log: filepath.Join(c.Dir, "agent.log"), In: c.In, Nice: process.First,
 	})
 	if err == nil {
 		err = started(g.Process)
@@ -65,7 +65,8 @@ func StartAgent(ctx context.Context, exe string, c Config, told []string, starte
 		s, err := g.status(ctx)
 		switch {
 		case err == nil && s.Daemon.Up:
-			return g, lengthenQueue(c)
+			process.Prioritise(s.Daemon.PID, process.First) // it leads a session of its own
+			return g, nil
 		case ctx.Err() != nil:
 			return g, ctx.Err()
 		case !g.Process.Alive() || time.Now().After(deadline):

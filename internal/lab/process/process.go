@@ -67,14 +67,19 @@ func Start(s Spec) (Record, error) {
 	r.Start, _, err = stat(r.PID)
 	go cmd.Wait()
 	if s.Nice != 0 {
-		// Where the kernel groups sessions (sched(7), autogroup), a process' own
-		// priority says nothing against other sessions; its group's does.
-		_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", r.PID), []byte(strconv.Itoa(s.Nice)), 0)
+		Prioritise(r.PID, s.Nice)
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("start %s: it ended at once; see %s", s.Name, s.Log)
 	}
 	return r, nil
+}
+
+// Prioritise gives the session that a process leads a priority. Where the kernel groups
+// sessions (sched(7), autogroup), a process' own priority says nothing against other
+// sessions; its group's does.
+func Prioritise(pid, nice int) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(nice)), 0)
 }
 
 // atPriority calls start with this thread at a priority, which the process that

@@ -101,6 +101,9 @@ func TestSettingsBearManyBranchesBehindOneAddress(t *testing.T) {
 			t.Errorf("the settings lack %q", want)
 		}
 	}
+	if fast, slow := strings.Index(d.Settings(), " openssl "), strings.Index(d.Settings(), " gcm "); fast < 0 || slow < fast {
+		t.Error("charon's own AES-GCM is asked before OpenSSL's")
+	}
 	d.Libipsec = false
 	if strings.Contains(strings.SplitN(d.Settings(), "\n", 3)[1], "libipsec") {
 		t.Error("libipsec is loaded although the kernel does ESP")
