@@ -300,21 +300,22 @@ func forwarding(m *maps) asm.Instructions {
 		asm.Sub.Imm(asm.R4, 1),
 		asm.StoreMem(asm.R7, offTTL, asm.R4, asm.Byte),
 	)
+	// fold adds a sum's upper half to its lower, twice, so that 16 bits are left.
+	fold := func(sum, spare asm.Register) {
+		for range 2 {
+			add(
+				asm.Mov.Reg(spare, sum),
+				asm.RSh.Imm(spare, 16),
+				asm.And.Imm(sum, 0xffff),
+				asm.Add.Reg(sum, spare),
+			)
+		}
+	}
 	// changed adds what R5 has to the checksum's complement (RFC 1624).
 	changed := func() {
-		add(
-			asm.Xor.Imm(asm.R4, 0xffff),
-			asm.Add.Reg(asm.R4, asm.R5),
-			asm.Mov.Reg(asm.R5, asm.R4),
-			asm.RSh.Imm(asm.R5, 16),
-			asm.And.Imm(asm.R4, 0xffff),
-			asm.Add.Reg(asm.R4, asm.R5),
-			asm.Mov.Reg(asm.R5, asm.R4),
-			asm.RSh.Imm(asm.R5, 16),
-			asm.And.Imm(asm.R4, 0xffff),
-			asm.Add.Reg(asm.R4, asm.R5),
-			asm.Xor.Imm(asm.R4, 0xffff),
-		)
+		add(asm.Xor.Imm(asm.R4, 0xffff), asm.Add.Reg(asm.R4, asm.R5))
+		fold(asm.R4, asm.R5)
+		add(asm.Xor.Imm(asm.R4, 0xffff))
 	}
 	add(
 		asm.LoadMem(asm.R4, asm.R7, offIPSum, asm.Half),
@@ -335,15 +336,8 @@ func forwarding(m *maps) asm.Instructions {
 	for i := int16(0); i < 8; i += 2 {
 		add(asm.LoadMem(asm.R1, asm.R7, offSrc4+i, asm.Half), asm.Add.Reg(asm.R5, asm.R1))
 	}
+	fold(asm.R5, asm.R1)
 	add(
-		asm.Mov.Reg(asm.R1, asm.R5),
-		asm.RSh.Imm(asm.R1, 16),
-		asm.And.Imm(asm.R5, 0xffff),
-		asm.Add.Reg(asm.R5, asm.R1),
-		asm.Mov.Reg(asm.R1, asm.R5),
-		asm.RSh.Imm(asm.R1, 16),
-		asm.And.Imm(asm.R5, 0xffff),
-		asm.Add.Reg(asm.R5, asm.R1),
 		asm.JNE.Reg(asm.R5, asm.R4, "whole"),
 		asm.Mov.Imm(asm.R4, 0),
 		asm.Ja.Label("sum"),

@@ -347,24 +347,29 @@ func judging(m *maps) asm.Instructions {
 		asm.JNE.Imm(asm.R4, 0, "charge"),
 		asm.StoreImm(asm.RFP, stSeq, budgetIKE, asm.Word),
 	)
+	// budget has R9 point to what the door has let in within the present span of time, and
+	// goes on as then.
+	budget := func(then string) {
+		add(
+			asm.LoadMem(asm.R4, asm.R8, doorID, asm.Word),
+			asm.StoreMem(asm.RFP, stKey, asm.R4, asm.Word),
+		)
+		look(m.budgets.FD(), stKey)
+		add(
+			asm.JEq.Imm(asm.R0, 0, "queue"),
+			asm.Mov.Reg(asm.R9, asm.R0),
+			asm.FnKtimeGetNs.Call(),
+			asm.RSh.Imm(asm.R0, budgetShift),
+			asm.LoadMem(asm.R4, asm.R9, 0, asm.DWord),
+			asm.JEq.Reg(asm.R4, asm.R0, then),
+			asm.StoreMem(asm.R9, 0, asm.R0, asm.DWord),
+			asm.StoreImm(asm.R9, 8, 0, asm.Word),
+			asm.StoreImm(asm.R9, 8+4, 0, asm.Word),
+		)
+		label(then)
+	}
 	label("charge")
-	add(
-		asm.LoadMem(asm.R4, asm.R8, doorID, asm.Word),
-		asm.StoreMem(asm.RFP, stKey, asm.R4, asm.Word),
-	)
-	look(m.budgets.FD(), stKey)
-	add(
-		asm.JEq.Imm(asm.R0, 0, "queue"),
-		asm.Mov.Reg(asm.R9, asm.R0),
-		asm.FnKtimeGetNs.Call(),
-		asm.RSh.Imm(asm.R0, budgetShift),
-		asm.LoadMem(asm.R4, asm.R9, 0, asm.DWord),
-		asm.JEq.Reg(asm.R4, asm.R0, "within"),
-		asm.StoreMem(asm.R9, 0, asm.R0, asm.DWord),
-		asm.StoreImm(asm.R9, 8, 0, asm.Word),
-		asm.StoreImm(asm.R9, 8+4, 0, asm.Word),
-	)
-	label("within")
+	budget("within")
 	add(
 		asm.LoadMem(asm.R4, asm.RFP, stSeq, asm.Word),
 		asm.JEq.Imm(asm.R4, budgetIKE, "negotiation"),
@@ -414,23 +419,7 @@ func judging(m *maps) asm.Instructions {
 	label("alien")
 	drop(NotOverlay)
 	label("initiation")
-	add(
-		asm.LoadMem(asm.R4, asm.R8, doorID, asm.Word),
-		asm.StoreMem(asm.RFP, stKey, asm.R4, asm.Word),
-	)
-	look(m.budgets.FD(), stKey)
-	add(
-		asm.JEq.Imm(asm.R0, 0, "queue"),
-		asm.Mov.Reg(asm.R9, asm.R0),
-		asm.FnKtimeGetNs.Call(),
-		asm.RSh.Imm(asm.R0, budgetShift),
-		asm.LoadMem(asm.R4, asm.R9, 0, asm.DWord),
-		asm.JEq.Reg(asm.R4, asm.R0, "knocks"),
-		asm.StoreMem(asm.R9, 0, asm.R0, asm.DWord),
-		asm.StoreImm(asm.R9, 8, 0, asm.Word),
-		asm.StoreImm(asm.R9, 8+4, 0, asm.Word),
-	)
-	label("knocks")
+	budget("knocks")
 	add(
 		asm.LoadMem(asm.R4, asm.R9, 8, asm.Word),
 		asm.JGE.Imm(asm.R4, InitiationsPerSpan, "shut"),
