@@ -37,7 +37,8 @@ const (
 	flowSource, flowTarget, flowPorts, flowIPDelta, flowUDPDelta = 0, 4, 8, 12, 14
 	flowFlags, flowSlot, flowSPI, flowSize                       = 16, 20, 24, 32
 
-	flowForward = 1
+	flowForward = 1 // it leaves
+	flowSealed  = 2 // it is sealed datagrams of PoPs, not ESP
 )
 
 // slotValue is what is counted of a flow; kernel and program share the memory.
@@ -88,10 +89,20 @@ func delta(old, now []byte) (d uint16) {
 var oneHopLess = delta([]byte{1, 0}, []byte{0, 0})
 
 // Forwarding is one direction of a session that the kernel is to carry: what comes
-// From To leaves with the source As towards Next.
+// From To leaves with the source As towards Next: ESP, or sealed datagrams between PoPs.
 type Forwarding struct {
 	From, To, As, Next netip.AddrPort
 	SPI                [2]uint32 // of its ESP; 0: none
+	Sealed             bool      // instead: whatever a PoP may send another
+}
+
+// MinSealed is how many bytes a datagram between PoPs has at least: a header and a tag.
+const MinSealed = 32
+
+// IsSealed reports whether a datagram can be one that PoPs send one another, sealed or to
+// agree on keys, as the program finds it.
+func IsSealed(b []byte) bool {
+	return len(b) >= MinSealed && b[0] >= typeInitiation && b[0] <= typeData
 }
 
 // possible reports whether the program can do it: IPv4 alone.
@@ -114,6 +125,9 @@ func (f *Forwarding) value(slot uint32) (v flowValue) {
 	old := f.key()
 	now.set(f.As, f.Next)
 	v = flowValue{source: now.source, target: now.target, ports: now.ports, flags: flowForward, slot: slot}
+	if f.Sealed {
+		v.flags |= flowSealed
+	}
 	addresses := delta(old.bytes()[:8], now.bytes()[:8])
 	v.ipDelta = add16(addresses, oneHopLess)
 	v.udpDelta = delta(old.bytes(), now.bytes())
@@ -218,6 +232,25 @@ func forwarding(m *maps) asm.Instructions {
 		asm.LoadMem(asm.R4, asm.R7, offTTL, asm.Byte),
 		asm.JLE.Imm(asm.R4, 1, "look"),
 
+		// What PoPs send one another (IsSealed)
+		asm.LoadMem(asm.R4, asm.R8, flowFlags, asm.Word),
+		asm.And.Imm(asm.R4, flowSealed),
+		asm.JEq.Imm(asm.R4, 0, "esp"),
+		asm.LoadMem(asm.R4, asm.RFP, stLen, asm.DWord),
+		asm.JLT.Imm(asm.R4, MinSealed, "look"),
+		asm.LoadMem(asm.R3, asm.R6, 4, asm.Word),
+		asm.Mov.Reg(asm.R4, asm.R9),
+		asm.Add.Imm(asm.R4, 8),
+		asm.JGT.Reg(asm.R4, asm.R3, "look"),
+		asm.LoadMem(asm.R4, asm.R9, 0, asm.Byte),
+		asm.JLT.Imm(asm.R4, typeInitiation, "look"),
+		asm.JGT.Imm(asm.R4, typeData, "look"),
+		asm.StoreImm(asm.RFP, stSeq, 0, asm.Word),
+		asm.StoreImm(asm.RFP, stSeq+4, 0, asm.Word),
+		asm.Ja.Label("ours"),
+	)
+	label("esp")
+	add(
 		// ESP that it has, by the SPI
 		asm.LoadMem(asm.R4, asm.RFP, stLen, asm.DWord),
 		asm.JLT.Imm(asm.R4, 12, "look"),

@@ -22,6 +22,7 @@ const (
 	Plain    Kind = iota // nothing is
 	Overlay              // what no PoP of ours can have sent
 	Listener             // clients that may not use it, and too many that nobody knows
+	Between              // what comes from others than the two that are known (Know, Forward)
 )
 
 // Reason is why a packet was dropped on the device.
@@ -34,6 +35,7 @@ const (
 	NotOverlay                 // neither a handshake nor data
 	UnknownIndex               // data for keys that we do not have
 	Handshake                  // an answer that nobody waits for, or more initiations than a second may have
+	Stranger                   // from neither of the two that have the address to themselves
 	Reasons
 )
 

@@ -235,6 +235,7 @@ func instructions(m *maps, socks int, workers int32) asm.Instructions {
 		add(
 			asm.LoadMem(asm.R5, asm.R8, doorKind, asm.Byte),
 			asm.JEq.Imm(asm.R5, int32(Overlay), "lane"),
+			asm.JEq.Imm(asm.R5, int32(Between), "lane"),
 			asm.LoadMem(asm.R4, asm.RFP, stFlow, asm.Word),
 			asm.LoadMem(asm.R5, asm.RFP, stExtra+4, asm.Word),
 			asm.JEq.Imm(asm.R5, 0, "spread"),
@@ -299,6 +300,7 @@ func judging(m *maps) asm.Instructions {
 	add(
 		asm.LoadMem(asm.R4, asm.R8, doorKind, asm.Byte),
 		asm.JEq.Imm(asm.R4, int32(Overlay), "overlay"),
+		asm.JEq.Imm(asm.R4, int32(Between), "stranger"),
 		asm.JNE.Imm(asm.R4, int32(Listener), "queue"),
 
 		// who may use a listener
@@ -389,6 +391,10 @@ func judging(m *maps) asm.Instructions {
 	)
 	label("flood")
 	drop(Flood)
+
+	// nobody has to do with it but two, who are known
+	label("stranger")
+	drop(Stranger)
 
 	// what no PoP of ours can have sent
 	label("overlay")

@@ -445,6 +445,47 @@ func TestWhatIsUnusualIsNotForwarded(t *testing.T) {
 	})
 }
 
+func TestSealedDatagramsAreForwarded(t *testing.T) {
+	routed(t, func(j *judge) {
+		j.open(accelerated, Between)
+		f := toEndpoint()
+		f.SPI, f.Sealed = [2]uint32{}, true
+		sealed := func(kind byte, n int) []byte { return append([]byte{kind}, payload(n-1)...) }
+		j.want("not told yet", xdpDrop, frame(client, accelerated, 0, sealed(4, 100)))
+		if got, want := j.tallies(), fmt.Sprintf("%v %d: 1/100 ", accelerated, Stranger); got != want {
+			t.Errorf("counted %q, want %q", got, want)
+		}
+		j.must(j.kernel.Know(client, accelerated, true))
+		j.want("known", xdpPass, frame(client, accelerated, 0, sealed(4, 100)))
+		slot, err := j.kernel.Forward(f)
+		j.must(err)
+		packets, bytes := uint64(0), uint64(0)
+		for kind := range 256 {
+			for _, n := range []int{1, 31, 32, 33, 148, 1472} {
+				data := sealed(byte(kind), n)
+				in := frame(client, accelerated, 0, data)
+				if !IsSealed(data) {
+					j.want(fmt.Sprintf("type %d, %d bytes", kind, n), xdpPass, in)
+					continue
+				}
+				packets, bytes = packets+1, bytes+uint64(n)
+				var p Packet
+				if got, out := j.run(in); got != xdpRedirect || !Parse(out, &p) || p.From != egress || p.To != endpoint || string(p.Data) != string(data) {
+					t.Errorf("type %d, %d bytes: %d, %v → %v", kind, n, got, p.From, p.To)
+				}
+			}
+		}
+		if packets != 4*4 {
+			t.Errorf("%d were forwarded", packets)
+		}
+		if p, b, newest := j.kernel.Carried(slot); p != packets || b != bytes || newest != [2]uint32{} {
+			t.Errorf("counted %d packets, %d bytes, newest %v; want %d, %d", p, b, newest, packets, bytes)
+		}
+		j.want("another's", xdpDrop, frame(netip.AddrPortFrom(client.Addr(), 40002), accelerated, 0, sealed(4, 100)))
+		j.want("too large for the way out", xdpPass, frame(client, accelerated, 0, sealed(4, 1473)))
+	})
+}
+
 func (j *judge) outside() uint32 {
 	dev, err := net.InterfaceByName("near")
 	j.must(err)
