@@ -33,7 +33,9 @@ func newBenchForwardCommand() *command {
 		Long: `Measures what forwarding a packet costs: CPU time of the whole box, receiving in
 the kernel included, of real 'causeway pop' processes and of what one could use
 instead (kernel nft NAT, nginx, plain Go sockets), in network namespaces of this
-machine. Rounds take turns; ratios are made of numbers of the same round.
+machine. Rounds take turns; ratios are made of numbers of the same round, to
+nft or, of what takes packets before the stack (XDP), to nft-frames: both are
+then given packets as a network card's driver has them.
 
 Contenders: ` + strings.Join(forward.Names(), ", ") + `.`,
 		Example: `  causeway bench forward
@@ -52,6 +54,7 @@ Contenders: ` + strings.Join(forward.Names(), ", ") + `.`,
 	f.StringVar(&o.WireGuard, "wireguard", "", "the wireguard-go program (default .cache/wireguard-go)")
 	f.IntVar(&o.Window.Total, "on-the-way", netbench.DefaultWindow.Total, "packets that may be between generator and sink")
 	f.BoolVar(&o.Cables.NoSegmentation, "software-segmentation", false, "as with network cards that cannot cut joined datagrams")
+	f.BoolVar(&o.Frames, "frames", true, "XDP contenders, and a second nft, get packets as a network card's driver has them (false: as all others)")
 	f.StringVar(&o.json, "json", "", "write the result to this file, too")
 	f.StringVar(&o.doc, "doc", "", "renew the section of this page, too")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress")

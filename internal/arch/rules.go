@@ -74,7 +74,7 @@ var Ours = Rules{
 		}},
 		{Import: "github.com/vishvananda", Rooms: map[string]string{"internal/lab/netns": "links, addresses, routes, namespaces", "internal/vpngw/netroute": "a gateway's routes and interfaces"}},
 		{Import: "net", Within: "internal/dataplane", Rooms: map[string]string{"internal/dataplane/udpio": "sockets", "internal/dataplane/xdp": "finds devices by name"}},
-		{Import: "github.com/cilium/ebpf", Rooms: map[string]string{"internal/dataplane/xdp": "programs on devices"}},
+		{Import: "github.com/cilium/ebpf", Rooms: map[string]string{"internal/dataplane/xdp": "programs on devices", "internal/bench/netbench": "hands packets over as a driver does"}},
 		{Import: "os/exec", Within: "internal/dataplane", Rooms: nil},
 		{Import: "os/exec", Within: "internal/popagent", Rooms: nil},
 		{Import: "github.com/goccy/go-yaml", Rooms: map[string]string{"internal/strictyaml": "files that people write"}},

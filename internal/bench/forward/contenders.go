@@ -21,7 +21,10 @@ type contender struct {
 	aside bool // only where it is asked for
 	// ethernet: the sink is a device that the kernel can redirect packets to.
 	ethernet bool
-	exe      string // another build of causeway to run; empty: the one of the options
+	// frames: where Options.Frames says so, packets come as a network card's driver has
+	// them, and FramesBaseline is what it is compared with.
+	frames bool
+	exe    string // another build of causeway to run; empty: the one of the options
 }
 
 // title names a contender in messages, host in namespaces and files.
@@ -44,19 +47,24 @@ type missing struct{ why string }
 
 func (m *missing) Error() string { return m.why }
 
-// Baseline is the contender that all others are compared with.
-const Baseline = "nft"
+// Baseline is the contender that all others are compared with, but for those whose line is fed
+// with frames: they are with FramesBaseline, whose is, too.
+const (
+	Baseline       = "nft"
+	FramesBaseline = "nft-frames"
+)
 
 var contenders = []contender{
 	{name: Baseline, hops: 1, begin: beginNFT},
+	{name: FramesBaseline, hops: 1, begin: beginNFT, frames: true},
 	{name: "go-sockets", hops: 1, begin: beginMirror},
 	// nginx cannot force a buffer beyond net.core.rmem_max, 208 KiB by default.
 	{name: "nginx", hops: 1, total: 128, begin: beginNginx},
 	{name: "wireguard-go", hops: 2, begin: beginWireGuard},
 	{name: "one-box", hops: 1, begin: beginOneBox, ours: true},
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
-	{name: "xdp", hops: 2, begin: beginXDP, ours: true},
-	{name: "xdp-forward", hops: 1, begin: beginForward, ours: true, ethernet: true},
+	{name: "xdp", hops: 2, begin: beginXDP, ours: true, frames: true},
+	{name: "xdp-forward", hops: 1, begin: beginForward, ours: true, ethernet: true, frames: true},
 	{name: "workers", hops: 2, begin: beginWorkers, ours: true, aside: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},
 }
@@ -84,7 +92,7 @@ func beginNFT(r *running) error {
 	if err := r.line.hop(1).Router(false); err != nil {
 		return err
 	}
-	r.pay("nft", 1, nil)
+	r.pay(r.name, 1, nil)
 	return netbench.NFT(r.line.hop(1), fmt.Sprintf(`
 table ip nat {
 	chain to_endpoint {

@@ -60,15 +60,24 @@ const aboutMethod = `
 goroutine per client, a packet per system call. *nginx*: the stream module, one process.
 *one-box*: a PoP that is ingress and egress at once, nothing sealed. *sealed-ingress*, *-egress*: the two
 PoPs of a crossing, each by itself, with repair on as by default; *-crossing*: both together. *xdp-*: the same with what clients
-send taken before the ingress's stack (AF_XDP, copy mode: a veth has no other, and copies once more to make room in front of each packet, which a network
-card's driver does not; half of *receiving* is that). *xdp-forward*: *one-box* with established tunnels
-forwarded in the kernel by a program on the devices; its sink is a TAP. *wireguard-*: wireguard-go at both ends, routed, no address translated. *sealed-relay*: the PoP
+send taken before the ingress's stack (AF_XDP, copy mode: a veth has no other). *xdp-forward*: *one-box* with established tunnels
+forwarded in the kernel by a program on the devices; its sink is a TAP. *nft-frames*: *nft* fed as those two are (next paragraph); × nft is
+the ratio to the row that the next column names. *wireguard-*: wireguard-go at both ends, routed, no address translated. *sealed-relay*: the PoP
 in the middle of three; *sealed-over-relay*: all three. PoPs are real ` + "`causeway pop`" + ` processes.
 
 **How it is measured.** Each contender has a line of its own: a generator, one to three boxes, a sink, in network
 namespaces joined by veth cables. Packets are ESP in UDP, every client with an address and a tunnel of its own,
-the clients taking turns packet by packet; checksums are left to the device, as a network card does. Nothing joins
-packets before the first box. All of a line runs on one core, generator and sink as well, with up to
+the clients taking turns packet by packet. Nothing joins packets before the first box.
+
+**Two ways of feeding a line.** A packet that a socket has sent comes over a veth as a kernel's own packet (an skb), checksum left to the device. So the boxes of
+most rows are fed, and pay nothing for making it. A program on a device (XDP) must have the packet in a page with room in front, so
+a veth copies each such packet first: half of what receiving then costs, and nothing that a network card's driver does, which has the packet in a page to
+begin with and makes an skb only if the kernel is to have it. Rows beside *nft-frames*, and that one, are therefore fed with frames as a driver has them: a TAP device
+makes them of what the generator writes, a program on it redirects them to the first box's cable, and both are paid by the generator. Who wants
+an skb makes it then, *nft-frames* does; the two nft rows tell what that comes to. These packets have no UDP checksum, as RFC 3948
+wants for ESP, so nobody verifies one, and the kernel joins none of them, not even of one flow. ` + "`--frames=false`" + ` feeds all alike, with packets of a socket.
+
+**On one core.** All of a line runs on one core, generator and sink as well, with up to
 2,048 packets on their way: so the boxes always have work, nothing is woken across cores (in a virtual machine
 that costs more than a packet), and nothing is lost.
 
@@ -120,11 +129,11 @@ func (r *Result) sizes() (list []int) {
 }
 
 func (r *Result) markdownTable(b *strings.Builder, size int) {
-	fmt.Fprintf(b, "\n| %d bytes | flows | CPU ns per packet | of it program | receiving | × nft (lowest–highest) | kpps |\n|---|--:|--:|--:|--:|--:|--:|\n", size)
+	fmt.Fprintf(b, "\n| %d bytes | flows | CPU ns per packet | of it program | receiving | × nft (lowest–highest) | of | kpps |\n|---|--:|--:|--:|--:|--:|---|--:|\n", size)
 	for _, row := range r.Rows {
 		if row.Size == size {
-			fmt.Fprintf(b, "| %s | %d | %.0f | %.0f | %.0f | **%.2f** (%.2f–%.2f) | %.0f |\n",
-				row.Name, row.Flows, row.CPU, row.Process, row.NAPI, row.Ratio, row.Lowest, row.Highest, row.Rate/1000)
+			fmt.Fprintf(b, "| %s | %d | %.0f | %.0f | %.0f | **%.2f** (%.2f–%.2f) | %s | %.0f |\n",
+				row.Name, row.Flows, row.CPU, row.Process, row.NAPI, row.Ratio, row.Lowest, row.Highest, row.Baseline, row.Rate/1000)
 		}
 	}
 }

@@ -44,6 +44,10 @@ type Options struct {
 	// WireGuard is the wireguard-go program; .cache/wireguard-go.
 	WireGuard string
 
+	// Frames feeds contenders that take packets before the stack, and a second nft to compare
+	// them with, with frames as a network card's driver has them; otherwise all lines are fed alike.
+	Frames bool
+
 	allow      netip.Prefix // of clients, where ours have listeners; the zero Prefix is all
 	everywhere bool         // lines are bound to no core
 	Cables     netbench.CableOptions
@@ -167,14 +171,25 @@ type bench struct {
 	missing     []string // contenders that this machine does not have, and why
 }
 
-// contenders are those that were asked for.
+// wanted reports whether a contender was asked for.
+func (b *bench) wanted(c *contender) bool {
+	if len(b.Only) > 0 {
+		return slices.Contains(b.Only, c.name)
+	}
+	return !c.aside
+}
+
+// contenders are those that were asked for, and what they are compared with.
 func (b *bench) contenders() []contender {
 	var list []contender
 	for _, c := range contenders {
-		if len(b.Only) > 0 && !slices.Contains(b.Only, c.name) && c.name != Baseline {
-			continue
-		}
-		if len(b.Only) == 0 && c.aside {
+		switch {
+		case c.name == Baseline:
+		case c.name == FramesBaseline:
+			if !b.Frames || !slices.ContainsFunc(contenders, func(c contender) bool { return c.frames && b.wanted(&c) }) {
+				continue
+			}
+		case !b.wanted(&c):
 			continue
 		}
 		list = append(list, c)
@@ -197,11 +212,21 @@ func (b *bench) setUp(ctx context.Context) error {
 		}
 		cables := b.Cables
 		cables.Ethernet = c.ethernet
-		l, err := build(b.prefix, c.host(), mark, c.hops, cables, window, b.core)
+		feed := netbench.Packets
+		if b.Frames && c.frames {
+			feed = netbench.Frames
+		}
+		l, err := build(b.prefix, c.host(), mark, c.hops, cables, window, b.core, feed)
+		if errors.Is(err, netbench.ErrNoFrames) { // of the first that is fed so, which is there to compare with
+			b.Frames = false
+			b.missing = append(b.missing, fmt.Sprintf("%s, and all lines are fed with packets of a socket: %v", c.title(), err))
+			b.Say("%s", b.missing[len(b.missing)-1])
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe), wireguard: b.WireGuard, allow: b.allow}
+		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe), feed: feed, wireguard: b.WireGuard, allow: b.allow}
 		b.running = append(b.running, r)
 		if err := os.MkdirAll(r.dir, 0o700); err != nil {
 			return err

@@ -19,7 +19,7 @@ func TestRatiosCompareNumbersOfTheSameRound(t *testing.T) {
 	r := newResult(Options{Sizes: []int{256}, Flows: []int{64}, Rounds: 3, Length: time.Second})
 	give := func(round int, name string, ns int) {
 		r.add(round, 256, 64, []sample{{
-			name: name, datagrams: 1000, took: time.Second,
+			name: name, baseline: Baseline, datagrams: 1000, took: time.Second,
 			usage: netbench.Usage{Process: time.Duration(ns * 600), NAPI: time.Duration(ns * 400)},
 		}})
 	}
@@ -43,12 +43,51 @@ func TestRatiosCompareNumbersOfTheSameRound(t *testing.T) {
 	}
 }
 
+func TestARatioIsToTheRowThatIsFedAlike(t *testing.T) {
+	r := newResult(Options{Sizes: []int{256}, Flows: []int{64}, Rounds: 1, Length: time.Second})
+	for _, s := range []struct {
+		name, baseline string
+		ns             int
+	}{{Baseline, Baseline, 1000}, {FramesBaseline, FramesBaseline, 800}, {"sockets", Baseline, 500}, {"devices", FramesBaseline, 200}} {
+		r.add(0, 256, 64, []sample{{name: s.name, baseline: s.baseline, datagrams: 1000, took: time.Second, usage: netbench.Usage{NAPI: time.Duration(s.ns * 1000)}}})
+	}
+	r.finish(nil)
+	for i, want := range []Row{{Baseline: Baseline, Ratio: 1}, {Baseline: FramesBaseline, Ratio: 1}, {Baseline: Baseline, Ratio: 0.5}, {Baseline: FramesBaseline, Ratio: 0.25}} {
+		if got := r.Rows[i]; got.Baseline != want.Baseline || got.Ratio != want.Ratio {
+			t.Errorf("%s: ratio %v to %s, want %v to %s", got.Name, got.Ratio, got.Baseline, want.Ratio, want.Baseline)
+		}
+	}
+	if text := r.markdown(); !strings.Contains(text, "| devices | 64 | 200 | 0 | 200 | **0.25** (0.25–0.25) | nft-frames |") {
+		t.Errorf("the page does not say what the ratio is to:\n%s", text)
+	}
+}
+
+func TestASecondNFTRunsWhereOneIsNeeded(t *testing.T) {
+	for _, c := range []struct {
+		o    Options
+		want []string
+	}{
+		{Options{Only: []string{"sealed"}, Frames: true}, []string{"nft", "sealed"}},
+		{Options{Only: []string{"xdp-forward"}, Frames: true}, []string{"nft", "nft-frames", "xdp-forward"}},
+		{Options{Only: []string{"xdp-forward"}}, []string{"nft", "xdp-forward"}},
+		{Options{Only: []string{"nft-frames"}, Frames: true}, []string{"nft", "nft-frames"}},
+	} {
+		var got []string
+		for _, c := range (&bench{Options: c.o}).contenders() {
+			got = append(got, c.name)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("only %v, frames %v: %v run, want %v", c.o.Only, c.o.Frames, got, c.want)
+		}
+	}
+}
+
 func TestTheJSONHasWhatReadersLookFor(t *testing.T) {
-	text, err := json.Marshal(Result{Rows: []Row{{Name: "x", Size: 1, Flows: 2, CPU: 3, Ratio: 4}}})
+	text, err := json.Marshal(Result{Rows: []Row{{Name: "x", Size: 1, Flows: 2, CPU: 3, Ratio: 4, Baseline: Baseline}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"rows":[{`, `"name":"x"`, `"size":1`, `"flows":2`, `"cpu_ns_per_packet":3`, `"ratio_to_nft":4`} {
+	for _, want := range []string{`"rows":[{`, `"name":"x"`, `"size":1`, `"flows":2`, `"cpu_ns_per_packet":3`, `"ratio_to_nft":4`, `"baseline":"nft"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%s is not in %s", want, text)
 		}
@@ -113,7 +152,7 @@ func TestTheBenchMeasuresRealProcesses(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := Run(ctx, Options{
-		Exe: exe, Only: []string{"go-sockets", "one-box", "sealed"}, Sizes: []int{256}, Flows: []int{3}, Rounds: 1, Length: minLength,
+		Exe: exe, Only: []string{"go-sockets", "one-box", "sealed", "nft-frames"}, Frames: true, Sizes: []int{256}, Flows: []int{3}, Rounds: 1, Length: minLength,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +164,7 @@ func TestTheBenchMeasuresRealProcesses(t *testing.T) {
 			t.Errorf("row %+v has something that is not above 0", row)
 		}
 	}
-	if want := []string{"nft", "go-sockets", "one-box", "sealed-ingress", "sealed-egress", "sealed-crossing"}; !slices.Equal(names, want) {
+	if want := []string{"nft", "nft-frames", "go-sockets", "one-box", "sealed-ingress", "sealed-egress", "sealed-crossing"}; !slices.Equal(names, want) {
 		t.Errorf("rows %v, want %v", names, want)
 	}
 	left, err := netns.List(netns.Prefix(labName(os.Getpid())))

@@ -62,7 +62,7 @@ func clients(n int) []netip.AddrPort {
 
 // build makes a line with that many hops. Its namespaces are prefix and name, its
 // devices begin with mark, which no other line on this machine has.
-func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbench.Window, c netbench.Core) (*line, error) {
+func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbench.Window, c netbench.Core, feed netbench.Feed) (*line, error) {
 	l := &line{core: c, mark: mark}
 	fail := func(err error) (*line, error) { return nil, errors.Join(err, l.close()) }
 	for i := range hops + 1 {
@@ -97,7 +97,7 @@ func build(prefix, name, mark string, hops int, o netbench.CableOptions, w netbe
 	if err != nil {
 		return fail(err)
 	}
-	if l.generator, err = netbench.NewGenerator(l.left[0], l.right[0], l.sink, w, c); err != nil {
+	if l.generator, err = netbench.NewGenerator(l.left[0], l.right[0], l.sink, w, c, feed); err != nil {
 		return fail(err)
 	}
 	return l, nil

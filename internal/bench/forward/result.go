@@ -24,9 +24,12 @@ type Row struct {
 	CPU     float64 `json:"cpu_ns_per_packet"`
 	Process float64 `json:"process_ns_per_packet"` // of it: programs, sending included
 	NAPI    float64 `json:"napi_ns_per_packet"`    // of it: receiving from the device up to the socket
-	Ratio   float64 `json:"ratio_to_nft"`          // median of the rounds' ratios
+	Ratio   float64 `json:"ratio_to_nft"`          // median of the rounds' ratios, to Baseline's row
 	Lowest  float64 `json:"ratio_lowest"`
 	Highest float64 `json:"ratio_highest"`
+	// Baseline is which nft: the one whose line is fed as this row's, with packets of a
+	// socket (nft) or with frames as a driver has them (nft-frames).
+	Baseline string `json:"baseline"`
 	// ToOther is the ratio to the other build's row, where one runs beside: median of
 	// the rounds' ratios, too.
 	ToOther float64 `json:"ratio_to_other,omitempty"`
@@ -57,7 +60,8 @@ type Result struct {
 
 	options Options
 	cells   map[cell][]*measured
-	order   []string // of names
+	order   []string          // of names
+	base    map[string]string // by name
 	share   []float64
 }
 
@@ -80,7 +84,7 @@ func newResult(o Options) *Result {
 	r := &Result{
 		Measured: time.Now().UTC().Format(time.DateOnly), Rounds: o.Rounds, Length: o.Length.String(),
 		Software: o.Cables.NoSegmentation,
-		options:  o, cells: map[cell][]*measured{},
+		options:  o, cells: map[cell][]*measured{}, base: map[string]string{},
 		Machine: Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: cpuModel()},
 	}
 	var u unix.Utsname
@@ -96,6 +100,7 @@ func (r *Result) add(round, size, flows int, samples []sample) {
 		r.cells[c] = append(r.cells[c], &measured{round, s})
 		if !slices.Contains(r.order, s.name) {
 			r.order = append(r.order, s.name)
+			r.base[s.name] = s.baseline
 		}
 		r.share = append(r.share, max(0, s.elsewhere.Seconds())/(s.took.Seconds()*float64(r.Machine.Cores)))
 	}
@@ -119,7 +124,7 @@ func (r *Result) finish(absent []string) {
 }
 
 func (r *Result) row(c cell) Row {
-	base, other := r.byRound(cell{Baseline, c.size, c.flows}), r.byRound(cell{c.name + otherBuild, c.size, c.flows})
+	base, other := r.byRound(cell{r.base[c.name], c.size, c.flows}), r.byRound(cell{c.name + otherBuild, c.size, c.flows})
 	var toOther []float64
 	var cpu, process, napi, generator, rate, ratio []float64
 	loss := 0.0
@@ -137,7 +142,7 @@ func (r *Result) row(c cell) Row {
 		loss = max(loss, m.lost)
 	}
 	row := Row{
-		Name: c.name, Size: c.size, Flows: c.flows,
+		Name: c.name, Size: c.size, Flows: c.flows, Baseline: r.base[c.name],
 		CPU: round(median(cpu), 0), Process: round(median(process), 0), NAPI: round(median(napi), 0),
 		Generator: round(median(generator), 0), Rate: round(median(rate), 0), Loss: round(loss, 4),
 	}
@@ -180,10 +185,10 @@ func round(v float64, digits int) float64 {
 
 // Write prints the table.
 func (r *Result) Write(w io.Writer, colour bool) error {
-	t := cli.NewTable("forwarder", ">size", ">flows", ">CPU ns/packet", ">program", ">receiving", ">× nft", ">lowest", ">highest", ">generator", ">kpps", "note")
+	t := cli.NewTable("forwarder", ">size", ">flows", ">CPU ns/packet", ">program", ">receiving", ">× nft", ">lowest", ">highest", "which nft", ">generator", ">kpps", "note")
 	for i, row := range r.Rows {
 		if i > 0 && row.Name == r.Rows[0].Name {
-			t.Row(cli.Cell{Text: " "}, " ", " ", " ", " ", " ", " ", " ", " ", " ", " ", " ")
+			t.Row(cli.Cell{Text: " "}, " ", " ", " ", " ", " ", " ", " ", " ", " ", " ", " ", " ")
 		}
 		note := " "
 		if row.Loss > 0 {
@@ -193,7 +198,7 @@ func (r *Result) Write(w io.Writer, colour bool) error {
 			note = strings.TrimSpace(fmt.Sprintf("× other build %.3f %s", row.ToOther, note))
 		}
 		t.Row(row.Name, row.Size, row.Flows, fmt.Sprintf("%.0f", row.CPU), fmt.Sprintf("%.0f", row.Process), fmt.Sprintf("%.0f", row.NAPI),
-			fmt.Sprintf("%.2f", row.Ratio), fmt.Sprintf("%.2f", row.Lowest), fmt.Sprintf("%.2f", row.Highest), fmt.Sprintf("%.0f", row.Generator), fmt.Sprintf("%.0f", row.Rate/1000), note)
+			fmt.Sprintf("%.2f", row.Ratio), fmt.Sprintf("%.2f", row.Lowest), fmt.Sprintf("%.2f", row.Highest), row.Baseline, fmt.Sprintf("%.0f", row.Generator), fmt.Sprintf("%.0f", row.Rate/1000), note)
 	}
 	if err := t.Write(w, colour); err != nil {
 		return err

@@ -24,6 +24,7 @@ type running struct {
 	exe  string
 	to   netip.AddrPort // where clients send to; zero: the accelerated address
 
+	feed      netbench.Feed
 	wireguard string // the program
 	allow     netip.Prefix
 
@@ -98,6 +99,14 @@ func (r *running) begin(ctx context.Context, flows int) error {
 	return nil
 }
 
+// baseline names the contender that a line is compared with: one that is fed in the same way.
+func (r *running) baseline() string {
+	if r.feed == netbench.Frames {
+		return FramesBaseline
+	}
+	return Baseline
+}
+
 // target is what clients send to.
 func (r *running) target() netip.AddrPort {
 	if r.to.IsValid() {
@@ -138,7 +147,7 @@ func (r *running) greet(ctx context.Context, flows int) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case time.Now().After(end):
-			if !r.ours && r.name != Baseline { // others may not carry as many
+			if !r.ours && r.name != r.baseline() { // others may not carry as many
 				return &missing{fmt.Sprintf("with %d flows, %s", flows, waiting)}
 			}
 			return errors.New("after a long time " + waiting)
@@ -181,6 +190,7 @@ const warmUp = 100 * time.Millisecond
 // sample is one measurement of one account.
 type sample struct {
 	name      string
+	baseline  string // whose row it is compared with
 	datagrams uint64
 	usage     netbench.Usage
 	took      time.Duration
@@ -215,7 +225,7 @@ func (r *running) measure(ctx context.Context, size, flows int, length time.Dura
 	var list []sample
 	for i, a := range r.accounts {
 		s := sample{
-			name: a.name, datagrams: after.sink - before.sink, took: after.at.Sub(before.at),
+			name: a.name, baseline: r.baseline(), datagrams: after.sink - before.sink, took: after.at.Sub(before.at),
 			usage: after.usage[i].Sub(before.usage[i]),
 			lost:  float64(lost) / float64(max(sent, 1)), generator: after.generator - before.generator,
 		}

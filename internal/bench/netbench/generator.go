@@ -38,14 +38,16 @@ var DefaultWindow = Window{Ring: 192, Total: 2048}
 // Burst is how many packets one system call of the generator sends.
 const Burst = 64
 
-// Generator sends a Stream from a port, packet by packet, with the checksum left
-// to the device as a network card's driver would: the receiver need not compute it.
+// Generator sends a Stream from a port, packet by packet. Over a socket the checksum is left
+// to the device as a network card's driver would: the receiver need not compute it. As frames
+// they have none, which is what RFC 3948 wants of ESP.
 type Generator struct {
 	from, first *Port
 	sink        *Sink
 	window      Window
 	core        Core
-	fd          int
+	fd          int     // a socket's;
+	driver      *frames // when not nil, what is used instead
 	tid         atomic.Int64
 
 	// Of a run.
@@ -62,16 +64,31 @@ type mmsghdr struct {
 	_ uint32
 }
 
+// Feed is how a generator's packets come to the first device.
+type Feed int
+
+const (
+	Packets Feed = iota // as a socket sends them
+	Frames              // as a network card's driver has them (frames.go)
+)
+
 // NewGenerator returns a generator on port from, whose cable ends at first. It empties
 // the sink while it runs.
-func NewGenerator(from, first *Port, sink *Sink, w Window, c Core) (*Generator, error) {
+func NewGenerator(from, first *Port, sink *Sink, w Window, c Core, feed Feed) (*Generator, error) {
 	g := &Generator{from: from, first: first, sink: sink, window: w, core: c, fd: -1}
 	err := from.NS.Do(func() (err error) {
-		g.fd, err = openPacket(from.Name)
+		if feed == Frames {
+			g.driver, err = openFrames(from.Name)
+		} else {
+			g.fd, err = openPacket(from.Name)
+		}
 		return err
 	})
+	if err == nil && feed == Frames {
+		err = from.NS.Up(from.Name + "f")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("generator on %s: %w", from.Name, err)
+		return nil, errors.Join(fmt.Errorf("generator on %s: %w", from.Name, err), g.Close())
 	}
 	return g, nil
 }
@@ -99,7 +116,15 @@ func openPacket(device string) (int, error) {
 }
 
 // Close closes the generator.
-func (g *Generator) Close() error { return unix.Close(g.fd) }
+func (g *Generator) Close() error {
+	if g.driver != nil {
+		return g.driver.close()
+	}
+	if g.fd < 0 {
+		return nil
+	}
+	return unix.Close(g.fd)
+}
 
 // CPU is what the generating thread has used. It is 0 unless Run runs.
 func (g *Generator) CPU() time.Duration {
@@ -225,6 +250,9 @@ func (g *Generator) head(b *[headLen]byte, from, to netip.AddrPort, size int) {
 	binary.BigEndian.PutUint16(udp, from.Port())
 	binary.BigEndian.PutUint16(udp[2:], to.Port())
 	binary.BigEndian.PutUint16(udp[4:], uint16(8+size))
+	if g.driver != nil {
+		return // none (RFC 768)
+	}
 	// The pseudo-header's sum; the device would add the rest (RFC 768).
 	binary.BigEndian.PutUint16(udp[6:], sum(ip[12:20], uint32(unix.IPPROTO_UDP)+uint32(8+size)))
 }
@@ -324,6 +352,9 @@ func (f *flow) settle() (lost uint64, err error) {
 
 // send sends the first n frames. What the kernel does not take at once is tried again.
 func (g *Generator) send(n int) error {
+	if g.driver != nil {
+		return g.handOver(n)
+	}
 	for at := 0; at < n; {
 		took, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(g.fd), uintptr(unsafe.Pointer(&g.heads[at])), uintptr(n-at), 0, 0, 0)
 		switch errno {
@@ -334,6 +365,18 @@ func (g *Generator) send(n int) error {
 			at++
 		default:
 			return fmt.Errorf("generator: send: %w", errno)
+		}
+	}
+	g.sent += uint64(n)
+	return nil
+}
+
+// handOver is send without a socket.
+func (g *Generator) handOver(n int) error {
+	for i := range n {
+		v := g.heads[i].Iov
+		if err := g.driver.send(unsafe.Slice(v.Base, v.Len)[offloadLen:]); err != nil {
+			return err
 		}
 	}
 	g.sent += uint64(n)
