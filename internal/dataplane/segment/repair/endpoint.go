@@ -132,7 +132,7 @@ func (e *Endpoint) Send(now mono.Time, mode Mode, class Class, symbol []byte, ou
 		e.tx[id] = s
 	}
 	s.rate.add(now)
-	if class == Urgent || !s.rate.dense(now, e.rtt.smooth) {
+	if class == Urgent || !s.rate.dense(now, max(e.rtt.smooth, poolsFor)) {
 		e.sendCopies(now, mode, class, symbol, out)
 		return
 	}

@@ -253,6 +253,11 @@ func (m *rateMeter) perSecond() float64 {
 // is noticed late.
 const poolable = 6
 
+// poolsFor is the time that symbols may always take to become so many, however short
+// the round trip is: every deadline leaves that much. Each copy is acknowledged at once,
+// so without it all that crosses a city would be answered packet by packet.
+const poolsFor = 4 * time.Millisecond
+
 // dense reports whether, with a symbol sent now, more than poolable fall within span.
 func (m *rateMeter) dense(now mono.Time, span time.Duration) bool {
 	return m.n > poolable && now.Sub(m.ring[(m.n-1-poolable)%len(m.ring)]) <= span
