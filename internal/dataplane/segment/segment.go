@@ -177,6 +177,9 @@ func New(cfg Config, host Host) (*Segment, error) {
 			s.Counters.CarriedBytes += uint64(len(body))
 			s.repair.Send(s.now, mode, class, body, &s.out)
 		}
+		if class == Bulk {
+			s.packers[i].Room = func(n int) []byte { return s.repair.Room(mode, n) }
+		}
 	}
 	return s, s.resetRepair()
 }

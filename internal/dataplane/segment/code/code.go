@@ -101,6 +101,11 @@ type Codec interface {
 
 // Encoder is the sending end: it remembers symbols and makes repairs of them.
 type Encoder interface {
+	// Room returns an empty slice with room for n bytes, at most MaxSymbol, to make the
+	// next symbol in: Add keeps a symbol that begins there instead of copying it. It is
+	// lent until then, or until Room is called again.
+	Room(n int) []byte
+
 	// Add remembers a copy of the symbol numbered seq, which must be Next(). When
 	// History symbols are held the oldest is forgotten. It reports false, and
 	// changes nothing, when seq is not Next() or symbol is longer than MaxSymbol.
@@ -118,6 +123,11 @@ type Encoder interface {
 	// it is held. The bytes are the encoder's, read-only, valid until the next Add
 	// or Drop.
 	Symbol(seq uint32) ([]byte, bool)
+
+	// Headed is Symbol with n bytes in front of it, at most 64, that the caller may write:
+	// so a datagram of the symbol needs no copy of it. What is written is lost at the
+	// next call.
+	Headed(seq uint32, n int) ([]byte, bool)
 
 	// Repair makes the repair with number id over the symbols of want, or over as
 	// many of them as the code can put into one repair and the encoder still holds:

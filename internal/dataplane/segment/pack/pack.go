@@ -44,8 +44,14 @@ type Packer struct {
 	// Unpacker must share it, or their pieces would be joined to one another's.
 	ID *uint16
 
-	limit int // most bytes in a body
-	buf   []byte
+	// Room, if set, says where to make the next body, of up to n bytes: an empty slice that
+	// is the Packer's until it has been emitted. It may be nil: then the Packer's own memory will do.
+	Room func(n int) []byte
+
+	limit int    // most bytes in a body
+	buf   []byte // the body in the making; nil before its first byte
+	own   []byte
+	lent  bool // buf is from Room
 }
 
 // SetLimit sets the most bytes of a body, at least 256; it holds from the next
@@ -71,6 +77,9 @@ func (p *Packer) Add(head, payload []byte) bool {
 		}
 		p.Flush()
 	}
+	if p.buf == nil {
+		p.begin()
+	}
 	p.buf = binary.BigEndian.AppendUint16(p.buf, uint16(partWhole<<14|n))
 	p.buf = append(append(p.buf, head...), payload...)
 	return true
@@ -82,7 +91,20 @@ func (p *Packer) Flush() {
 		return
 	}
 	p.Emit(p.buf)
-	p.buf = p.buf[:0]
+	if !p.lent {
+		p.own = p.buf
+	}
+	p.buf = nil
+}
+
+// begin finds memory for a body.
+func (p *Packer) begin() {
+	if p.Room != nil {
+		p.buf = p.Room(p.limit)
+	}
+	if p.lent = p.buf != nil; !p.lent {
+		p.buf = p.own[:0]
+	}
 }
 
 func (p *Packer) fits(n int) bool { return len(p.buf)+wholeHeader+n <= p.limit }
@@ -99,6 +121,9 @@ func (p *Packer) addPieces(head, payload []byte) {
 		n, part := min(room, maxItem), uint16(partPiece)
 		if n >= total-offset {
 			n, part = total-offset, partLast
+		}
+		if p.buf == nil {
+			p.begin()
 		}
 		p.buf = binary.BigEndian.AppendUint16(p.buf, part<<14|uint16(n))
 		p.buf = binary.BigEndian.AppendUint16(p.buf, *p.ID)

@@ -21,6 +21,40 @@ func carry(limit int, frames [][]byte) (bodies [][]byte) {
 	return bodies
 }
 
+// TestBodiesAreMadeInRoom: where there is some, and of the Packer's own memory else.
+func TestBodiesAreMadeInRoom(t *testing.T) {
+	var room []byte
+	here := 0
+	p := Packer{ID: new(uint16)}
+	p.Room = func(n int) []byte {
+		if n != 300 {
+			t.Errorf("asks for %d bytes", n)
+		}
+		return room
+	}
+	p.Emit = func(b []byte) {
+		if room != nil && &b[0] == &room[:1][0] {
+			here++
+		}
+		if len(b) > 300 {
+			t.Errorf("a body of %d bytes", len(b))
+		}
+	}
+	p.SetLimit(300)
+	p.Add(nil, make([]byte, 1000)) // in pieces
+	room = make([]byte, 0, 300)
+	p.Flush()
+	if here != 0 {
+		t.Error("a body that was begun elsewhere was emitted from the room")
+	}
+	p.Add([]byte("head"), make([]byte, 1000))
+	p.Add([]byte("head"), make([]byte, 10))
+	p.Flush()
+	if here != 4 {
+		t.Errorf("%d bodies were made in the room, want 4", here)
+	}
+}
+
 func TestFramesArriveWholeInAnyOrderOfBodies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(256, 9000).Draw(t, "limit")

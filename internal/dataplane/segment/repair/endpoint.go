@@ -118,7 +118,20 @@ func (e *Endpoint) SetWires(now mono.Time, list []Wire) {
 	e.rank()
 }
 
-// Send takes one symbol to the peer. It is copied.
+// Room returns where to make the next symbol of a mode, of up to n bytes, so that Send
+// need not copy it: an empty slice that is lent until Send is given what begins there,
+// or Room is called again for the mode. It is nil where it would be of no use.
+func (e *Endpoint) Room(mode Mode, n int) []byte {
+	if mode >= Off || n > code.MaxSymbol {
+		return nil
+	}
+	if s := e.tx[2*int(mode)+1]; s != nil {
+		return s.enc.Room(n)
+	}
+	return nil
+}
+
+// Send takes one symbol to the peer. It is copied, or made in Room.
 func (e *Endpoint) Send(now mono.Time, mode Mode, class Class, symbol []byte, out Out) {
 	if mode >= Off || !e.cfg.PeerRepairs || len(symbol) > code.MaxSymbol {
 		e.sendPlain(now, symbol, out)
@@ -151,8 +164,17 @@ func (e *Endpoint) begin(kind byte) []byte {
 	return append(e.buf[:0], kind, 0, 0)
 }
 
-// transmit sends the datagram b, numbered and noted, and returns its number.
+// transmit sends the datagram b, numbered and noted, and returns its number. It was
+// begun in e.buf.
 func (e *Endpoint) transmit(now mono.Time, wire uint8, b []byte, out Out) uint64 {
+	if cap(b) > cap(e.buf) {
+		e.buf = b
+	}
+	return e.put(now, wire, b, out)
+}
+
+// put is transmit for a datagram that lies anywhere.
+func (e *Endpoint) put(now mono.Time, wire uint8, b []byte, out Out) uint64 {
 	w := &e.wires[wire]
 	n := w.flight.add(now, len(b))
 	at := 1
@@ -163,9 +185,6 @@ func (e *Endpoint) transmit(now mono.Time, wire uint8, b []byte, out Out) uint64
 	w.packets++
 	w.bytes += uint64(len(b))
 	out.Transmit(wire, b)
-	if cap(b) > cap(e.buf) {
-		e.buf = b
-	}
 	return n
 }
 

@@ -23,8 +23,7 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 
 	e.probe(now, s, out)
 	wire := e.nextWire()
-	b := append(e.beginRiding(now, byte(kindSource+int(s.id)), e.wires[wire].mtu-3-len(symbol)), byte(seq>>16), byte(seq>>8), byte(seq))
-	n := e.transmit(now, wire, append(b, symbol...), out)
+	n := e.sendSource(now, s, seq, wire, out)
 	s.note(entry{at: now, number: n, first: seq, last: seq, wire: wire})
 	e.chooseLots(s, seq)
 	s.belief.source(e.lossOf(wire), 1)
@@ -37,37 +36,57 @@ func (e *Endpoint) sendCoded(now mono.Time, s *sender, symbol []byte, out Out) {
 	s.due = s.tailAt(e)
 }
 
-// beginRiding starts a datagram as beginStamped does, or, if a report is soon due and
-// fits into room bytes with the rest, with the report in front: then it is no packet
-// of its own.
-func (e *Endpoint) beginRiding(now mono.Time, kind byte, room int) []byte {
-	if e.reporter.last == 0 || room < carrierHeader+3+reportHeader {
-		return e.beginStamped(now, kind)
+// sendSource sends symbol seq as it is, where it lies if it goes by itself.
+func (e *Endpoint) sendSource(now mono.Time, s *sender, seq uint32, wire uint8, out Out) uint64 {
+	b, _ := s.enc.Headed(seq, sourceHeader)
+	kind := byte(kindSource + int(s.id))
+	if front := e.riding(now, e.wires[wire].mtu-len(b)); front != nil {
+		front = append(front, kind, 0, 0, byte(seq>>16), byte(seq>>8), byte(seq))
+		return e.transmit(now, wire, append(front, b[sourceHeader:]...), out)
 	}
-	if n := e.reportSize(now); n > 255 || n+carrierHeader+3 > room || !e.reportDue(now.Add(rideWithin)) {
-		return e.beginStamped(now, kind)
+	b[0], b[3], b[4], b[5] = kind, byte(seq>>16), byte(seq>>8), byte(seq)
+	return e.put(now, wire, b, out)
+}
+
+// riding is what goes in front of a datagram, if something does: a report, if one is
+// soon due and fits into room bytes (then it is no packet of its own), or a stamp.
+func (e *Endpoint) riding(now mono.Time, room int) []byte {
+	soon := now.Add(rideWithin)
+	if due := e.reporter.due(e); e.reporter.last == 0 || due == 0 || due > soon {
+		return e.stamped(now)
+	}
+	if n := e.reportSize(now); n > 255 || n+carrierHeader > room || !e.reportDue(soon) {
+		return e.stamped(now)
 	}
 	r := e.fillReport(now)
-	b := r.append(append(e.buf[:0], kindCarrier, 0), min(carrierHeader+255, room-3))
+	b := r.append(append(e.buf[:0], kindCarrier, 0), min(carrierHeader+255, room))
 	if r.more() { // what did not fit after all
 		e.reporter.want(now)
 	}
 	b[1] = byte(len(b) - carrierHeader)
 	e.stats.Sent.Ridden++
-	return append(b, kind, 0, 0)
+	return b
 }
 
-// beginStamped starts a datagram, with a stamp in front from time to time.
-func (e *Endpoint) beginStamped(now mono.Time, kind byte) []byte {
+// stamped is a stamp to go in front of a datagram, from time to time.
+func (e *Endpoint) stamped(now mono.Time) []byte {
 	if e.stampAt != 0 && now.Sub(e.stampAt) < stampEvery {
-		return e.begin(kind)
+		return nil
 	}
 	var r report
 	e.fillStamp(now, &r)
 	e.fillEcho(now, &r)
 	b := r.append(append(e.buf[:0], kindCarrier, 0), carrierHeader+255)
 	b[1] = byte(len(b) - carrierHeader)
-	return append(b, kind, 0, 0)
+	return b
+}
+
+// beginStamped starts a datagram of the given kind, with a stamp in front from time to time.
+func (e *Endpoint) beginStamped(now mono.Time, kind byte) []byte {
+	if b := e.stamped(now); b != nil {
+		return append(b, kind, 0, 0)
+	}
+	return e.begin(kind)
 }
 
 const stampEvery = 50 * time.Millisecond

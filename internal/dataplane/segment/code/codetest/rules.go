@@ -275,6 +275,21 @@ func (s Suite) testEncoder(t *testing.T) {
 			t.Errorf("repaired an %s span", name)
 		}
 	}
+	made := append(e.Room(300), "made in room"...)
+	if !e.Add(e.Next(), made) {
+		t.Error("refused a symbol made in its room")
+	}
+	b, ok := e.Headed(e.Next()-1, 6)
+	if !ok || &b[6] != &made[0] || string(b[6:]) != "made in room" {
+		t.Errorf("with six bytes in front it is %q, %v", b, ok)
+	}
+	clear(b[:6])
+	if used, n := e.Repair(payload, code.Range(e.Next()-1, 1), 7); used.Len() != 1 || n != code.LengthSize+12 {
+		t.Errorf("after its head was written repairs %v with %d bytes", used, n)
+	}
+	if again := e.Room(300); &again[:1][0] == &made[0] {
+		t.Error("lends again what it keeps")
+	}
 	e.Drop(e.Next() + 1000)
 	if e.Oldest() != e.Next() || !e.Add(e.Next(), nil) {
 		t.Errorf("after dropping all holds %d to %d", e.Oldest(), e.Next())

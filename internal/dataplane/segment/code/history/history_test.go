@@ -12,6 +12,10 @@ func TestRingIsAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const slots = 8
 		r := NewRing(slots)
+		headed := rapid.Bool().Draw(t, "headed")
+		if headed {
+			r = NewHeadedRing(slots)
+		}
 		held := map[uint32][]byte{}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			seq := rapid.Uint32Range(0xfffffff0, 0xffffffff).Draw(t, "seq") + 8 // wraps
@@ -25,7 +29,20 @@ func TestRingIsAMap(t *testing.T) {
 			} else {
 				n := rapid.SampledFrom([]int{0, 1, 61, 62, 63, 126, 127, 1500, 9000}).Draw(t, "length")
 				held[seq] = bytes.Repeat([]byte{rapid.ByteRange(1, 255).Draw(t, "byte")}, n)
-				r.Put(seq, held[seq])
+				if rapid.Bool().Draw(t, "made in room") {
+					room := append(r.Room(rapid.IntRange(n, 9000).Draw(t, "room")), held[seq]...)
+					r.Put(seq, room)
+					if n > 0 && &room[0] != &r.Symbol(seq)[0] {
+						t.Fatal("what was made in room was copied")
+					}
+				} else {
+					r.Put(seq, held[seq])
+				}
+			}
+			if headed {
+				for seq := range held { // what is written in front harms nothing
+					clear(r.Headed(seq, 1+int(seq%Headroom))[:1+seq%Headroom])
+				}
 			}
 			used := 0
 			for seq, symbol := range held {

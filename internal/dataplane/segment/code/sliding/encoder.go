@@ -17,13 +17,15 @@ type encoder struct {
 // NewEncoder implements code.Codec.
 func (Codec) NewEncoder(c code.Config) code.Encoder {
 	return &encoder{
-		ring:   history.NewRing(c.FirstSlots()),
+		ring:   history.NewHeadedRing(c.FirstSlots()),
 		most:   c.Slots(),
 		oldest: c.First,
 		next:   c.First,
 		sum:    gf.Sum{To: make([]byte, gf.Pad(code.LengthSize+code.MaxSymbol))},
 	}
 }
+
+func (e *encoder) Room(n int) []byte { return e.ring.Room(n) }
 
 func (e *encoder) Add(seq uint32, symbol []byte) bool {
 	if seq != e.next || len(symbol) > code.MaxSymbol {
@@ -55,11 +57,13 @@ func (e *encoder) Next() uint32   { return e.next }
 // wraps for numbers before it.
 func (e *encoder) holds(seq uint32) bool { return seq-e.oldest < e.next-e.oldest }
 
-func (e *encoder) Symbol(seq uint32) ([]byte, bool) {
+func (e *encoder) Symbol(seq uint32) ([]byte, bool) { return e.Headed(seq, 0) }
+
+func (e *encoder) Headed(seq uint32, n int) ([]byte, bool) {
 	if !e.holds(seq) {
 		return nil, false
 	}
-	return e.ring.Symbol(seq), true
+	return e.ring.Headed(seq, n), true
 }
 
 func (e *encoder) Repair(dst []byte, want code.Span, id uint16) (used code.Span, n int) {
