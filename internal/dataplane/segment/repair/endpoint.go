@@ -20,6 +20,8 @@ type Endpoint struct {
 	turn   int     // whose turn it is among equals
 	rtt    rttMeter
 
+	suspects int // wires that were suspected at the last look
+
 	measures measures
 
 	tx [streams]*sender

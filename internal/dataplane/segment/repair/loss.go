@@ -162,7 +162,7 @@ func (m *lossMeter) countLag(l *lagMeter, lag [2]time.Duration, now mono.Time) {
 // noticeShift cuts the long window down when the newest fates disagree with it.
 func (m *lossMeter) noticeShift() {
 	// A few bad spells within a short window are no change of the weather.
-	if m.run() < 4 && m.deviates(meterShort, m.shortLost) > shift {
+	if m.shortLost > 0 && m.run() < 4 && m.deviates(meterShort, m.shortLost) > shift {
 		m.cut(meterShort)
 	} else if m.n%16 == 0 && math.Abs(m.deviates(meterMid, m.midLost)) > shift {
 		m.cut(meterMid)

@@ -42,6 +42,7 @@ const (
 func (e *Endpoint) suspect(now mono.Time) {
 	made := now.Add(-e.rtt.smooth - 4*e.rtt.variance - 2*time.Millisecond - e.reorderGuard())
 	changed := false
+	e.suspects = 0
 	for id := range e.wires {
 		w := &e.wires[id]
 		if !w.known {
@@ -54,6 +55,9 @@ func (e *Endpoint) suspect(now mono.Time) {
 		if dead != w.suspect {
 			w.suspect, w.suspectAt, changed = dead, w.flight.next, true
 		}
+		if w.suspect {
+			e.suspects++
+		}
 	}
 	if changed {
 		e.rank()
@@ -62,6 +66,9 @@ func (e *Endpoint) suspect(now mono.Time) {
 
 // probe sends something over suspected wires from time to time.
 func (e *Endpoint) probe(now mono.Time, s *sender, out Out) {
+	if e.suspects == 0 {
+		return
+	}
 	for id := range e.wires {
 		w := &e.wires[id]
 		if w.suspect && w.known && now.Sub(w.probed) >= probeEvery {

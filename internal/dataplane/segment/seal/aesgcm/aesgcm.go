@@ -43,14 +43,14 @@ func agree() bool {
 	var key [KeyLen]byte
 	var nonce [NonceLen]byte
 	var aad [AADLen]byte
-	plain := make([]byte, 700)
+	plain := make([]byte, 1500)
 	for i := range plain {
 		plain[i] = byte(i * 7)
 		key[i%KeyLen], nonce[i%NonceLen], aad[i%AADLen] = byte(i*3), byte(i*5), byte(i*11)
 	}
 	std, w := newStd(key), &AEAD{}
 	w.std, w.wide = std.std, newWide(key, std.block)
-	for _, n := range []int{0, 1, 16, 255, 256, 700} {
+	for _, n := range []int{0, 1, 16, 255, 256, 511, 512, 1024, 1500} {
 		want := std.std.Seal(nil, nonce[:], plain[:n], aad[:])
 		got := make([]byte, n+TagLen)
 		w.Seal(got, &nonce, plain[:n], &aad)

@@ -83,7 +83,7 @@ func TestPlainPatternsAreAsTheStandardLibrarySealsThem(t *testing.T) {
 		for i := range key {
 			key[i], nonce[i%NonceLen], aad[i%AADLen] = b, b, b
 		}
-		for _, n := range []int{0, 1, 15, 16, 17, 255, 256, 257, 1400} {
+		for _, n := range []int{0, 1, 15, 16, 17, 255, 256, 257, 511, 512, 513, 1024, 1400} {
 			compare(t, New(key), twin(key), nonce, aad, bytes.Repeat([]byte{b}, n))
 		}
 	}
@@ -93,7 +93,7 @@ func TestAnyBitThatChangesIsNoticed(t *testing.T) {
 	var key [KeyLen]byte
 	nonce, aad := [NonceLen]byte{1}, [AADLen]byte{2}
 	a := New(key)
-	for _, n := range []int{0, 1, 16, 100, 300} {
+	for _, n := range []int{0, 1, 16, 100, 300, 1200} {
 		sealed := make([]byte, n+TagLen)
 		a.Seal(sealed, &nonce, make([]byte, n), &aad)
 		for bit := range 8 * (len(sealed) + NonceLen + AADLen) {

@@ -15,16 +15,19 @@ var proven = sync.OnceValue(func() bool { return capable && agree() })
 var capable = cpu.X86.HasAES && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 &&
 	cpu.X86.HasAVX512VAES && cpu.X86.HasAVX512VPCLMULQDQ
 
-// blocks is how many blocks are worked on at a time.
-const blocks = 16
+// blocks is how many blocks are worked on at a time, and few where there are less.
+const (
+	blocks = 32
+	few    = 16
+)
 
 // wide is a key in the form that crypt (wide_amd64.s, which knows the offsets) wants.
 type wide struct {
 	rounds [15][16]byte // AES-256's round keys
 	_      [16]byte
-	// powers are H^16 … H^1, then zeros: a row of n blocks is multiplied with those from
-	// 16-n on, and what is behind its end with nothing.
-	powers [2*blocks - 1]element
+	// powers are H^32 … H^1, then zeros: a row of n blocks is multiplied with those from
+	// H^n on, and what is behind its end with nothing.
+	powers [blocks + few - 1]element
 }
 
 // element is a member of GCM's field times 1/x. A block's bytes read as one

@@ -12,7 +12,7 @@ DATA fold<>+8(SB)/8, $0xc200000000000000
 GLOBL fold<>(SB), RODATA|NOPTR, $16
 
 // What is added to four counters, which are the low 32 bits of blocks in reversed order:
-// 1, 2, 3, 4, and 4, 8, 12, 16 to each.
+// 1, 2, 3, 4, and 4, 8 and so on to each.
 DATA first<>+0(SB)/8, $1
 DATA first<>+8(SB)/8, $0
 DATA first<>+16(SB)/8, $2
@@ -31,16 +31,24 @@ DATA next<>+32(SB)/8, $12
 DATA next<>+40(SB)/8, $0
 DATA next<>+48(SB)/8, $16
 DATA next<>+56(SB)/8, $0
-GLOBL next<>(SB), RODATA|NOPTR, $64
+DATA next<>+64(SB)/8, $20
+DATA next<>+72(SB)/8, $0
+DATA next<>+80(SB)/8, $24
+DATA next<>+88(SB)/8, $0
+DATA next<>+96(SB)/8, $28
+DATA next<>+104(SB)/8, $0
+DATA next<>+112(SB)/8, $32
+DATA next<>+120(SB)/8, $0
+GLOBL next<>(SB), RODATA|NOPTR, $128
 
 // Registers:
-//	Z0–Z3    the key stream of sixteen blocks; then free
+//	Z0–Z7    the key stream of 32 blocks; or
+//	Z0–Z3    of sixteen; then free
 //	Z4–Z7    what is hashed of them
 //	Z8       four counters, reversed
 //	Z9       reverse
 //	Z10      the hash so far, reversed, in the lowest block; the others zero
-//	Z11–Z14  of a multiplication: low, high, middle; powers
-//	X15      the tag's mask
+//	Z11–Z15  of a multiplication: low, high, middle; powers; free
 //	Z16–Z30  round keys
 //	Z31      fold
 
@@ -151,6 +159,125 @@ GLOBL next<>(SB), RODATA|NOPTR, $64
 	VPXOR      X0, X12, X12; \
 	VPXOR      X11, X12, X10
 
+// COUNTERS8 makes the next 32 counter blocks, with the first key.
+#define COUNTERS8 \
+	VBROADCASTI32X4 next<>+0(SB), Z1; \
+	VBROADCASTI32X4 next<>+16(SB), Z2; \
+	VBROADCASTI32X4 next<>+32(SB), Z3; \
+	VBROADCASTI32X4 next<>+48(SB), Z4; \
+	VBROADCASTI32X4 next<>+64(SB), Z5; \
+	VBROADCASTI32X4 next<>+80(SB), Z6; \
+	VBROADCASTI32X4 next<>+96(SB), Z7; \
+	VBROADCASTI32X4 next<>+112(SB), Z11; \
+	VPADDD  Z8, Z1, Z1; \
+	VPADDD  Z8, Z2, Z2; \
+	VPADDD  Z8, Z3, Z3; \
+	VPADDD  Z8, Z4, Z4; \
+	VPADDD  Z8, Z5, Z5; \
+	VPADDD  Z8, Z6, Z6; \
+	VPADDD  Z8, Z7, Z7; \
+	VPSHUFB Z9, Z8, Z0; \
+	VPADDD  Z8, Z11, Z8; \
+	VPSHUFB Z9, Z1, Z1; \
+	VPSHUFB Z9, Z2, Z2; \
+	VPSHUFB Z9, Z3, Z3; \
+	VPSHUFB Z9, Z4, Z4; \
+	VPSHUFB Z9, Z5, Z5; \
+	VPSHUFB Z9, Z6, Z6; \
+	VPSHUFB Z9, Z7, Z7; \
+	VPXORQ  Z16, Z0, Z0; \
+	VPXORQ  Z16, Z1, Z1; \
+	VPXORQ  Z16, Z2, Z2; \
+	VPXORQ  Z16, Z3, Z3; \
+	VPXORQ  Z16, Z4, Z4; \
+	VPXORQ  Z16, Z5, Z5; \
+	VPXORQ  Z16, Z6, Z6; \
+	VPXORQ  Z16, Z7, Z7
+
+#define ROUND8(key) \
+	VAESENC key, Z0, Z0; \
+	VAESENC key, Z1, Z1; \
+	VAESENC key, Z2, Z2; \
+	VAESENC key, Z3, Z3; \
+	VAESENC key, Z4, Z4; \
+	VAESENC key, Z5, Z5; \
+	VAESENC key, Z6, Z6; \
+	VAESENC key, Z7, Z7
+
+// BEGIN multiplies the first of eight rows at R8, to which the hash is added.
+#define BEGIN \
+	VMOVDQU64  (R8), Z14; \
+	VPSHUFB    Z9, Z14, Z14; \
+	VPXORQ     Z10, Z14, Z14; \
+	VPCLMULQDQ $0x00, -256(R12), Z14, Z11; \
+	VPCLMULQDQ $0x11, -256(R12), Z14, Z12; \
+	VPCLMULQDQ $0x01, -256(R12), Z14, Z13; \
+	VPCLMULQDQ $0x10, -256(R12), Z14, Z15; \
+	VPXORQ     Z15, Z13, Z13
+
+// ROW multiplies a further one.
+#define ROW(row, powers) \
+	VMOVDQU64  row(R8), Z14; \
+	VPSHUFB    Z9, Z14, Z14; \
+	VPCLMULQDQ $0x00, powers(R12), Z14, Z15; \
+	VPXORQ     Z15, Z11, Z11; \
+	VPCLMULQDQ $0x11, powers(R12), Z14, Z15; \
+	VPXORQ     Z15, Z12, Z12; \
+	VPCLMULQDQ $0x01, powers(R12), Z14, Z15; \
+	VPXORQ     Z15, Z13, Z13; \
+	VPCLMULQDQ $0x10, powers(R12), Z14, Z15; \
+	VPXORQ     Z15, Z13, Z13
+
+// FOLD1, FOLD2, FOLD3 and FOLD4 make the hash of their products, as HASH does.
+#define FOLD1 \
+	VPSLLDQ    $8, Z13, Z14; \
+	VPSRLDQ    $8, Z13, Z15; \
+	VPXORQ     Z14, Z11, Z11; \
+	VPXORQ     Z15, Z12, Z12
+
+#define FOLD2 \
+	VPCLMULQDQ $0x00, Z31, Z11, Z14; \
+	VPSHUFD    $0x4e, Z11, Z11; \
+	VPXORQ     Z14, Z11, Z11
+
+#define FOLD3 \
+	VPCLMULQDQ $0x00, Z31, Z11, Z14; \
+	VPSHUFD    $0x4e, Z11, Z11; \
+	VPTERNLOGQ $0x96, Z14, Z11, Z12
+
+#define FOLD4 \
+	VEXTRACTI64X4 $1, Z12, Y14; \
+	VPXOR      Y14, Y12, Y12; \
+	VEXTRACTI128 $1, Y12, X14; \
+	VPXOR      X14, X12, X10
+
+// XOR8 adds the key stream to 512 bytes.
+#define XOR8 \
+	VAESENCLAST Z30, Z0, Z0; \
+	VAESENCLAST Z30, Z1, Z1; \
+	VAESENCLAST Z30, Z2, Z2; \
+	VAESENCLAST Z30, Z3, Z3; \
+	VAESENCLAST Z30, Z4, Z4; \
+	VAESENCLAST Z30, Z5, Z5; \
+	VAESENCLAST Z30, Z6, Z6; \
+	VAESENCLAST Z30, Z7, Z7; \
+	VPXORQ    0(SI), Z0, Z0; \
+	VPXORQ    64(SI), Z1, Z1; \
+	VPXORQ    128(SI), Z2, Z2; \
+	VPXORQ    192(SI), Z3, Z3; \
+	VPXORQ    256(SI), Z4, Z4; \
+	VPXORQ    320(SI), Z5, Z5; \
+	VPXORQ    384(SI), Z6, Z6; \
+	VPXORQ    448(SI), Z7, Z7; \
+	VMOVDQU64 Z0, 0(DX); \
+	VMOVDQU64 Z1, 64(DX); \
+	VMOVDQU64 Z2, 128(DX); \
+	VMOVDQU64 Z3, 192(DX); \
+	VMOVDQU64 Z4, 256(DX); \
+	VMOVDQU64 Z5, 320(DX); \
+	VMOVDQU64 Z6, 384(DX); \
+	VMOVDQU64 Z7, 448(DX)
+
 // MASK sets k to as many bits as there are bytes left in CX from a 64-byte row on.
 #define MASK(row, k) \
 	MOVQ    CX, BX; \
@@ -169,8 +296,8 @@ TEXT ·crypt(SB), NOSPLIT, $0-88
 	MOVQ aad+64(FP), R9
 	MOVQ tag+72(FP), R10
 	MOVQ opening+80(FP), R11
-	LEAQ 256(DI), R12
-	LEAQ 496(DI), R13
+	LEAQ 512(DI), R12
+	LEAQ 752(DI), R13
 
 	VBROADCASTI32X4 0(DI), Z16
 	VBROADCASTI32X4 16(DI), Z17
@@ -210,6 +337,7 @@ TEXT ·crypt(SB), NOSPLIT, $0-88
 	VAESENC X28, X15, X15
 	VAESENC X29, X15, X15
 	VAESENCLAST X30, X15, X15
+	VMOVDQU X15, (R10)
 
 	VPSHUFB    X9, X8, X8
 	VSHUFI64X2 $0, Z8, Z8, Z8
@@ -218,6 +346,85 @@ TEXT ·crypt(SB), NOSPLIT, $0-88
 	VMOVDQU (R9), X10
 	VPSHUFB X9, X10, X10
 	HASHONE
+
+	// 512 bytes at a time: while their key stream is made, others are hashed. Those are, when
+	// opening, the same 512 bytes; when sealing, the 512 before, which are there already.
+	CMPQ  CX, $512
+	JB    full
+	MOVQ  SI, R8
+	TESTQ R11, R11
+	JNZ   many
+	COUNTERS8
+	ROUND8(Z17)
+	ROUND8(Z18)
+	ROUND8(Z19)
+	ROUND8(Z20)
+	ROUND8(Z21)
+	ROUND8(Z22)
+	ROUND8(Z23)
+	ROUND8(Z24)
+	ROUND8(Z25)
+	ROUND8(Z26)
+	ROUND8(Z27)
+	ROUND8(Z28)
+	ROUND8(Z29)
+	XOR8
+	MOVQ  DX, R8
+	ADDQ  $512, SI
+	ADDQ  $512, DX
+	SUBQ  $512, CX
+
+many:
+	CMPQ CX, $512
+	JB   last
+	COUNTERS8
+	ROUND8(Z17)
+	BEGIN
+	ROUND8(Z18)
+	ROW(64, -192)
+	ROUND8(Z19)
+	ROW(128, -128)
+	ROUND8(Z20)
+	ROW(192, -64)
+	ROUND8(Z21)
+	ROW(256, 0)
+	ROUND8(Z22)
+	ROW(320, 64)
+	ROUND8(Z23)
+	ROW(384, 128)
+	ROUND8(Z24)
+	ROW(448, 192)
+	ROUND8(Z25)
+	FOLD1
+	ROUND8(Z26)
+	FOLD2
+	ROUND8(Z27)
+	FOLD3
+	ROUND8(Z28)
+	FOLD4
+	ROUND8(Z29)
+	XOR8
+	ADDQ $512, R8
+	ADDQ $512, SI
+	ADDQ $512, DX
+	SUBQ $512, CX
+	JMP  many
+
+last:
+	TESTQ R11, R11
+	JNZ   full
+	BEGIN
+	ROW(64, -192)
+	ROW(128, -128)
+	ROW(192, -64)
+	ROW(256, 0)
+	ROW(320, 64)
+	ROW(384, 128)
+	ROW(448, 192)
+	FOLD1
+	FOLD2
+	FOLD3
+	FOLD4
 
 full:
 	CMPQ CX, $256
@@ -299,7 +506,7 @@ end:
 	VPXOR   X4, X10, X10
 	HASHONE
 	VPSHUFB X9, X10, X10
-	VPXOR   X15, X10, X10
+	VPXOR   (R10), X10, X10
 	VMOVDQU X10, (R10)
 	VZEROUPPER
 	RET
