@@ -42,6 +42,10 @@ func (p *Pool) Get(n int) []byte {
 	b := list[len(list)-1]
 	p.free[k] = list[:len(list)-1]
 	p.unused -= classes[k]
+	// The next one is likely as large, and was written to long ago: let it come meanwhile.
+	if last := len(list) - 2; last >= 0 {
+		prefetch(&list[last][:1][0], n)
+	}
 	return b[:n]
 }
 
