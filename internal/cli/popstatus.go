@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"causeway/internal/report"
+	"causeway/internal/snapshot"
 )
 
 // StatusView says how much of a PoP's report is shown to a person.
@@ -39,6 +40,7 @@ func PoPStatus(w io.Writer, p report.PoP, v StatusView) error {
 		switch part {
 		case "segments":
 			s.segments()
+			s.passthroughs()
 		case "wires":
 			s.wires()
 		case "routes":
@@ -151,10 +153,34 @@ func loss(r float64) Cell {
 func (s *status) segments() {
 	t := NewTable("PEER", "STATE", "FOR", ">RTT", ">LOSS THERE", ">LOSS BACK", ">AFTER REPAIR", ">OVERHEAD", ">KEYS", ">TO PEER", ">FROM PEER")
 	for _, g := range s.Segments {
-		t.Row(g.Peer, state(g.State, g.Up), s.ago(g.Since), Milliseconds(g.RTT), Ratio(g.Repair.ToPeer.RawLoss), Ratio(g.Repair.ToHere.RawLoss), loss(g.Repair.ToHere.ResidualLoss),
+		t.Row(peer(g), state(g.State, g.Up), s.ago(g.Since), Milliseconds(g.RTT), Ratio(g.Repair.ToPeer.RawLoss), Ratio(g.Repair.ToHere.RawLoss), loss(g.Repair.ToHere.ResidualLoss),
 			overhead(g.Repair.ToPeer.Overhead), Seconds(g.KeysAge), Bytes(g.Traffic.BytesToPeer), Bytes(g.Traffic.BytesFromPeer))
 	}
 	s.part("SEGMENTS", t, "none")
+}
+
+// peer is whom a segment is with, and through which relay.
+func peer(g report.Segment) string {
+	if g.Through == "" {
+		return g.Peer
+	}
+	return g.Peer + " through " + g.Through
+}
+
+// passthroughs are what this PoP passes on for others; most pass on nothing.
+func (s *status) passthroughs() {
+	if len(s.Passthroughs) == 0 {
+		return
+	}
+	t := NewTable("PORT", "BETWEEN", "AND", ">FROM THE ONE", ">FROM THE OTHER", "BY")
+	for _, p := range s.Passthroughs {
+		by := "user space"
+		if p.InKernel {
+			by = "kernel"
+		}
+		t.Row(p.Public, p.Ends[0].PoP, p.Ends[1].PoP, Bytes(p.Ends[0].Sent.Bytes), Bytes(p.Ends[1].Sent.Bytes), by)
+	}
+	s.part("PASSED ON", t, "none")
 }
 
 func overhead(ratio float64) string {
@@ -172,7 +198,7 @@ func (s *status) wires() {
 	t := NewTable(heading...)
 	for _, g := range s.Segments {
 		for _, w := range g.Wires {
-			row := []any{g.Peer, w.Name, state(w.State, w.Up), s.ago(w.Since), Milliseconds(w.RTT), Milliseconds(w.Jitter),
+			row := []any{peer(g), w.Name, state(w.State, w.Up), s.ago(w.Since), Milliseconds(w.RTT), Milliseconds(w.Jitter),
 				Ratio(w.ToPeer.Ratio), Ratio(w.ToHere.Ratio), w.MTU, Bytes(w.Traffic.BytesToPeer), Bytes(w.Traffic.BytesFromPeer)}
 			if s.view.Wide {
 				row = append(row, w.Local, w.Remote, w.Flaps, fmt.Sprintf("%.1f", w.ToPeer.BurstMean), fmt.Sprintf("%.1f", w.ToHere.BurstMean), Ratio(w.Share))
@@ -252,6 +278,8 @@ func way(via []string, up bool) string {
 		return "none"
 	case len(via) == 0:
 		return "direct"
+	case strings.HasPrefix(via[0], snapshot.ThroughPrefix):
+		return "through " + via[0][len(snapshot.ThroughPrefix):]
 	}
 	return "over " + strings.Join(via, ", ")
 }

@@ -61,7 +61,7 @@ func newPlan(s snapshot.Snapshot) *plan {
 	return &plan{
 		snap: s, self: s.PoP.Label,
 		overlay: map[string]*overlayAddr{}, peers: map[snapshot.Label]*peer{}, byName: map[string]*peer{},
-		byKey: map[keys.PublicKey]*peer{}, bySegment: map[*segment.Segment]*peer{},
+		ends: map[handshake.Segment]*peer{}, through: map[hop]*peer{}, bySegment: map[*segment.Segment]*peer{},
 		ways: map[snapshot.Label]*way{}, listeners: map[session.Name]*listener{}, groups: map[session.Name]*group{},
 		allowances: map[string]*limit.Allowance{},
 	}
@@ -110,6 +110,7 @@ func (b *builder) sockets() error {
 		}
 		b.plan.overlay[o.Name] = &overlayAddr{Overlay: o, sock: sock}
 	}
+	errs = append(errs, b.passthroughs())
 	for i := range b.plan.snap.Listeners {
 		l := listenerOf(b.plan.snap.Listeners[i])
 		b.plan.listeners[l.name] = l
@@ -156,33 +157,45 @@ func (b *builder) segments() error {
 	for i := range b.plan.snap.Peers {
 		p := &peer{Peer: b.plan.snap.Peers[i]}
 		p.key, _ = keys.ParsePublic(p.PublicKey)
-		b.plan.peers[p.Label], b.plan.byName[p.Name], b.plan.byKey[p.key] = p, p, p
-		if len(p.Wires) == 0 {
-			continue
+		b.plan.peers[p.Label], b.plan.byName[p.Name] = p, p
+		if len(p.Wires) > 0 {
+			errs = append(errs, b.segment(fmt.Sprintf("peers[%d]", i), p, p.Wires))
 		}
-		for _, w := range p.Wires {
-			if o := b.plan.overlay[w.Local]; o != nil {
-				p.wires = append(p.wires, peerWire{name: w.Local, sock: o.sock, remote: w.Remote})
-			}
+	}
+	for i := range b.plan.snap.Peers {
+		for k, t := range b.plan.snap.Peers[i].Through {
+			to := b.plan.byName[b.plan.snap.Peers[i].Name]
+			p := &peer{Peer: to.Peer, key: to.key, relay: b.plan.byName[t.Relay]}
+			b.plan.through[p.hop()] = p
+			errs = append(errs, b.segment(fmt.Sprintf("peers[%d].through[%d]", i, k), p, t.Wires))
 		}
-		if old := b.old(p); old != nil {
-			p.segment, p.links, p.toldUp, p.fates = old.segment, old.links, old.toldUp, old.fates
-		} else {
-			s, err := segment.New(segment.Config{
-				Name: p.Name, Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label, Lane: b.e.lane(),
-				Incarnation: b.e.cfg.Random(), Capabilities: capabilities, Repair: p.Repair, Log: b.e.cfg.Log, NarrowAES: b.e.cfg.NarrowAES,
-			}, b.e)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("peers[%d]: %w", i, err))
-				continue
-			}
-			p.segment = s
-			b.born = append(b.born, s)
-		}
-		b.plan.bySegment[p.segment] = p
-		b.plan.neighbours = append(b.plan.neighbours, p)
 	}
 	return errors.Join(errs...)
+}
+
+// segment gives p the segment over these wires that it has, or makes one.
+func (b *builder) segment(path string, p *peer, wires []snapshot.Wire) error {
+	for _, w := range wires {
+		if o := b.plan.overlay[w.Local]; o != nil {
+			p.wires = append(p.wires, peerWire{name: w.Local, sock: o.sock, remote: w.Remote})
+		}
+	}
+	if old := b.old(p); old != nil {
+		p.segment, p.links, p.toldUp, p.fates = old.segment, old.links, old.toldUp, old.fates
+	} else {
+		s, err := segment.New(segment.Config{
+			Name: p.title(), Local: b.e.cfg.Key, Peer: p.key, Label: b.plan.self, PeerLabel: p.Label, Through: p.hop().through, Lane: b.e.lane(),
+			Incarnation: b.e.cfg.Random(), Capabilities: capabilities, Repair: p.Repair, Log: b.e.cfg.Log, NarrowAES: b.e.cfg.NarrowAES,
+		}, b.e)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		p.segment = s
+		b.born = append(b.born, s)
+	}
+	b.plan.bySegment[p.segment], b.plan.ends[p.end()] = p, p
+	b.plan.neighbours = append(b.plan.neighbours, p)
+	return nil
 }
 
 // old is the running peer whose segment can be kept.
@@ -190,8 +203,8 @@ func (b *builder) old(p *peer) *peer {
 	if b.e.plan == nil || b.e.plan.self != b.plan.self {
 		return nil
 	}
-	old := b.e.plan.byKey[p.key]
-	if old == nil || old.segment == nil || old.Label != p.Label || old.Name != p.Name || old.Repair != p.Repair {
+	old := b.e.plan.ends[p.end()]
+	if old == nil || old.Label != p.Label || old.Repair != p.Repair || old.title() != p.title() {
 		return nil
 	}
 	return old
@@ -203,11 +216,17 @@ func (b *builder) routes() {
 		w := newWay(to, r.Policy == snapshot.Fixed, b.e.predictor)
 		w.chooser.Joint = w.jointOf(b.e)
 		for _, via := range r.Candidates {
+			if len(via) > 0 {
+				if relay, through := snapshot.ThroughOf(via[0]); through {
+					w.add(via, []snapshot.Label{to.Label}, b.plan.byName[relay].Label)
+					continue
+				}
+			}
 			labels := make([]snapshot.Label, 0, len(via)+1)
 			for _, name := range via {
 				labels = append(labels, b.plan.byName[name].Label)
 			}
-			w.add(via, append(labels, to.Label))
+			w.add(via, append(labels, to.Label), 0)
 		}
 		if b.e.plan != nil {
 			w.keep(b.e.plan.ways[to.Label])
@@ -286,22 +305,25 @@ func (b *builder) commit() {
 		e.responder = handshake.NewResponder(e.cfg.Key, handshake.Hello{
 			VersionMin: segment.OldestVersion, VersionMax: segment.Version, Capabilities: capabilities,
 			Label: uint16(b.plan.self), Incarnation: e.incarnation, Shard: e.lane(),
-		}, e.isNeighbour, e.newIndex, segment.Entropy)
+		}, e.hasEnd, e.newIndex, segment.Entropy)
 	}
-	e.responder.SetIncarnations(func(k keys.PublicKey) uint64 { return e.plan.byKey[k].segment.Incarnation() })
+	e.responder.SetIncarnations(func(s handshake.Segment) uint64 { return e.plan.ends[s].segment.Incarnation() })
 	e.responder.SetRate(b.plan.snap.Limits.HandshakesPerSec)
 	for _, s := range e.sockets {
 		s.listener, s.fixed = b.listening[s], b.fixed[s]
-		s.overlay = nil
+		s.overlay, s.passes = nil, nil
 	}
 	for _, o := range b.plan.overlay {
 		o.sock.overlay = o
+	}
+	for _, p := range b.plan.passthroughs {
+		p.sock.passes = p
 	}
 	if old != nil {
 		for _, p := range old.neighbours {
 			if b.plan.bySegment[p.segment] == nil {
 				p.segment.Close()
-				e.responder.Forget(p.key)
+				e.responder.Forget(p.end())
 			}
 		}
 	}
@@ -322,10 +344,7 @@ func (b *builder) commit() {
 	e.linksAt = b.now // neighbours route over us by what we said
 }
 
-func (e *Engine) isNeighbour(k keys.PublicKey) bool {
-	p := e.plan.byKey[k]
-	return p != nil && p.segment != nil
-}
+func (e *Engine) hasEnd(s handshake.Segment) bool { return e.plan.ends[s] != nil }
 
 func (b *builder) wireConfigs(p *peer) []segment.WireConfig {
 	list := make([]segment.WireConfig, len(p.wires))

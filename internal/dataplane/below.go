@@ -103,6 +103,8 @@ func (e *Engine) judgeBelow(old *plan) {
 	}
 	for a, sock := range e.byAddr {
 		switch {
+		case sock.passes != nil:
+			e.tellBelow(e.cfg.Below.Judge(a, xdp.Between, nil, nil))
 		case sock.use == Overlay:
 			e.tellBelow(e.cfg.Below.Judge(a, xdp.Overlay, nil, nil))
 		case sock.listener != nil:
@@ -111,6 +113,7 @@ func (e *Engine) judgeBelow(old *plan) {
 			e.tellBelow(e.cfg.Below.Judge(a, xdp.Plain, nil, nil))
 		}
 	}
+	e.passBelow(old)
 	for _, s := range append([]*session.Session(nil), e.below.list...) {
 		if !e.mayHandOver(s) {
 			e.takeBack(s)
@@ -294,6 +297,9 @@ func (e *Engine) takeIn(now mono.Time, s *session.Session, d ipsec.Direction, su
 func (e *Engine) syncBelow(now mono.Time) {
 	for _, s := range e.below.list {
 		e.look(now, s)
+	}
+	if e.plan != nil {
+		e.syncPassthroughs()
 	}
 }
 

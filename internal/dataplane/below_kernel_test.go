@@ -369,6 +369,99 @@ func TestTheKernelForwardsWhatUserSpaceWould(t *testing.T) {
 	}
 }
 
+func TestTheKernelPassesOnWhatUserSpaceWould(t *testing.T) {
+	if !insideNamespace(t) {
+		return
+	}
+	left, right, at := netip.MustParseAddrPort("10.9.1.2:4600"), netip.MustParseAddrPort("198.51.100.2:4600"), netip.MustParseAddrPort("198.18.0.2:4700")
+	b := newBoxed(t, Config{Workers: 2, XDP: []string{"inside", "near"}}, func(s *snapshot.Snapshot) {
+		s.Passthroughs = []snapshot.Passthrough{{Local: "net", Port: at.Port(), Ends: [2]snapshot.End{{PoP: "left", Remote: left}, {PoP: "right", Remote: right}}}}
+	})
+	sealed := func(kind, shard byte, n int) []byte {
+		p := espPayload(0, uint32(n), max(n, 8))[:n]
+		copy(p, []byte{kind, shard})
+		return p
+	}
+	replay := func() (out []string, by report.PoP) {
+		was := b.plane.Report()
+		for i, n := range []int{32, 33, 64, 180, 255, 1000, 1400, 1472} {
+			for kind := byte(1); kind <= 4; kind++ {
+				for shard := range byte(3) {
+					p := sealed(kind, shard, n)
+					out = append(out, text(t, b.cross(b.left, b.right, datagram(left, at, byte(i)<<2|kind&3, p))), text(t, b.cross(b.right, b.left, datagram(right, at, byte(i), p))))
+				}
+			}
+		}
+		strangers := 0
+		for _, from := range []netip.AddrPort{netip.AddrPortFrom(left.Addr(), 4601), netip.MustParseAddrPort("10.9.9.9:4600")} {
+			b.left.send(datagram(from, at, 0, sealed(4, 0, 100)))
+			strangers++
+		}
+		for _, p := range [][]byte{sealed(5, 0, 100), sealed(0, 1, 100), sealed(4, 0, 31), {}} {
+			b.left.send(datagram(left, at, 0, p))
+		}
+		for until := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			by = b.plane.Report()
+			if by.Drops["passthrough_stranger"]-was.Drops["passthrough_stranger"] == uint64(strangers) && by.Drops["not_overlay"]-was.Drops["not_overlay"] == 4 {
+				break
+			}
+			if time.Now().After(until) {
+				t.Fatalf("drops %v, before %v", by.Drops, was.Drops)
+			}
+		}
+		for i := range by.Passthroughs[0].Ends {
+			c, old := &by.Passthroughs[0].Ends[i].Sent, was.Passthroughs[0].Ends[i].Sent
+			c.Packets -= old.Packets
+			c.Bytes -= old.Bytes
+		}
+		by.Forwarded.Packets -= was.Forwarded.Packets
+		return out, by
+	}
+	b.switchXDP(false)
+	want, counted := replay()
+	if counted.Forwarded.Packets != 0 {
+		t.Errorf("%d packets were forwarded while it was off", counted.Forwarded.Packets)
+	}
+	b.switchXDP(true)
+	got, counts := replay()
+	if len(want) != 8*4*3*2 || !slices.Equal(got, want) {
+		t.Errorf("in the kernel\n%.2000q\nin user space\n%.2000q", got, want)
+	}
+	if n := counts.Forwarded.Packets; n != uint64(len(want)) {
+		t.Errorf("the kernel passed on %d packets of %d", n, len(want))
+	}
+	if p := counts.Passthroughs[0]; p != counted.Passthroughs[0] || !p.InKernel || p.Ends[0].Sent.Packets != uint64(len(want)/2) || p.Ends[0].Sent.Bytes != p.Ends[1].Sent.Bytes {
+		t.Errorf("in the kernel %+v, in user space %+v", p, counted.Passthroughs[0])
+	}
+	// The same again changes nothing; another end, and the old one is a stranger.
+	s := *b.plane.applied
+	s.Version++
+	s.Passthroughs = slices.Clone(s.Passthroughs)
+	if err := b.plane.Apply(s); err != nil {
+		t.Fatal(err)
+	}
+	before := b.plane.Report()
+	b.cross(b.left, b.right, datagram(left, at, 0, sealed(4, 0, 99)))
+	if now := b.plane.Report(); now.Forwarded.Packets != before.Forwarded.Packets+1 || now.Passthroughs[0].Ends[0].Sent.Packets != before.Passthroughs[0].Ends[0].Sent.Packets+1 {
+		t.Errorf("after the same snapshot: %+v, before %+v", now.Passthroughs, before.Passthroughs)
+	}
+	s.Version++
+	s.Passthroughs[0].Ends[0].Remote = netip.AddrPortFrom(left.Addr(), 4610)
+	if err := b.plane.Apply(s); err != nil {
+		t.Fatal(err)
+	}
+	b.cross(b.left, b.right, datagram(s.Passthroughs[0].Ends[0].Remote, at, 0, sealed(4, 0, 98)))
+	b.left.send(datagram(left, at, 0, sealed(4, 0, 97)))
+	for until := time.Now().Add(20 * time.Second); b.plane.Report().Drops["passthrough_stranger"] == before.Drops["passthrough_stranger"]; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("the former end is no stranger")
+		}
+	}
+	if now := b.plane.Report().Passthroughs[0]; now.Ends[0].Sent.Packets != 1 {
+		t.Errorf("the new end has sent %d", now.Ends[0].Sent.Packets)
+	}
+}
+
 func TestNothingIsLostWhileXDPIsSwitched(t *testing.T) {
 	if !insideNamespace(t) {
 		return

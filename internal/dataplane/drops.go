@@ -33,6 +33,7 @@ const (
 	DropRefusedSession  // a session that our snapshot does not allow
 	DropPortsTaken      // no port of the egress IP is free towards the endpoint
 	DropSessionsLimited // the table of confirmed sessions is full
+	DropNoEnd           // to a passthrough from neither of its two ends
 	// from an endpoint
 	DropStranger // a packet to the egress IP that belongs to no session and from nobody who may begin one
 	// where packets leave
@@ -50,7 +51,7 @@ var reasonNames = [reasons]string{
 	"client_not_allowed", "client_denied", "prefix_full", "flood", "no_endpoint", "no_route", "too_large", "amplification", "no_listener", "bandwidth", "allowance_sessions",
 	"ike_half_open", "ike_cookie_asked", "ike_cookie_wrong",
 	"not_overlay", "unknown_index", "handshake", "unauthentic", "malformed", "hop_limit", "not_neighbour",
-	"unknown_session", "refused_session", "ports_taken", "sessions_limited",
+	"unknown_session", "refused_session", "ports_taken", "sessions_limited", "passthrough_stranger",
 	"stranger",
 	"duplicate", "late_replay",
 	"send_buffer_full", "send_too_large", "send_unreachable", "send_forbidden", "send_other",

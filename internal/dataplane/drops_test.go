@@ -107,6 +107,14 @@ var provocations = map[string]struct {
 			r.send(stranger, port(r.sh.addr, 4600), bytes.Repeat([]byte{9}, 40))
 			return r.sh
 		}},
+	"passthrough_stranger": {
+		func(r *rig) { throughTokyo(r) },
+		func(r *rig) *rigPoP {
+			for _, from := range []netip.AddrPort{stranger, port(r.sh.addr, 4601), port(r.se.addr, 500)} {
+				r.send(from, port(r.tk.addr, 4700), append([]byte{seal.Type}, make([]byte, 40)...))
+			}
+			return r.tk
+		}},
 	"unknown_index": {nil,
 		func(r *rig) *rigPoP {
 			r.send(stranger, port(r.sh.addr, 4600), append([]byte{seal.Type, 0, 0, 0, 1, 2, 3, 4}, make([]byte, 40)...))

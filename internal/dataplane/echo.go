@@ -57,14 +57,14 @@ func (e *Engine) Echo(now mono.Time, to string, over *route.Route, size int, mod
 		return fmt.Errorf("echo to %s: %d bytes; allowed: 0 to %d", to, size, MaxEcho)
 	}
 	w := e.plan.ways[peer.Label]
-	labels := []snapshot.Label(nil)
+	way := (*candidate)(nil)
 	if over != nil {
 		i := slices.IndexFunc(w.candidates, func(c candidate) bool { return slices.Equal(c.via, over.Via) })
 		if i < 0 {
 			return fmt.Errorf("echo to %s over %v: it is no candidate of the route; causeway route explain %s shows them", to, over.Via, to)
 		}
-		labels = w.candidates[i].labels
-		if e.firstOf(labels) == nil {
+		way = &w.candidates[i]
+		if e.firstOf(way) == nil {
 			return fmt.Errorf("echo to %s over %v: there is no segment to %s", to, over.Via, peer.Name)
 		}
 	}
@@ -79,12 +79,12 @@ func (e *Engine) Echo(now mono.Time, to string, over *route.Route, size int, mod
 	e.echo.pending[id] = echo{to: peer.Label, sent: now, answered: answered}
 	h := frame.Header{Kind: frame.Echo, Hops: frame.MaxHops, Mode: mode, Origin: e.plan.self, Session: id}
 	payload := make([]byte, size)
-	if labels == nil {
+	if way == nil {
 		e.route(now, peer.Label, h, nil, payload)
 		return nil
 	}
-	h.NRoute = uint8(copy(h.Route[:], labels[1:]))
-	e.sendVia(now, e.firstOf(labels), &h, nil, payload)
+	h.NRoute = uint8(copy(h.Route[:], way.labels[1:]))
+	e.sendVia(now, e.firstOf(way), &h, nil, payload)
 	return nil
 }
 

@@ -33,7 +33,6 @@ import (
 	"causeway/internal/mono"
 	"causeway/internal/report"
 	"causeway/internal/route"
-	"causeway/internal/snapshot"
 )
 
 // Use says what a socket is for, which decides how it treats large packets.
@@ -124,7 +123,7 @@ type Engine struct {
 	linksBuf                   []byte
 	challengeBudget            budget
 	predictor                  *route.Predictor
-	joints                     map[[2]snapshot.Label]*route.Joint // by first hops, the smaller label first
+	joints                     map[[2]hop]*route.Joint // by first hops, the lesser first
 	unknownBudget              budget
 	beginningBudget            budget // see mayOpen
 	othersBudget               budget
@@ -148,6 +147,7 @@ type socket struct {
 	exit  uint32 // its place among Engine.exits
 
 	overlay  *overlayAddr // overlay sockets
+	passes   *passthrough // overlay sockets that two other PoPs have to themselves
 	listener *listener    // listener sockets
 	egress   int          // sessions that use it as their egress address
 	fixed    bool         // an egress address that stays open without sessions
@@ -168,7 +168,7 @@ func NewEngine(cfg EngineConfig) *Engine {
 		orders:  map[orderKey]*resequence.Config{},
 
 		predictor: new(route.Predictor),
-		joints:    map[[2]snapshot.Label]*route.Joint{},
+		joints:    map[[2]hop]*route.Joint{},
 		claimSeed: claimSeed(cfg.Key), cookies: admission.Cookies{Random: cfg.Random},
 	}
 	e.emit = e.emitHeld
@@ -205,6 +205,8 @@ func (e *Engine) Receive(now mono.Time, token uint64, batch []udpio.Message) {
 func (e *Engine) receive(now mono.Time, sock *socket, m *udpio.Message) {
 	sock.fromPeer.Add(len(m.Data))
 	switch {
+	case sock.passes != nil:
+		e.passOn(sock, m)
 	case sock.use == Overlay:
 		e.fromPeer(now, sock, m)
 	case sock.listener != nil:
@@ -351,7 +353,7 @@ func (e *Engine) fromPeer(now mono.Time, sock *socket, m *udpio.Message) {
 		if k == nil {
 			return
 		}
-		if p := e.plan.byKey[k.Peer]; p != nil && p.segment != nil {
+		if p := e.plan.ends[k.Segment()]; p != nil {
 			if e.indices[k.LocalIndex] == nil {
 				e.expect(k.LocalIndex, true)
 			}

@@ -6,7 +6,6 @@ import (
 	"causeway/internal/dataplane/segment"
 	"causeway/internal/mono"
 	"causeway/internal/route"
-	"causeway/internal/snapshot"
 )
 
 // fates are what became of the newest pings to one neighbour.
@@ -39,10 +38,10 @@ func (e *Engine) Fate(s *segment.Segment, sentAt mono.Time, lost bool) {
 			continue
 		}
 		if f, ok := q.fates.at(sentAt); ok {
-			if p.Label < q.Label {
-				e.joint(p.Label, q.Label).Pair(sentAt, lost, f.lost)
+			if p.hop().less(q.hop()) {
+				e.joint(p.hop(), q.hop()).Pair(sentAt, lost, f.lost)
 			} else {
-				e.joint(q.Label, p.Label).Pair(sentAt, f.lost, lost)
+				e.joint(q.hop(), p.hop()).Pair(sentAt, f.lost, lost)
 			}
 		}
 	}
@@ -58,8 +57,8 @@ func (f *fates) at(t mono.Time) (fate, bool) {
 	return fate{}, false
 }
 
-func (e *Engine) joint(a, b snapshot.Label) *route.Joint {
-	k := [2]snapshot.Label{a, b}
+func (e *Engine) joint(a, b hop) *route.Joint {
+	k := [2]hop{a, b}
 	j := e.joints[k]
 	if j == nil {
 		j = new(route.Joint)
@@ -74,20 +73,20 @@ func (w *way) jointOf(e *Engine) func(a, b route.Route) *route.Joint {
 	return func(a, b route.Route) *route.Joint {
 		x, y := w.firstHop(a), w.firstHop(b)
 		switch {
-		case x == 0 || y == 0 || x == y:
+		case x == hop{} || y == hop{} || x == y:
 			return nil
-		case x > y:
+		case y.less(x):
 			x, y = y, x
 		}
 		return e.joint(x, y)
 	}
 }
 
-func (w *way) firstHop(r route.Route) snapshot.Label {
+func (w *way) firstHop(r route.Route) hop {
 	for i := range w.measured {
 		if w.measured[i].Route.Equal(r) {
-			return w.candidates[i].labels[0]
+			return w.candidates[i].first()
 		}
 	}
-	return 0
+	return hop{}
 }

@@ -47,11 +47,15 @@ const (
 	linksAge = 5 * time.Second
 )
 
-// tellLinks says to every neighbour how this PoP's segments are.
+// tellLinks says to every neighbour how this PoP's segments are: the direct ones, which
+// others' packets may go on over.
 func (e *Engine) tellLinks(now mono.Time) {
 	msg := append(e.linksBuf[:0], controlLinks, 0)
-	for i, p := range e.plan.neighbours {
-		if i == maxLinks {
+	for _, p := range e.plan.neighbours {
+		if p.relay != nil {
+			continue
+		}
+		if msg[1] == maxLinks {
 			break
 		}
 		q, up := p.segment.Quality(now)
@@ -62,14 +66,16 @@ func (e *Engine) tellLinks(now mono.Time) {
 	e.linksBuf = msg
 	e.linksAt = now.Add(linksEvery)
 	for _, p := range e.plan.neighbours {
-		p.segment.SendControl(now, msg)
+		if p.relay == nil {
+			p.segment.SendControl(now, msg)
+		}
 	}
 }
 
 // tellChanges tells the neighbours at once when a segment has come or gone.
 func (e *Engine) tellChanges(now mono.Time) {
 	for _, p := range e.plan.neighbours {
-		if p.segment.Up(now) != p.toldUp {
+		if p.relay == nil && p.segment.Up(now) != p.toldUp {
 			e.tellLinks(now)
 			return
 		}

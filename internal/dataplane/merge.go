@@ -51,7 +51,7 @@ func addUp(to, from reflect.Value, field string) {
 				addUp(to.Field(i), from.Field(i), f.Name)
 			}
 		}
-	case reflect.Slice:
+	case reflect.Slice, reflect.Array:
 		for i := range min(to.Len(), from.Len()) {
 			addUp(to.Index(i), from.Index(i), field)
 		}

@@ -8,6 +8,7 @@ import (
 	"causeway/internal/dataplane/admission"
 	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/segment"
+	"causeway/internal/dataplane/segment/handshake"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/keys"
 	"causeway/internal/mono"
@@ -24,14 +25,18 @@ type plan struct {
 	overlay   map[string]*overlayAddr
 	peers     map[snapshot.Label]*peer
 	byName    map[string]*peer
-	byKey     map[keys.PublicKey]*peer
 	bySegment map[*segment.Segment]*peer
-	// neighbours are the peers with segments, in the snapshot's order.
-	neighbours []*peer
-	ways       map[snapshot.Label]*way
-	listeners  map[session.Name]*listener
-	groups     map[session.Name]*group
-	allowances map[string]*limit.Allowance
+	// ends has the neighbour of every segment that there is.
+	ends map[handshake.Segment]*peer
+	// neighbours are the peers with segments, in the snapshot's order. A peer stands here
+	// again for each relay that a segment with it goes through.
+	neighbours   []*peer
+	through      map[hop]*peer // the latter
+	passthroughs []*passthrough
+	ways         map[snapshot.Label]*way
+	listeners    map[session.Name]*listener
+	groups       map[session.Name]*group
+	allowances   map[string]*limit.Allowance
 
 	relayed session.Count
 }
@@ -41,14 +46,49 @@ type overlayAddr struct {
 	sock *socket
 }
 
+// hop is the first step of a way: a segment with a PoP, direct or through a relay.
+type hop struct{ to, through snapshot.Label }
+
+func (h hop) less(o hop) bool { return h.to < o.to || h.to == o.to && h.through < o.through }
+
+// first is the neighbour that a hop leads to, nil where there is none.
+func (p *plan) first(h hop) *peer {
+	if h.through != 0 {
+		return p.through[h]
+	}
+	return p.peers[h.to]
+}
+
 type peer struct {
 	snapshot.Peer
+	relay   *peer // that passes the segment's datagrams on unopened; nil: it is direct
 	key     keys.PublicKey
 	segment *segment.Segment // nil: reached over relays only
 	wires   []peerWire
 	links   links // what the peer last said of its own segments
 	toldUp  bool  // what the neighbours were last told of this segment
 	fates   fates // of the newest pings
+}
+
+// hop is how the peer is reached by this segment.
+func (p *peer) hop() hop {
+	if p.relay == nil {
+		return hop{to: p.Label}
+	}
+	return hop{p.Label, p.relay.Label}
+}
+
+// end is the same as handshakes have it.
+func (p *peer) end() handshake.Segment {
+	return handshake.Segment{Peer: p.key, Through: uint16(p.hop().through)}
+}
+
+// title names the segment for people.
+func (p *peer) title() string {
+	if p.relay == nil {
+		return p.Name
+	}
+	return p.Name + " through " + p.relay.Name
 }
 
 type peerWire struct {

@@ -275,7 +275,7 @@ func (w *worker) portDrops(drops map[string]uint64) {
 var earlyReasons = [xdp.Reasons]Reason{
 	xdp.NotAllowed: DropNotAllowed, xdp.Denied: DropDenied, xdp.Flood: DropFlood,
 	xdp.NotOverlay: DropNotOverlay, xdp.UnknownIndex: DropUnknownIndex, xdp.Handshake: DropHandshake,
-	xdp.Stranger: DropStranger,
+	xdp.Stranger: DropNoEnd,
 }
 
 // countEarly has the first lane count what devices have dropped since this was last

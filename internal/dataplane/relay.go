@@ -61,16 +61,16 @@ func (e *Engine) route(now mono.Time, to snapshot.Label, h frame.Header, describ
 		w.carriedAt = now
 	}
 	sent := false
-	for _, labels := range w.use[:w.copies] {
+	for i := range w.use[:w.copies] {
 		if sent && h.Flags&frame.Once != 0 {
 			break
 		}
-		s := e.firstOf(labels)
+		s := e.firstOf(&w.use[i])
 		if s == nil {
 			continue
 		}
 		sent = true
-		h.NRoute = uint8(copy(h.Route[:], labels[1:]))
+		h.NRoute = uint8(copy(h.Route[:], w.use[i].labels[1:]))
 		e.sendVia(now, s, &h, describe, payload)
 	}
 	if !sent {

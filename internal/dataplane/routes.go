@@ -36,16 +36,20 @@ type way struct {
 
 	// use is where frames are sent at present: the chosen candidate's labels, and
 	// a second one's when the chooser wants everything twice.
-	use     [2][]snapshot.Label
+	use     [2]candidate
 	copies  int
 	carried session.Count
 }
 
-// candidate is one chain of PoPs: their labels, the destination last.
+// candidate is one chain of PoPs: their labels, the destination last. Its first segment
+// may be one through a relay.
 type candidate struct {
-	labels []snapshot.Label
-	via    []string
+	labels  []snapshot.Label
+	via     []string
+	through snapshot.Label
 }
+
+func (c *candidate) first() hop { return hop{c.labels[0], c.through} }
 
 func newWay(to *peer, fixed bool, predictor *route.Predictor) *way {
 	w := &way{to: to, decision: route.Decision{Main: -1, Also: -1}}
@@ -56,9 +60,9 @@ func newWay(to *peer, fixed bool, predictor *route.Predictor) *way {
 	return w
 }
 
-// add appends a candidate over the given relays.
-func (w *way) add(via []string, labels []snapshot.Label) {
-	w.candidates = append(w.candidates, candidate{labels: labels, via: via})
+// add appends a candidate over the given relays, the first segment through another.
+func (w *way) add(via []string, labels []snapshot.Label, through snapshot.Label) {
+	w.candidates = append(w.candidates, candidate{labels: labels, via: via, through: through})
 	w.measured = append(w.measured, route.Candidate{
 		Route: route.Route{To: w.to.Name, Via: via}, Segments: make([]route.Quality, len(labels)),
 	})
@@ -80,7 +84,7 @@ func (e *Engine) chooseWays(now mono.Time) {
 		for i := range w.candidates {
 			c := &w.measured[i]
 			was := c.Alive
-			e.measure(now, w.candidates[i].labels, c)
+			e.measure(now, &w.candidates[i], c)
 			news = news || c.Alive != was
 		}
 		until := w.decision.Until
@@ -114,7 +118,7 @@ func (e *Engine) judge(now mono.Time, w *way) {
 	w.copies = 0
 	for _, i := range [...]int{d.Main, d.Also} {
 		if i >= 0 {
-			w.use[w.copies] = w.candidates[i].labels
+			w.use[w.copies] = w.candidates[i]
 			w.copies++
 		}
 	}
@@ -134,8 +138,9 @@ func (w *way) pace(now mono.Time) float64 {
 
 // measure puts together what is known of a candidate's segments: the first is
 // ours, what lies beyond is what the PoPs on the way have said.
-func (e *Engine) measure(now mono.Time, labels []snapshot.Label, c *route.Candidate) {
-	at := e.plan.peers[labels[0]]
+func (e *Engine) measure(now mono.Time, of *candidate, c *route.Candidate) {
+	labels := of.labels
+	at := e.plan.first(of.first())
 	if at == nil || at.segment == nil {
 		c.Alive = false
 		return
@@ -155,7 +160,7 @@ func (e *Engine) measure(now mono.Time, labels []snapshot.Label, c *route.Candid
 // keep goes on with what a way of the plan before had learnt, when it has the
 // same candidates.
 func (w *way) keep(old *way) {
-	same := func(a, b candidate) bool { return slices.Equal(a.labels, b.labels) }
+	same := func(a, b candidate) bool { return a.through == b.through && slices.Equal(a.labels, b.labels) }
 	if old == nil || old.chooser.Mode != w.chooser.Mode || !slices.EqualFunc(w.candidates, old.candidates, same) {
 		return
 	}
@@ -174,9 +179,9 @@ func (p *plan) sortedWays() []*way {
 	return list
 }
 
-// firstOf is the segment that a way's labels begin with, if it can be sent on.
-func (e *Engine) firstOf(labels []snapshot.Label) *segment.Segment {
-	p := e.plan.peers[labels[0]]
+// firstOf is the segment that a candidate begins with, if it can be sent on.
+func (e *Engine) firstOf(c *candidate) *segment.Segment {
+	p := e.plan.first(c.first())
 	if p == nil || p.segment == nil || !p.segment.Ready() {
 		return nil
 	}

@@ -39,6 +39,9 @@ func (e *Engine) Report(now mono.Time, wall time.Time) report.PoP {
 	for _, n := range p.neighbours {
 		r.Segments = append(r.Segments, e.reportSegment(now, at, n))
 	}
+	for _, t := range p.passthroughs {
+		r.Passthroughs = append(r.Passthroughs, t.report())
+	}
 	for _, s := range p.snap.Routes {
 		r.Routes = append(r.Routes, reportWay(now, at, p.ways[p.byName[s.To].Label]))
 	}
@@ -78,6 +81,9 @@ func (e *Engine) reportSegment(now mono.Time, at func(mono.Time) time.Time, p *p
 			PacketsFromPeer: c.ReceivedDatagrams, BytesFromPeer: c.ReceivedBytes,
 		},
 		Refused: s.Refused(),
+	}
+	if p.relay != nil {
+		r.Through = p.relay.Name
 	}
 	if q, _ := s.Quality(now); q.Known {
 		r.RTT = ms(q.RTT)

@@ -25,7 +25,7 @@ type PoP struct {
 	Build     Build      `json:"build"`
 	Snapshot  Snapshot   `json:"snapshot"`
 	Overlay   []Overlay  `json:"overlay"`   // this PoP's own overlay addresses
-	Segments  []Segment  `json:"segments"`  // one per peer with wires
+	Segments  []Segment  `json:"segments"`  // one per peer with wires, and one for each relay to a peer
 	Routes    []Route    `json:"routes"`    // one per PoP that can be reached, or should be
 	Listeners []Listener `json:"listeners"` // what clients send to
 	Egresses  []Egress   `json:"egresses"`  // endpoint groups that leave here
@@ -37,6 +37,9 @@ type PoP struct {
 	// Drops counts packets that were not carried, by reason; reasons that never
 	// occurred are absent. The names are stable.
 	Drops map[string]uint64 `json:"drops"`
+
+	// Passthroughs are the ports over which other PoPs reach one another through this one.
+	Passthroughs []Passthrough `json:"passthroughs,omitempty"`
 
 	// Forwarded is what the kernel carries by itself: ESP of sessions that were handed over to it.
 	Forwarded Forwarded `json:"forwarded"`
@@ -103,9 +106,10 @@ type Traffic struct {
 type Segment struct {
 	Peer      string    `json:"peer"`
 	PeerLabel uint16    `json:"peer_label"`
-	Up        bool      `json:"up"`    // keys are agreed and at least one wire carries
-	State     string    `json:"state"` // in a word: "up", "handshaking", "down"
-	Since     time.Time `json:"since"` // of that state
+	Through   string    `json:"through,omitempty"` // the relay that passes its datagrams on unopened; absent: it is direct
+	Up        bool      `json:"up"`                // keys are agreed and at least one wire carries
+	State     string    `json:"state"`             // in a word: "up", "handshaking", "down"
+	Since     time.Time `json:"since"`             // of that state
 
 	KeysAge         float64   `json:"keys_age_seconds"` // since the keys in use were agreed
 	LastHandshake   time.Time `json:"last_handshake,omitzero"`
@@ -236,6 +240,22 @@ type Candidate struct {
 	Loss   float64  `json:"loss"`           // of the whole way, before repair
 	Score  float64  `json:"score"`          // what the choice compares, in ms; smaller is better
 	Why    string   `json:"why,omitempty"`
+}
+
+// Passthrough is a port over which two other PoPs reach one another through this one,
+// which cannot open what it passes on.
+type Passthrough struct {
+	Bind     netip.AddrPort    `json:"bind"`
+	Public   netip.AddrPort    `json:"public"`
+	Ends     [2]PassthroughEnd `json:"ends"`
+	InKernel bool              `json:"in_kernel"` // both directions are handed over to it, where --xdp has the devices
+}
+
+// PassthroughEnd is one of the two. Sent is what came from it and was passed on to the other.
+type PassthroughEnd struct {
+	PoP    string         `json:"pop"`
+	Remote netip.AddrPort `json:"remote"`
+	Sent   Counter        `json:"sent"`
 }
 
 // Forwarded is what the kernel has carried by itself, since the process started; the same

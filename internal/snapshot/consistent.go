@@ -21,6 +21,8 @@ const (
 	MaxRelays                = 2  // on one candidate
 	MaxCandidates            = 16 // of one route
 	MaxWires                 = 16 // of one segment
+	MaxThrough               = 16 // relays that one peer has segments through
+	MaxPassthroughs          = 4096
 	MaxWeight                = 255
 	MaxReplayWindow          = 65536
 	MaxSessions              = 4_000_000
@@ -58,6 +60,7 @@ func (s Snapshot) Consistent() problem.List {
 	for i := range j.EndpointGroups {
 		j.group(i)
 	}
+	j.passthroughs()
 	j.sockets()
 	j.allowanceList()
 	j.limits()
@@ -166,20 +169,25 @@ func (j *judge) peer(i int) {
 	if len(p.Wires) > MaxWires {
 		j.refuse(path+".wires", fmt.Sprintf("%d wires", len(p.Wires)), fmt.Sprintf("at most %d", MaxWires), "keep those over different carriers")
 	}
-	seen := map[Wire]int{}
-	for k, w := range p.Wires {
-		j.wire(fmt.Sprintf("%s.wires[%d]", path, k), w)
-		if first, twice := seen[w]; twice {
-			j.refuse(fmt.Sprintf("%s.wires[%d]", path, k), fmt.Sprintf("%s to %v", w.Local, w.Remote), "each wire once", "it is the same as wires[%d]; remove one", first)
-		} else {
-			seen[w] = k
-		}
-	}
+	j.wires(path+".wires", p.Wires)
 	if math.IsNaN(p.Repair.Cap) || p.Repair.Cap < MinCap || p.Repair.Cap > MaxCap {
 		j.refuse(path+".repair.cap", p.Repair.Cap, fmt.Sprintf("%g to %g packets sent per packet carried", MinCap, MaxCap), "1 sends nothing extra; leave it out for %g", DefaultCap)
 	}
 	if b := p.Repair.Budget; b != 0 && (b < MinBudget || b > MaxBudget) {
 		j.refuse(path+".repair.budget", b, fmt.Sprintf("%v to %v", MinBudget, MaxBudget), "leave it out to have it follow the segment's round trip time")
+	}
+	j.through(path+".through", p)
+}
+
+func (j *judge) wires(path string, wires []Wire) {
+	seen := map[Wire]int{}
+	for k, w := range wires {
+		j.wire(fmt.Sprintf("%s[%d]", path, k), w)
+		if first, twice := seen[w]; twice {
+			j.refuse(fmt.Sprintf("%s[%d]", path, k), fmt.Sprintf("%s to %v", w.Local, w.Remote), "each wire once", "it is the same as wires[%d]; remove one", first)
+		} else {
+			seen[w] = k
+		}
 	}
 }
 
@@ -205,7 +213,7 @@ func (j *judge) wire(path string, w Wire) {
 // peersTogether checks what only shows between peers.
 func (j *judge) peersTogether() {
 	names, labels := make(map[string]int, len(j.Peers)), make(map[Label]int, len(j.Peers))
-	keys, remotes := make(map[string]int, len(j.Peers)), make(map[netip.AddrPort]int, len(j.Peers))
+	keys, remotes := make(map[string]int, len(j.Peers)), make(map[netip.AddrPort]place, len(j.Peers))
 	for i, p := range j.Peers {
 		path := fmt.Sprintf("peers[%d]", i)
 		j.once(path+".name", p.Name, names, i, "peers[%d].name")
@@ -215,14 +223,20 @@ func (j *judge) peersTogether() {
 			labels[p.Label] = i
 		}
 		j.once(path+".public_key", p.PublicKey, keys, i, "peers[%d].public_key")
-		for k, w := range p.Wires {
-			if first, twice := remotes[w.Remote]; !w.Remote.IsValid() || twice && first == i {
-				continue
-			} else if twice {
-				j.refuse(fmt.Sprintf("%s.wires[%d].remote", path, k), w.Remote, "an overlay address of this peer only", "peers[%d] has it already", first)
-			} else {
-				remotes[w.Remote] = i
+		only := func(path string, wires []Wire, mine place) {
+			for k, w := range wires {
+				if first, twice := remotes[w.Remote]; !w.Remote.IsValid() || twice && first == mine {
+					continue
+				} else if twice {
+					j.refuse(fmt.Sprintf("%s.wires[%d].remote", path, k), w.Remote, "an overlay address of this peer only", "%v has it already", first)
+				} else {
+					remotes[w.Remote] = mine
+				}
 			}
+		}
+		only(path, p.Wires, place{"peers[%d]", i, 0})
+		for k, t := range p.Through {
+			only(fmt.Sprintf("%s.through[%d]", path, k), t.Wires, place{"peers[%d].through[%d]", i, k})
 		}
 	}
 }
@@ -265,6 +279,12 @@ func (j *judge) route(i int) {
 }
 
 func (j *judge) candidate(path, to string, via []string) {
+	for k, step := range via {
+		if relay, through := ThroughOf(step); through {
+			j.throughCandidate(fmt.Sprintf("%s[%d]", path, k), to, relay, len(via))
+			return
+		}
+	}
 	if len(via) > MaxRelays {
 		j.refuse(path, describe(via), fmt.Sprintf("at most %d relays", MaxRelays), "leave relays out")
 	}

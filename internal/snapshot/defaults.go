@@ -32,6 +32,10 @@ func WithDefaults(s Snapshot) Snapshot {
 	for i := range s.Peers {
 		p := &s.Peers[i]
 		p.Wires = slices.Clone(p.Wires)
+		p.Through = slices.Clone(p.Through)
+		for k := range p.Through {
+			p.Through[k].Wires = slices.Clone(p.Through[k].Wires)
+		}
 		p.Repair.Cap = cmp.Or(p.Repair.Cap, DefaultCap)
 	}
 	s.Routes = routesWithDefaults(s)
@@ -43,6 +47,7 @@ func WithDefaults(s Snapshot) Snapshot {
 	for i := range s.EndpointGroups {
 		s.EndpointGroups[i] = groupWithDefaults(s.EndpointGroups[i])
 	}
+	s.Passthroughs = slices.Clone(s.Passthroughs)
 	s.Allowances = slices.Clone(s.Allowances)
 	for i := range s.Allowances {
 		s.Allowances[i] = s.Allowances[i].withDefaults()
@@ -82,16 +87,21 @@ func routesWithDefaults(s Snapshot) []Route {
 	return routes
 }
 
-// defaultCandidates is direct, where there are wires, and then one relay over
-// every other peer with wires, in the order they are listed.
+// defaultCandidates is direct, where there are wires, through each relay that the peer
+// has a segment through, and then one relay over every other peer with wires, in the
+// order they are listed.
 func defaultCandidates(peers []Peer, to string) [][]string {
 	var direct, relayed [][]string
 	for _, p := range peers {
 		switch {
-		case len(p.Wires) == 0:
 		case p.Name == to:
-			direct = [][]string{{}}
-		default:
+			if len(p.Wires) > 0 {
+				direct = append(direct, []string{})
+			}
+			for _, t := range p.Through {
+				direct = append(direct, []string{ThroughPrefix + t.Relay})
+			}
+		case len(p.Wires) > 0:
 			relayed = append(relayed, []string{p.Name})
 		}
 	}

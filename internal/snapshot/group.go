@@ -257,5 +257,10 @@ func (j *judge) indexOwn() {
 		for k, w := range p.Wires {
 			add(w.Remote.Addr(), "peers[%d].wires[%d].remote", i, k)
 		}
+		for k, t := range p.Through {
+			for _, w := range t.Wires {
+				add(w.Remote.Addr(), "peers[%d].through[%d]", i, k)
+			}
+		}
 	}
 }

@@ -30,6 +30,7 @@ type Snapshot struct {
 	Routes         []Route         `json:"routes,omitempty" yaml:"routes,omitempty"`                   // how to reach other PoPs; default: direct to every peer that has wires
 	Listeners      []Listener      `json:"listeners,omitempty" yaml:"listeners,omitempty"`             // what it accepts from clients
 	EndpointGroups []EndpointGroup `json:"endpoint_groups,omitempty" yaml:"endpoint_groups,omitempty"` // where traffic goes; those with PoP == this one leave here
+	Passthroughs   []Passthrough   `json:"passthroughs,omitempty" yaml:"passthroughs,omitempty"`       // ports over which two other PoPs reach one another through this one
 	Allowances     []Allowance     `json:"allowances,omitempty" yaml:"allowances,omitempty"`           // bandwidth and connections that listeners may use
 	Limits         Limits          `json:"limits,omitempty" yaml:"limits,omitempty"`
 }
@@ -59,6 +60,9 @@ type Peer struct {
 	PublicKey string `json:"public_key" yaml:"public_key"`           // base64, 32 bytes
 	Wires     []Wire `json:"wires,omitempty" yaml:"wires,omitempty"` // none: reached over relays only
 	Repair    Repair `json:"repair,omitempty" yaml:"repair,omitempty"`
+	// Through lists further segments with the peer, through relays that pass their
+	// datagrams on unopened; each relay once.
+	Through []Through `json:"through,omitempty" yaml:"through,omitempty"`
 }
 
 // Wire is one pair of UDP addresses under a segment.
@@ -86,7 +90,9 @@ type Route struct {
 	To     string      `json:"to" yaml:"to"`                             // name of a peer
 	Policy RoutePolicy `json:"policy,omitempty" yaml:"policy,omitempty"` // default measured
 	// Candidates are the relays to pass, in order; an empty list is direct.
-	// At most two relays each. Default: direct, and one relay over every peer with wires.
+	// At most two relays each; instead, one "through:RELAY" takes the segment that the
+	// peer has through that relay. Default: direct, through each of the peer's relays, and over
+	// every peer with wires.
 	Candidates [][]string `json:"candidates,omitempty" yaml:"candidates,omitempty"`
 }
 

@@ -33,6 +33,11 @@ func (j *judge) sockets() {
 	for i, o := range j.PoP.Overlay {
 		take(fmt.Sprintf("pop.overlay[%d]", i), o.Bind, o.Public)
 	}
+	for i, p := range j.Passthroughs {
+		if bind, public, ok := j.PassthroughAt(p); ok {
+			take(fmt.Sprintf("passthroughs[%d]", i), bind, public)
+		}
+	}
 	for i, l := range j.Listeners {
 		for k, a := range l.Addresses {
 			if a.Bind.IsUnspecified() {

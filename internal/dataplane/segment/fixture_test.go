@@ -106,7 +106,7 @@ func (e *end) start() {
 	seg.SetWires(e.p.now, e.wires)
 }
 
-func (e *end) allow(k keys.PublicKey) bool { return k == e.cfg.Peer }
+func (e *end) allow(s handshake.Segment) bool { return s == handshake.Segment{Peer: e.cfg.Peer} }
 
 func (e *end) stop() { e.seg, e.indices = nil, nil }
 

@@ -229,7 +229,7 @@ func (s *Segment) initiate(now mono.Time) {
 	hello := handshake.Hello{
 		VersionMin: OldestVersion, VersionMax: Version,
 		Capabilities: s.cfg.Capabilities, Label: uint16(s.cfg.Label),
-		Incarnation: s.cfg.Incarnation, Sequence: uint64(now), Shard: s.cfg.Lane,
+		Incarnation: s.cfg.Incarnation, Sequence: uint64(now), Shard: s.cfg.Lane, Through: uint16(s.cfg.Through),
 	}
 	index := s.host.TakeIndex(s)
 	i, err := handshake.Initiate(s.cfg.Local, s.cfg.Peer, hello, index, Entropy)

@@ -82,7 +82,8 @@ type Config struct {
 	Label        snapshot.Label // ours
 	Lane         uint8          // ours and the peer's that this segment joins
 	PeerLabel    snapshot.Label
-	Incarnation  uint64 // of this Segment: what it knows begins with it
+	Through      snapshot.Label // the relay that passes its datagrams on; 0: none
+	Incarnation  uint64         // of this Segment: what it knows begins with it
 	Capabilities uint32
 	Repair       snapshot.Repair
 	Log          *slog.Logger
@@ -186,6 +187,9 @@ func New(cfg Config, host Host) (*Segment, error) {
 
 // Name is the peer's name.
 func (s *Segment) Name() string { return s.cfg.Name }
+
+// Through is the relay that passes the segment's datagrams on, 0 when none does.
+func (s *Segment) Through() snapshot.Label { return s.cfg.Through }
 
 // PeerLabel is the peer's label.
 func (s *Segment) PeerLabel() snapshot.Label { return s.cfg.PeerLabel }

@@ -29,6 +29,9 @@ func FuzzRespond(f *testing.F) {
 	f.Add(genuine, false)
 	f.Add(genuine, true)
 	f.Add(genuine[:len(genuine)-1], true)
+	through := bytes.Clone(genuine)
+	through[2], through[3] = relay>>8, relay&0xff
+	f.Add(through, true)
 	f.Fuzz(func(t *testing.T, msg []byte, sign bool) {
 		msg = bytes.Clone(msg)
 		if body := len(msg) - 2*macLen; sign && body >= 0 {

@@ -7,7 +7,7 @@
 // The datagrams (numbers are big endian, reserved bytes must be zero, and the
 // shard byte only steers datagrams to the lane of their receiver):
 //
-//	initiation    0 type 1 | 1 shard | 2 reserved | 4 sender's index   | 8 Noise message 1 | mac1 16 | mac2 16
+//	initiation    0 type 1 | 1 shard | 2 through  | 4 sender's index   | 8 Noise message 1 | mac1 16 | mac2 16
 //	response      0 type 2 | 1 shard | 2 reserved | 4 receiver's index | 8 Noise message 2 | mac1 16
 //	cookie reply  0 type 3 | 1 shard | 2 reserved | 4 receiver's index | 8 nonce 24 | sealed cookie 32
 //
@@ -17,6 +17,13 @@
 // both maxima. The initiation's header is part of the Noise prologue and so
 // authenticated; of the answers' headers only the index says anything, and it
 // must be the one that was asked with.
+//
+// # Several segments between the same two
+//
+// Two PoPs may have, besides a direct segment, others through relays that pass their
+// datagrams on unopened. All are between the same static keys; *through* says which of
+// them an initiation is for: the relay's label, 0 for the direct one. A PoP that knows
+// of no such segments finds reserved bytes that are not zero, and stays silent.
 //
 // # Strangers
 //
@@ -84,6 +91,16 @@ type Hello struct {
 	// Shard is the lane that both ends' parts of this segment belong to. It stands
 	// in the datagrams' headers, for whoever steers them, and not among the records.
 	Shard uint8
+	// Through says which of the two PoPs' segments this is: the label of the relay
+	// that passes its datagrams on, 0 for the direct one. It stands in initiations'
+	// headers, too.
+	Through uint16
+}
+
+// Segment is one of the segments that this PoP has: whom with, and through which relay.
+type Segment struct {
+	Peer    keys.PublicKey
+	Through uint16 // the relay's label; 0: direct
 }
 
 // Keys are the outcome of a handshake, the same on both sides but for direction.
@@ -97,6 +114,9 @@ type Keys struct {
 
 	order uint64 // responder's side: counts the keys it handed out
 }
+
+// Segment is which segment the keys are for.
+func (k *Keys) Segment() Segment { return Segment{k.Peer, k.PeerHello.Through} }
 
 // What Finish and Cookie can answer.
 var (

@@ -46,7 +46,7 @@ func newPair(t testing.TB, seed uint64, hello Hello) *pair {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	p.responder = NewResponder(p.b, hello, func(k keys.PublicKey) bool { return k == p.a.Public() },
+	p.responder = NewResponder(p.b, hello, func(s Segment) bool { return s.Peer == p.a.Public() && (s.Through == 0 || s.Through == relay) },
 		func() uint32 { p.index++; return p.index }, p.rng)
 	return p
 }
@@ -58,6 +58,71 @@ func (p *pair) initiate(t testing.TB, hello Hello) *Initiation {
 		t.Fatal(err)
 	}
 	return i
+}
+
+// relay is one that a and b have a segment through.
+const relay = 0x1234
+
+func TestAnInitiationSaysWhichSegmentItIsFor(t *testing.T) {
+	p := newPair(t, 1, helloB)
+	respond := func(through uint16, spoil func([]byte)) (*Initiation, []byte, *Keys, Reason) {
+		h := helloA
+		h.Through = through
+		i := p.initiate(t, h)
+		msg := bytes.Clone(i.Message())
+		spoil(msg)
+		reply, k, reason := p.responder.Respond(start, addressA, msg)
+		return i, bytes.Clone(reply), k, reason
+	}
+	as := func(msg []byte, through uint16) { // by whoever knows the public key
+		binary.BigEndian.PutUint16(msg[2:], through)
+		body := len(msg) - 2*macLen
+		copy(msg[body:], newMAC1(p.b.Public()).of(msg[:body]))
+	}
+	nothing := func([]byte) {}
+	for _, through := range []uint16{0, relay} {
+		i, reply, k, reason := respond(through, nothing)
+		if reason != OK || k.Segment() != (Segment{p.a.Public(), through}) {
+			t.Fatalf("through %#x: %v, keys for %+v", through, reason, k)
+		}
+		if binary.BigEndian.Uint16(i.Message()[2:]) != through || reply[2]|reply[3] != 0 {
+			t.Errorf("through %#x: headers % x and % x", through, i.Message()[:8], reply[:8])
+		}
+		if ka, err := i.Finish(reply); err != nil || ka.Segment() != (Segment{p.b.Public(), through}) || ka.Send != k.Receive {
+			t.Errorf("through %#x: %v, keys for %+v", through, err, ka.Segment())
+		}
+	}
+	if _, reply, _, reason := respond(relay+1, nothing); reason != UnknownPeer || len(reply) > 0 {
+		t.Errorf("through a relay that b does not know: %v", reason)
+	}
+	for _, c := range [][2]uint16{{relay, 0}, {0, relay}} {
+		if _, reply, _, reason := respond(c[0], func(msg []byte) { as(msg, c[1]) }); reason != Forged || len(reply) > 0 {
+			t.Errorf("through %#x, taken for %#x on the way: %v", c[0], c[1], reason)
+		}
+	}
+	// What is recorded of one segment says nothing of another.
+	h := helloA
+	h.Incarnation, h.Sequence = 9, 100
+	_, k, _ := p.responder.Respond(start, addressA, p.initiate(t, h).Message())
+	p.responder.Confirm(k)
+	h.Through, h.Sequence = relay, 50
+	if _, _, reason := p.responder.Respond(start, addressA, p.initiate(t, h).Message()); reason != OK {
+		t.Errorf("older than what the other segment has confirmed: %v", reason)
+	}
+}
+
+// TestOlderBuildsAreSilentAboutRelays has what builds before segments through relays
+// check of an initiation: its bytes 2 and 3 are zero, or it is dropped.
+func TestOlderBuildsAreSilentAboutRelays(t *testing.T) {
+	p := newPair(t, 1, helloB)
+	takes := func(msg []byte) bool { return msg[0] == TypeInitiation && msg[2]|msg[3] == 0 }
+	for through, want := range map[uint16]bool{0: true, 1: false, 0x100: false, relay: false, 0xffff: false} {
+		h := helloA
+		h.Through = through
+		if got := takes(p.initiate(t, h).Message()); got != want {
+			t.Errorf("through %#x: an older build takes it: %v", through, got)
+		}
+	}
 }
 
 func TestBothSidesHaveTheSameKeys(t *testing.T) {
@@ -484,10 +549,10 @@ func TestRecordedInitiationsAreStale(t *testing.T) {
 		}
 		p.responder.Confirm(k)
 	}
-	if n := len(p.responder.lives[p.a.Public()].retired); n > retiredKept {
+	if n := len(p.responder.lives[Segment{Peer: p.a.Public()}].retired); n > retiredKept {
 		t.Errorf("%d lives remembered", n)
 	}
-	p.responder.Forget(p.a.Public())
+	p.responder.Forget(Segment{Peer: p.a.Public()})
 	if len(p.responder.lives) != 0 {
 		t.Error("a forgotten peer is remembered")
 	}

@@ -52,7 +52,7 @@ func Initiate(local keys.PrivateKey, peer keys.PublicKey, hello Hello, index uin
 // goes in is kept, so it can be done again with the same outcome.
 func (i *Initiation) write() error {
 	header := make([]byte, headerLen)
-	putHeader(header, TypeInitiation, i.hello.Shard, i.index)
+	putHeader(header, TypeInitiation, i.hello.Shard, i.hello.Through, i.index)
 	state, err := noise.NewHandshakeState(noise.Config{
 		CipherSuite:   suiteFor(i.static),
 		Random:        bytes.NewReader(i.ephemeral[:]),
@@ -149,6 +149,7 @@ func (i *Initiation) read(msg []byte) (Keys, error) {
 	if !said.hasIndex {
 		return Keys{}, fmt.Errorf("response of %v: there is no index record", i.peer)
 	}
+	said.hello.Through = i.hello.Through
 	return Keys{
 		Send: keys.Secret(send.UnsafeKey()), Receive: keys.Secret(receive.UnsafeKey()),
 		Peer: i.peer, PeerHello: said.hello,

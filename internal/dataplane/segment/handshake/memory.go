@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"causeway/internal/keys"
 	"causeway/internal/mono"
 )
 
@@ -71,7 +70,7 @@ func macOf(initiation []byte) [macLen]byte {
 	return [macLen]byte(initiation[len(initiation)-macLen:])
 }
 
-// retiredKept bounds how many former lives of a peer are remembered.
+// retiredKept bounds how many former lives of a segment's other end are remembered.
 const retiredKept = 64
 
 // life is what we know for certain of a peer: the start of its process that
@@ -82,14 +81,14 @@ type life struct {
 	retired               []uint64
 }
 
-// lives remembers one life per peer, made by a confirmation and so bounded by
-// the list of peers. The zero value is empty.
-type lives map[keys.PublicKey]*life
+// lives remembers one life per segment, made by a confirmation and so bounded by
+// how many there are. The zero value is empty.
+type lives map[Segment]*life
 
 // stale tells whether an initiation was made before one that is confirmed
 // already. Of a process's start never heard of nothing can be told.
-func (l lives) stale(peer keys.PublicKey, h Hello) bool {
-	known, ok := l[peer]
+func (l lives) stale(s Segment, h Hello) bool {
+	known, ok := l[s]
 	if !ok || h.Sequence == 0 {
 		return false
 	}
@@ -102,11 +101,11 @@ func (l lives) stale(peer keys.PublicKey, h Hello) bool {
 // confirm notes that the initiator of k is alive. Keys handed out before those
 // confirmed last tell nothing new: their data was merely late.
 func (l lives) confirm(k *Keys) {
-	known, ok := l[k.Peer]
+	known, ok := l[k.Segment()]
 	switch {
 	case !ok:
 		known = &life{incarnation: k.PeerHello.Incarnation}
-		l[k.Peer] = known
+		l[k.Segment()] = known
 	case k.order <= known.order:
 		return
 	case k.PeerHello.Incarnation != known.incarnation:

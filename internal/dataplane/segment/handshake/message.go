@@ -20,17 +20,20 @@ const (
 	cookieReplyLen = headerLen + nonceLen + cookieLen + tagLen
 )
 
-// putHeader writes the first 8 bytes of a datagram.
-func putHeader(b []byte, kind, shard byte, index uint32) {
-	binary.BigEndian.PutUint32(b, uint32(kind)<<24|uint32(shard)<<16)
+// putHeader writes the first 8 bytes of a datagram; through is 0 in all but initiations.
+func putHeader(b []byte, kind, shard byte, through uint16, index uint32) {
+	binary.BigEndian.PutUint32(b, uint32(kind)<<24|uint32(shard)<<16|uint32(through))
 	binary.BigEndian.PutUint32(b[4:], index)
 }
 
 // wellFormed tells whether msg is of kind and of possible length. The shard
-// byte is for whoever steers datagrams; the reserved ones must be zero.
+// byte is for whoever steers datagrams; reserved ones must be zero.
 func wellFormed(msg []byte, kind byte, least int) bool {
-	return len(msg) >= least && len(msg) <= MaxMessage && msg[0] == kind && msg[2]|msg[3] == 0
+	return len(msg) >= least && len(msg) <= MaxMessage && msg[0] == kind && (kind == TypeInitiation || throughOf(msg) == 0)
 }
+
+// throughOf is bytes 2 and 3.
+func throughOf(msg []byte) uint16 { return binary.BigEndian.Uint16(msg[2:]) }
 
 // indexOf is bytes 4–7.
 func indexOf(msg []byte) uint32 { return binary.BigEndian.Uint32(msg[4:]) }

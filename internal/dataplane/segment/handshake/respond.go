@@ -25,7 +25,7 @@ const (
 	CookieAsked                // answered with a cookie reply: too many handshakes now
 	Busy                       // too many handshakes even from addresses that proved themselves
 	Forged                     // does not decrypt
-	UnknownPeer                // authentic, but not on our list
+	UnknownPeer                // authentic, but no segment of ours
 	BadHello                   // authentic, but its payload makes no sense
 	Stale                      // recorded earlier: older than the peer's last confirmed one
 	WrongVersion               // answered with our versions: there is no common one
@@ -47,11 +47,11 @@ func (r Reason) String() string {
 type Responder struct {
 	static   *ecdh.PrivateKey
 	hello    Hello
-	allow    func(keys.PublicKey) bool
+	allow    func(Segment) bool
 	newIndex func() uint32
 	rng      io.Reader
-	// incarnation tells each peer's segment's; nil: all have hello's.
-	incarnation func(keys.PublicKey) uint64
+	// incarnation tells each segment's; nil: all have hello's.
+	incarnation func(Segment) uint64
 
 	mac1      *mac // of datagrams to us
 	sealer    cipher.AEAD
@@ -63,11 +63,11 @@ type Responder struct {
 	scratch   []byte
 }
 
-// NewResponder returns a Responder. allow tells whether a static key is one of
-// our peers' (it is asked after the initiation proved authentic). newIndex
+// NewResponder returns a Responder. allow tells whether we have a segment with that
+// peer, through that relay (it is asked after the initiation proved authentic). newIndex
 // returns a receiver index for new keys, free and hard to guess. rng is
 // crypto/rand.Reader in production. It panics if hello's versions are no range.
-func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey) bool, newIndex func() uint32, rng io.Reader) *Responder {
+func NewResponder(local keys.PrivateKey, hello Hello, allow func(Segment) bool, newIndex func() uint32, rng io.Reader) *Responder {
 	if err := hello.check(); err != nil {
 		panic("handshake: " + err.Error())
 	}
@@ -81,10 +81,10 @@ func NewResponder(local keys.PrivateKey, hello Hello, allow func(keys.PublicKey)
 	}
 }
 
-// SetIncarnations lets each peer be told an incarnation of its own instead of the
-// hello's, for when what is kept for one peer begins anew without the process.
-// It must be the one that our Initiations to that peer carry. of is asked for listed peers.
-func (r *Responder) SetIncarnations(of func(peer keys.PublicKey) uint64) { r.incarnation = of }
+// SetIncarnations lets each segment be told an incarnation of its own instead of the
+// hello's, for when what is kept for one begins anew without the process.
+// It must be the one that our Initiations for it carry. of is asked for allowed segments.
+func (r *Responder) SetIncarnations(of func(Segment) uint64) { r.incarnation = of }
 
 // Meant reports whether an initiation is for our key and not just noise. It costs
 // one hash, and says nothing of who sent it.
@@ -163,7 +163,7 @@ func (r *Responder) salt() error {
 // cookieReply asks the sender to show that it receives at its address.
 func (r *Responder) cookieReply(from netip.AddrPort, msg []byte) ([]byte, Reason) {
 	r.scratch = append(r.scratch[:0], make([]byte, headerLen+nonceLen)...)
-	putHeader(r.scratch, TypeCookieReply, r.hello.Shard, indexOf(msg))
+	putHeader(r.scratch, TypeCookieReply, r.hello.Shard, 0, indexOf(msg))
 	nonce := r.scratch[headerLen:]
 	if _, err := io.ReadFull(r.rng, nonce); err != nil {
 		return nil, Failed
@@ -184,21 +184,23 @@ func (r *Responder) answer(body []byte) (reply []byte, k *Keys, reason Reason) {
 		return nil, nil, Forged
 	}
 	peer := keys.PublicKey(state.PeerStatic())
-	if !r.allow(peer) {
+	segment := Segment{peer, throughOf(body)}
+	if !r.allow(segment) {
 		return nil, nil, UnknownPeer
 	}
 	said, err := decodePayload(records)
 	if err != nil {
 		return nil, nil, BadHello
 	}
-	if r.lives.stale(peer, said.hello) {
+	if r.lives.stale(segment, said.hello) {
 		return nil, nil, Stale
 	}
+	said.hello.Through = segment.Through
 	k = &Keys{Peer: peer, PeerHello: said.hello, PeerIndex: indexOf(body)}
 	var ok bool
 	hello := r.hello
 	if r.incarnation != nil {
-		hello.Incarnation = r.incarnation(peer)
+		hello.Incarnation = r.incarnation(segment)
 	}
 	if k.Version, k.Capabilities, ok = agree(hello, said.hello); !ok {
 		reply, _, _ := r.write(state, peer, k.PeerIndex, payload{hello: hello})
@@ -229,7 +231,7 @@ func (r *Responder) state(header []byte) (*noise.HandshakeState, error) {
 // initiator's for sending. reply is nil when the random source failed.
 func (r *Responder) write(state *noise.HandshakeState, peer keys.PublicKey, index uint32, p payload) (reply []byte, toUs, toPeer *noise.CipherState) {
 	reply = make([]byte, headerLen, minResponse+64)
-	putHeader(reply, TypeResponse, r.hello.Shard, index)
+	putHeader(reply, TypeResponse, r.hello.Shard, 0, index)
 	reply, toUs, toPeer, err := state.WriteMessage(reply, p.encode(nil))
 	if err != nil {
 		return nil, nil, nil
@@ -241,8 +243,8 @@ func (r *Responder) write(state *noise.HandshakeState, peer keys.PublicKey, inde
 // initiations that it made earlier are from now on refused as Stale.
 func (r *Responder) Confirm(k *Keys) { r.lives.confirm(k) }
 
-// Forget drops what is remembered about a peer that is no longer on the list.
-func (r *Responder) Forget(peer keys.PublicKey) { delete(r.lives, peer) }
+// Forget drops what is remembered of a segment that we no longer have.
+func (r *Responder) Forget(s Segment) { delete(r.lives, s) }
 
 // Format prints whose Responder it is, and none of its keys.
 func (r *Responder) Format(f fmt.State, _ rune) {
