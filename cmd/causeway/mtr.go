@@ -16,6 +16,7 @@ import (
 	"causeway/internal/cli"
 	labreport "causeway/internal/lab/report"
 	"causeway/internal/report"
+	"causeway/internal/snapshot"
 	"causeway/internal/trace"
 )
 
@@ -97,6 +98,17 @@ func (o mtrOptions) run(c *command, to string, asJSON bool) error {
 	return r.print(c)
 }
 
+// inUse reports whether a way to a PoP begins with the segment.
+func inUse(s report.Segment, to string, way []string, there bool) bool {
+	if len(way) == 0 {
+		return there && s.Peer == to && s.Through == ""
+	}
+	if relay, through := snapshot.ThroughOf(way[0]); through {
+		return s.Peer == to && s.Through == relay
+	}
+	return s.Peer == way[0] && s.Through == ""
+}
+
 // resolve finds the PoP's address, and what this PoP knows of it.
 func (o mtrOptions) resolve(ctx context.Context, to string) (r mtrResult, err error) {
 	r.To = to
@@ -111,14 +123,16 @@ func (o mtrOptions) resolve(ctx context.Context, to string) (r mtrResult, err er
 		return r, err
 	}
 	r.Address = netip.Addr{}
+	var chosen []string
 	for _, route := range p.Routes {
 		if route.To == to {
-			r.Way = append(append([]string{p.Name}, route.Chosen...), to)
+			chosen = route.Chosen
+			r.Way = append(append([]string{p.Name}, route.Relays()...), to)
 		}
 	}
 	for _, s := range p.Segments {
 		r.Segments = append(r.Segments, mtrSegment{
-			Peer: s.Peer, InUse: len(r.Way) > 1 && r.Way[1] == s.Peer, Up: s.Up, RTT: s.RTT,
+			Peer: s.Name(), InUse: inUse(s, to, chosen, len(r.Way) > 0), Up: s.Up, RTT: s.RTT,
 			RawLoss: s.Repair.ToHere.RawLoss, Residual: s.Repair.ToHere.ResidualLoss, Overhead: s.Repair.ToPeer.Overhead,
 		})
 		for _, w := range s.Wires {

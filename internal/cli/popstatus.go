@@ -153,18 +153,10 @@ func loss(r float64) Cell {
 func (s *status) segments() {
 	t := NewTable("PEER", "STATE", "FOR", ">RTT", ">LOSS THERE", ">LOSS BACK", ">AFTER REPAIR", ">OVERHEAD", ">KEYS", ">TO PEER", ">FROM PEER")
 	for _, g := range s.Segments {
-		t.Row(peer(g), state(g.State, g.Up), s.ago(g.Since), Milliseconds(g.RTT), Ratio(g.Repair.ToPeer.RawLoss), Ratio(g.Repair.ToHere.RawLoss), loss(g.Repair.ToHere.ResidualLoss),
+		t.Row(g.Name(), state(g.State, g.Up), s.ago(g.Since), Milliseconds(g.RTT), Ratio(g.Repair.ToPeer.RawLoss), Ratio(g.Repair.ToHere.RawLoss), loss(g.Repair.ToHere.ResidualLoss),
 			overhead(g.Repair.ToPeer.Overhead), Seconds(g.KeysAge), Bytes(g.Traffic.BytesToPeer), Bytes(g.Traffic.BytesFromPeer))
 	}
 	s.part("SEGMENTS", t, "none")
-}
-
-// peer is whom a segment is with, and through which relay.
-func peer(g report.Segment) string {
-	if g.Through == "" {
-		return g.Peer
-	}
-	return g.Peer + " through " + g.Through
 }
 
 // passthroughs are what this PoP passes on for others; most pass on nothing.
@@ -198,7 +190,7 @@ func (s *status) wires() {
 	t := NewTable(heading...)
 	for _, g := range s.Segments {
 		for _, w := range g.Wires {
-			row := []any{peer(g), w.Name, state(w.State, w.Up), s.ago(w.Since), Milliseconds(w.RTT), Milliseconds(w.Jitter),
+			row := []any{g.Name(), w.Name, state(w.State, w.Up), s.ago(w.Since), Milliseconds(w.RTT), Milliseconds(w.Jitter),
 				Ratio(w.ToPeer.Ratio), Ratio(w.ToHere.Ratio), w.MTU, Bytes(w.Traffic.BytesToPeer), Bytes(w.Traffic.BytesFromPeer)}
 			if s.view.Wide {
 				row = append(row, w.Local, w.Remote, w.Flaps, fmt.Sprintf("%.1f", w.ToPeer.BurstMean), fmt.Sprintf("%.1f", w.ToHere.BurstMean), Ratio(w.Share))

@@ -122,7 +122,7 @@ var networkChecks = []Check{
 			for _, w := range s.Wires {
 				mtu, err := t.System.RouteMTU(w.Remote.Addr())
 				if err == nil && w.Up && w.MTU > 0 && mtu > 0 && w.MTU < mtu-100 {
-					return warn(fmt.Sprintf("to %s the device takes %d bytes, but only %d pass", s.Peer, mtu, w.MTU), "something on the way has a smaller MTU (a tunnel, PPPoE); set the overlay address's mtu to what passes, so that it is not looked for anew")
+					return warn(fmt.Sprintf("to %s the device takes %d bytes, but only %d pass", s.Name(), mtu, w.MTU), "something on the way has a smaller MTU (a tunnel, PPPoE); set the overlay address's mtu to what passes, so that it is not looked for anew")
 				}
 			}
 		}

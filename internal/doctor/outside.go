@@ -63,9 +63,9 @@ var popChecks = []Check{
 			}
 			switch {
 			case s.Traffic.PacketsFromPeer > 0:
-				return fail(fmt.Sprintf("%s can be heard, but no connection comes about", s.Peer), "is our public address what the others are told, and do keys agree? causeway pop status segments")
+				return fail(fmt.Sprintf("%s can be heard, but no connection comes about", s.Name()), "is our public address what the others are told, and do keys agree? causeway pop status segments")
 			case s.HandshakesTried > 0:
-				return fail(fmt.Sprintf("%s does not answer: nothing has ever come from there", s.Peer), fmt.Sprintf("allow UDP from and to %s in both firewalls and both clouds' security groups; causeway mtr %s shows how far one gets", remotesOf(s), s.Peer))
+				return fail(fmt.Sprintf("%s does not answer: nothing has ever come from there", s.Name()), fmt.Sprintf("allow UDP from and to %s in both firewalls and both clouds' security groups; causeway mtr %s shows how far one gets", remotesOf(s), s.Peer))
 			}
 		}
 		return ok("%d peers, all connected", len(p.Segments))
@@ -74,7 +74,7 @@ var popChecks = []Check{
 		for _, s := range p.Segments {
 			for _, w := range s.Wires {
 				if s.Up && !w.Up {
-					return warn(fmt.Sprintf("the wire %s to %s is %s; others carry instead", w.Name, s.Peer, w.State), "is that carrier out, or its port closed? causeway pop status wires")
+					return warn(fmt.Sprintf("the wire %s to %s is %s; others carry instead", w.Name, s.Name(), w.State), "is that carrier out, or its port closed? causeway pop status wires")
 				}
 			}
 		}
@@ -84,7 +84,7 @@ var popChecks = []Check{
 		for _, s := range p.Segments {
 			for _, w := range s.Wires {
 				if w.Up && w.MTU > 0 && w.MTU < 1400 {
-					return warn(fmt.Sprintf("only %d bytes pass to %s: full packets go in two", w.MTU, s.Peer), "raise the MTU on the way, or lower the tunnels' MTU at the VPN devices to "+fmt.Sprint(w.MTU-140))
+					return warn(fmt.Sprintf("only %d bytes pass to %s: full packets go in two", w.MTU, s.Name()), "raise the MTU on the way, or lower the tunnels' MTU at the VPN devices to "+fmt.Sprint(w.MTU-140))
 				}
 			}
 		}
@@ -93,10 +93,10 @@ var popChecks = []Check{
 	ofPoP("residual", "repair mends what lines lose", func(p *report.PoP) outcome {
 		for _, s := range p.Segments {
 			if in := s.Repair.ToHere; in.ResidualLoss > .01 && in.Arrived > 1000 {
-				return warn(fmt.Sprintf("%.1f %% from %s are lost after repair", 100*in.ResidualLoss, s.Peer), "docs/runbooks/CausewayResidualLossHigh.md")
+				return warn(fmt.Sprintf("%.1f %% from %s are lost after repair", 100*in.ResidualLoss, s.Name()), "docs/runbooks/CausewayResidualLossHigh.md")
 			}
 			if s.Repair.ToPeer.Throttled {
-				return warn("redundancy to "+s.Peer+" is held back: the loss looks like our own doing", "the line is full: lower the accelerator's bandwidth, or buy more")
+				return warn("redundancy to "+s.Name()+" is held back: the loss looks like our own doing", "the line is full: lower the accelerator's bandwidth, or buy more")
 			}
 		}
 		return ok("it does")

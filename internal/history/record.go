@@ -99,10 +99,10 @@ func (w *writer) listeners(last *report.PoP) {
 func (w *writer) segments(last *report.PoP, all bool) {
 	before := map[string]report.Segment{}
 	for _, s := range last.Segments {
-		before[s.Peer] = s
+		before[s.Name()] = s
 	}
 	for _, s := range w.p.Segments {
-		b, known := before[s.Peer]
+		b, known := before[s.Name()]
 		if !known || !all && s.Repair.ToPeer.Carried == b.Repair.ToPeer.Carried {
 			continue
 		}
@@ -112,7 +112,7 @@ func (w *writer) segments(last *report.PoP, all bool) {
 				worst = max(worst, wire.RTT)
 			}
 		}
-		w.add("segment", s.Peer, flag(s.Up), positive(s.RTT), positive(worst), s.Repair.ToHere.RawLoss, residual(s, b),
+		w.add("segment", s.Name(), flag(s.Up), positive(s.RTT), positive(worst), s.Repair.ToHere.RawLoss, residual(s, b),
 			positive(s.Repair.ToPeer.Overhead), 8*w.rate(s.Traffic.BytesToPeer, b.Traffic.BytesToPeer), 8*w.rate(s.Traffic.BytesFromPeer, b.Traffic.BytesFromPeer))
 	}
 }

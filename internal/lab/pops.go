@@ -171,7 +171,7 @@ func (l *Lab) segmentsDown(ctx context.Context) []string {
 		}
 		for _, s := range p.Segments {
 			if !s.Up {
-				waiting = append(waiting, fmt.Sprintf("%s to %s is %s", name, s.Peer, s.State))
+				waiting = append(waiting, fmt.Sprintf("%s to %s is %s", name, s.Name(), s.State))
 			}
 		}
 	}

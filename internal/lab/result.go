@@ -153,7 +153,7 @@ func (l *Lab) overlay(m *Measurement) report.Overlay {
 		}
 		for _, r := range p.Routes {
 			if r.Traffic.PacketsToPeer > 0 {
-				hops := append(append([]string{name}, r.Chosen...), r.To)
+				hops := append(append([]string{name}, r.Relays()...), r.To)
 				o.Routes = append(o.Routes, report.Route{PoPs: hops, Share: 1})
 			}
 		}
@@ -180,7 +180,7 @@ func roleOf(s *scenario.Scenario, pop string) string {
 // mended, and the emulator what the wires really lost.
 func (l *Lab) segmentOf(m *Measurement, from string, s popreport.Segment) report.Segment {
 	sent := s.Repair.ToPeer
-	before := segmentTo(m.Begin[from], s.Peer).Repair.ToPeer
+	before := segmentTo(m.Begin[from], s.Peer, s.Through).Repair.ToPeer
 	seg := report.Segment{
 		From: from, To: s.Peer, Wires: len(s.Wires), Mode: l.modeOf(),
 		Carried: since(sent.Carried, before.Carried), RawLoss: lostBetween(m.WAN, l.addrs, from, s.Peer),
@@ -192,7 +192,7 @@ func (l *Lab) segmentOf(m *Measurement, from string, s popreport.Segment) report
 	if s.RTT > 0 {
 		seg.RTTMs = new(s.RTT)
 	}
-	got, earlier := segmentTo(m.PoPs[s.Peer], from).Repair.ToHere, segmentTo(m.Begin[s.Peer], from).Repair.ToHere
+	got, earlier := segmentTo(m.PoPs[s.Peer], from, s.Through).Repair.ToHere, segmentTo(m.Begin[s.Peer], from, s.Through).Repair.ToHere
 	seg.Lost, seg.Recovered.Total = since(got.Expired, earlier.Expired), since(got.Mended, earlier.Mended)
 	seg.Recovered.Resent, seg.Recovered.Copies = since(got.Resent, earlier.Resent), since(got.ByCopy, earlier.ByCopy)
 	seg.Recovered.Coded = seg.Recovered.Total - min(seg.Recovered.Total, seg.Recovered.Resent+seg.Recovered.Copies)
@@ -203,10 +203,10 @@ func (l *Lab) segmentOf(m *Measurement, from string, s popreport.Segment) report
 	return seg
 }
 
-// segmentTo is a PoP's segment to a peer; zero where there is none.
-func segmentTo(p popreport.PoP, peer string) popreport.Segment {
+// segmentTo is a PoP's segment to a peer, through a relay or none; zero where there is none.
+func segmentTo(p popreport.PoP, peer, through string) popreport.Segment {
 	for _, s := range p.Segments {
-		if s.Peer == peer {
+		if s.Peer == peer && s.Through == through {
 			return s
 		}
 	}

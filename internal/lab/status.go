@@ -91,7 +91,7 @@ func (l *Lab) Status(ctx context.Context) Status {
 	reports := l.popReports(ctx)
 	for _, name := range slices.Sorted(maps.Keys(reports)) {
 		for _, s := range reports[name].Segments {
-			st.Segments = append(st.Segments, SegmentStatus{From: name, To: s.Peer, State: s.State, RTTMs: s.RTT, RawLoss: s.Repair.ToPeer.RawLoss})
+			st.Segments = append(st.Segments, SegmentStatus{From: name, To: s.Name(), State: s.State, RTTMs: s.RTT, RawLoss: s.Repair.ToPeer.RawLoss})
 		}
 	}
 	return st

@@ -49,7 +49,7 @@ func (s *sides) readChain(ctx context.Context, from Source, keys []history.Key, 
 			}
 		}
 		for _, seg := range r.Segments {
-			if i > 0 && seg.Peer == all[i-1] || i < len(all)-1 && seg.Peer == all[i+1] {
+			if seg.Through == "" && (i > 0 && seg.Peer == all[i-1] || i < len(all)-1 && seg.Peer == all[i+1]) {
 				s.segments = append(s.segments, segmentOf(name, seg))
 			}
 		}

@@ -131,7 +131,7 @@ func hopRow(s *history.Series, host, name string) labreport.Hop {
 func (s *sides) way() []string {
 	for _, r := range s.report.Routes {
 		if r.To == s.egress {
-			return r.Chosen
+			return r.Relays()
 		}
 	}
 	return nil

@@ -105,7 +105,7 @@ func targetsOf(p report.PoP) []target {
 	for _, s := range p.Segments {
 		t, wanted := found[s.Peer]
 		for _, wire := range s.Wires {
-			if wanted && !t.addr.IsValid() && wire.Remote.Addr().Unmap().Is4() {
+			if wanted && s.Through == "" && !t.addr.IsValid() && wire.Remote.Addr().Unmap().Is4() {
 				t.addr = wire.Remote.Addr().Unmap()
 				found[s.Peer] = t
 			}

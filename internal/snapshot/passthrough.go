@@ -129,6 +129,9 @@ func (j *judge) passthroughs() {
 				j.refuse(at+".remote", e.Remote, "an overlay address of another PoP", "this is %v of this PoP itself", mine)
 			}
 		}
+		if p.Ends[0].PoP == p.Ends[1].PoP && p.Ends[0].PoP != "" {
+			j.refuse(path+".ends[1].pop", p.Ends[1].PoP, "another PoP than ends[0]", "give the two PoPs that it is between")
+		}
 		if p.Ends[0].Remote == p.Ends[1].Remote && p.Ends[0].Remote.IsValid() {
 			j.refuse(path+".ends[1].remote", p.Ends[1].Remote, "another address than that of ends[0]", "give the two PoPs that it is between")
 		}

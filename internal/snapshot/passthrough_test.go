@@ -60,6 +60,8 @@ func TestSegmentsThroughRelays(t *testing.T) {
 			`passthroughs[0].ends[1].remote: found "203.0.113.11:4700"; allowed: an overlay address of another PoP; this is passthroughs[0] of this PoP itself`},
 		"twice the same end": {func(s *Snapshot) { s.Passthroughs[0].Ends[1] = s.Passthroughs[0].Ends[0] },
 			`passthroughs[0].ends[1].remote: found "203.0.113.30:4600"; allowed: another address than that of ends[0]; give the two PoPs that it is between`},
+		"twice the same PoP": {func(s *Snapshot) { s.Passthroughs[0].Ends[1].PoP = "tokyo" },
+			`passthroughs[0].ends[1].pop: found "tokyo"; allowed: another PoP than ends[0]; give the two PoPs that it is between`},
 		"an end without a name": {func(s *Snapshot) { s.Passthroughs[1].Ends[0].PoP = "" },
 			`passthroughs[1].ends[0].pop: missing; allowed: 1 to 63 of a–z, 0–9 and -, with a letter or digit at both ends; give it a name`},
 	} {

@@ -64,6 +64,8 @@ var (
 	duplicates     = define("pop", Counter, "overlay_duplicate_packets_total", "Duplicates from the peer that were dropped.", "peer")
 	refused        = define("pop", Counter, "overlay_refused_packets_total", "Datagrams from the peer that were not taken, by reason.", "peer", "reason")
 	redundancy     = define("pop", Gauge, "overlay_redundancy_ratio", "Datagrams sent for each body carried to the peer; 1 is no overhead.", "peer")
+	passedPackets  = define("pop", Counter, "passthrough_packets_total", "Datagrams between two other PoPs that were passed on unopened, from one to the other.", "from", "to")
+	passedBytes    = define("pop", Counter, "passthrough_bytes_total", "Bytes of datagrams that were passed on unopened, from one to the other.", "from", "to")
 	routeUp        = define("pop", Gauge, "route_up", "1 while there is a way to the PoP.", "to")
 	routeRTT       = define("pop", Gauge, "route_rtt_seconds", "Round-trip time of the way in use.", "to")
 	routeLoss      = define("pop", Gauge, "route_loss_ratio", "Loss of the way in use, before repair.", "to")
@@ -133,7 +135,7 @@ func (c *PoPCollector) Observe(p report.PoP) {
 		if len(now) == most {
 			break
 		}
-		name := clean(s.Peer)
+		name := clean(s.Name())
 		now[name] = true
 		if s.RTT > 0 {
 			c.rtt.WithLabelValues(name).Observe(s.RTT / 1000)
@@ -186,6 +188,7 @@ func (c *PoPCollector) Collect(to chan<- prometheus.Metric) {
 	for _, s := range p.Segments {
 		e.segment(s)
 	}
+	e.passed(p.Passthroughs)
 	for _, r := range p.Routes {
 		e.way(r)
 	}
@@ -238,32 +241,50 @@ func (e *emitter) alarms(list []report.Alarm) {
 	}
 }
 
+// passed counts what was passed on between two PoPs over all their ports.
+func (e *emitter) passed(list []report.Passthrough) {
+	sums := map[[2]string]report.Counter{}
+	for _, t := range list {
+		for i, end := range t.Ends {
+			way := [2]string{end.PoP, t.Ends[1-i].PoP}
+			sum := sums[way]
+			sum.Packets += end.Sent.Packets
+			sum.Bytes += end.Sent.Bytes
+			sums[way] = sum
+		}
+	}
+	for way, sum := range sums {
+		e.count(passedPackets, sum.Packets, way[0], way[1])
+		e.count(passedBytes, sum.Bytes, way[0], way[1])
+	}
+}
+
 func (e *emitter) segment(s report.Segment) {
-	e.flag(segmentUp, s.Up, s.Peer)
-	e.set(segmentRTT, s.RTT/1000, s.Peer)
-	e.count(segmentPackets, s.Traffic.PacketsToPeer, s.Peer, "to_peer")
-	e.count(segmentPackets, s.Traffic.PacketsFromPeer, s.Peer, "from_peer")
-	e.count(segmentBytes, s.Traffic.BytesToPeer, s.Peer, "to_peer")
-	e.count(segmentBytes, s.Traffic.BytesFromPeer, s.Peer, "from_peer")
-	e.count(handshakes, s.Handshakes, s.Peer)
-	e.set(keysAge, s.KeysAge, s.Peer)
+	e.flag(segmentUp, s.Up, s.Name())
+	e.set(segmentRTT, s.RTT/1000, s.Name())
+	e.count(segmentPackets, s.Traffic.PacketsToPeer, s.Name(), "to_peer")
+	e.count(segmentPackets, s.Traffic.PacketsFromPeer, s.Name(), "from_peer")
+	e.count(segmentBytes, s.Traffic.BytesToPeer, s.Name(), "to_peer")
+	e.count(segmentBytes, s.Traffic.BytesFromPeer, s.Name(), "from_peer")
+	e.count(handshakes, s.Handshakes, s.Name())
+	e.set(keysAge, s.KeysAge, s.Name())
 	here, there := s.Repair.ToHere, s.Repair.ToPeer
-	e.set(rawLoss, here.RawLoss, s.Peer)
-	e.set(residual, here.ResidualLoss, s.Peer)
-	e.count(recovered, here.Mended, s.Peer)
-	e.count(expired, here.Expired, s.Peer)
-	e.count(duplicates, here.Duplicates, s.Peer)
-	e.count(repairsSent, there.Repairs, s.Peer)
-	e.set(redundancy, there.Overhead, s.Peer)
+	e.set(rawLoss, here.RawLoss, s.Name())
+	e.set(residual, here.ResidualLoss, s.Name())
+	e.count(recovered, here.Mended, s.Name())
+	e.count(expired, here.Expired, s.Name())
+	e.count(duplicates, here.Duplicates, s.Name())
+	e.count(repairsSent, there.Repairs, s.Name())
+	e.set(redundancy, there.Overhead, s.Name())
 	for _, reason := range slices.Sorted(maps.Keys(s.Refused)) {
-		e.count(refused, s.Refused[reason], s.Peer, reason)
+		e.count(refused, s.Refused[reason], s.Name(), reason)
 	}
 	for _, w := range s.Wires {
-		e.flag(pathUp, w.Up, s.Peer, w.Name)
-		e.set(pathLoss, w.ToPeer.Ratio, s.Peer, w.Name, "to_peer")
-		e.set(pathLoss, w.ToHere.Ratio, s.Peer, w.Name, "to_here")
-		e.set(pathMTU, float64(w.MTU), s.Peer, w.Name)
-		e.count(pathFlaps, w.Flaps, s.Peer, w.Name)
+		e.flag(pathUp, w.Up, s.Name(), w.Name)
+		e.set(pathLoss, w.ToPeer.Ratio, s.Name(), w.Name, "to_peer")
+		e.set(pathLoss, w.ToHere.Ratio, s.Name(), w.Name, "to_here")
+		e.set(pathMTU, float64(w.MTU), s.Name(), w.Name)
+		e.count(pathFlaps, w.Flaps, s.Name(), w.Name)
 	}
 }
 

@@ -28,7 +28,7 @@ func PoPReady(p report.PoP, running bool) []Check {
 	var down []string
 	for _, s := range p.Segments {
 		if !s.Up {
-			down = append(down, s.Peer)
+			down = append(down, s.Name())
 		}
 	}
 	if len(p.Segments) > 0 && len(down) == len(p.Segments) {

@@ -42,6 +42,10 @@ func fullPoP(n int) report.PoP {
 			Repair: report.Repair{ToHere: report.RepairResult{RawLoss: .3, ResidualLoss: .001, Mended: 12}},
 			Wires:  []report.Wire{{Name: "main", Up: true, MTU: 1400, Remote: netip.MustParseAddrPort("192.0.2.9:4600")}},
 		})
+		p.Segments = append(p.Segments, report.Segment{Peer: "pop" + name, Through: "relay", Up: true})
+		p.Passthroughs = append(p.Passthroughs, report.Passthrough{
+			Bind: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(4700+len(p.Passthroughs))), Ends: [2]report.PassthroughEnd{{PoP: "x"}, {PoP: "pop" + name}},
+		})
 		p.Routes = append(p.Routes, report.Route{To: "pop" + name, Up: true, Candidates: []report.Candidate{{Chosen: true, RTT: 31, Loss: .2}}})
 		p.Listeners = append(p.Listeners, report.Listener{Name: "l" + name, Accelerator: "a", Sessions: 2, Traffic: report.Traffic{PacketsToPeer: 10}})
 		p.Egresses = append(p.Egresses, report.Egress{EndpointGroup: "g" + name, Endpoints: []report.Endpoint{{Healthy: true, Health: "up", RTT: 3}}})

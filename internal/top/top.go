@@ -160,10 +160,10 @@ func (l *Look) segments() []line {
 	lines := []line{{fmt.Sprintf("%-14s %-11s %8s %8s %8s %6s %9s %9s", "SEGMENT", "STATE", "RTT ms", "RAW", "RESIDUAL", "SENT×", "OUT", "IN"), head}}
 	before := map[string]report.Segment{}
 	for _, s := range l.Before.Segments {
-		before[s.Peer] = s
+		before[s.Name()] = s
 	}
 	for _, s := range l.Now.Segments {
-		b, look := before[s.Peer], good
+		b, look := before[s.Name()], good
 		state := "up"
 		switch {
 		case !s.Up:
@@ -173,7 +173,7 @@ func (l *Look) segments() []line {
 		case s.Repair.ToHere.RawLoss > .01:
 			look = warn
 		}
-		lines = append(lines, line{fmt.Sprintf("%-14s %-11s %8s %8s %8s %6s %9s %9s", short(s.Peer, 14), short(state, 11), known(s.RTT, 1),
+		lines = append(lines, line{fmt.Sprintf("%-14s %-11s %8s %8s %8s %6s %9s %9s", short(s.Name(), 14), short(state, 11), known(s.RTT, 1),
 			percent(s.Repair.ToHere.RawLoss), percent(s.Repair.ToHere.ResidualLoss), known(s.Repair.ToPeer.Overhead, 2),
 			bits(l.rate(s.Traffic.BytesToPeer, b.Traffic.BytesToPeer)), bits(l.rate(s.Traffic.BytesFromPeer, b.Traffic.BytesFromPeer))), look})
 	}

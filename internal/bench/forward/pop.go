@@ -206,7 +206,7 @@ func unsettled(ctx context.Context, sockets []string, flows int) (string, error)
 func notReady(p *report.PoP) string {
 	for _, s := range p.Segments {
 		if !s.Up {
-			return "the segment to " + s.Peer + " is " + s.State
+			return "the segment to " + s.Name() + " is " + s.State
 		}
 		for _, w := range s.Wires {
 			if w.MTU < netbench.MTU {

@@ -18,6 +18,7 @@ import (
 
 	v1 "causeway/api/gen/causeway/v1"
 	"causeway/internal/report"
+	"causeway/internal/snapshot"
 )
 
 // Maker makes overviews. It is safe for concurrent use.
@@ -162,7 +163,7 @@ func (m *Maker) reading(name string, raw []byte) *reading {
 // carried nothing since keeps what it had.
 func sinceThen(now, before *report.PoP) {
 	for i := range now.Segments {
-		n, b := &now.Segments[i].Repair.ToHere, segmentTo(before, now.Segments[i].Peer)
+		n, b := &now.Segments[i].Repair.ToHere, segmentTo(before, now.Segments[i].Name())
 		if b == nil || n.Arrived < b.Repair.ToHere.Arrived || n.Expired < b.Repair.ToHere.Expired {
 			continue // it began anew
 		}
@@ -243,7 +244,7 @@ func routesOf(r *report.PoP) []*v1.RouteOverview {
 	all := make([]*v1.RouteOverview, 0, len(r.Routes))
 	for _, route := range r.Routes {
 		o := &v1.RouteOverview{
-			From: r.Name, To: route.To, Up: route.Up, Via: route.Chosen, Reason: route.Reason, Since: stamp(route.Since),
+			From: r.Name, To: route.To, Up: route.Up, Via: route.Relays(), Reason: route.Reason, Since: stamp(route.Since),
 			Switches: route.Switches, Pinned: route.Pinned,
 		}
 		for _, c := range route.Candidates {
@@ -320,12 +321,16 @@ func oneWay(from, to string, reports map[string]*report.PoP) (w way) {
 	}
 	kept, keptRaw := 1.0, 1.0
 	here := from
-	for _, next := range append(slices.Clone(start.Routes[at].Chosen), to) {
-		if s := segmentTo(reports[here], next); s != nil {
+	steps, suffix := append(slices.Clone(start.Routes[at].Chosen), to), ""
+	if relay, through := snapshot.ThroughOf(steps[0]); through { // one segment
+		steps, suffix = []string{to}, " through "+relay
+	}
+	for _, next := range steps {
+		if s := segmentTo(reports[here], next+suffix); s != nil {
 			keptRaw *= 1 - s.Repair.ToPeer.RawLoss
 			w.rtt += s.RTT
 		}
-		if s := segmentTo(reports[next], here); s != nil { // who receives knows what repair could not mend
+		if s := segmentTo(reports[next], here+suffix); s != nil { // who receives knows what repair could not mend
 			kept *= 1 - s.Repair.ToHere.ResidualLoss
 		}
 		here = next
@@ -334,11 +339,12 @@ func oneWay(from, to string, reports map[string]*report.PoP) (w way) {
 	return w
 }
 
+// segmentTo is a PoP's segment of that name (report.Segment.Name).
 func segmentTo(r *report.PoP, peer string) *report.Segment {
 	if r == nil {
 		return nil
 	}
-	if at := slices.IndexFunc(r.Segments, func(s report.Segment) bool { return s.Peer == peer }); at >= 0 {
+	if at := slices.IndexFunc(r.Segments, func(s report.Segment) bool { return s.Name() == peer }); at >= 0 {
 		return &r.Segments[at]
 	}
 	return nil
