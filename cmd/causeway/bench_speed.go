@@ -146,6 +146,7 @@ func benchLines(c *command, o *forward.Options) {
 	f.StringSliceVar(&o.Only, "only", nil, "these contenders only (nft is always there)")
 	f.IntVar(&o.Rounds, "rounds", 5, "rounds; medians are told")
 	f.DurationVar(&o.Length, "length", 0, "how long one measurement takes (default 1s)")
+	f.StringVar(&o.Against, "against", "", "another build of this program, to compare with in the same rounds")
 	o.Window = netbench.DefaultWindow
 }
 

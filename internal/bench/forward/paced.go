@@ -60,11 +60,6 @@ func RunLatency(ctx context.Context, o Options, rates []float64) (*Delays, error
 	var order []key
 	err := withLines(ctx, o, func(b *bench) error {
 		d.Rounds = b.Rounds
-		for _, r := range b.running {
-			if err := r.hurry(); err != nil {
-				return err
-			}
-		}
 		for round := range b.Rounds {
 			for _, rate := range rates {
 				var base [2]float64
@@ -72,14 +67,19 @@ func RunLatency(ctx context.Context, o Options, rates []float64) (*Delays, error
 					if err := ctx.Err(); err != nil {
 						return err
 					}
-					got, err := r.paced([]netbench.Paced{{Stream: netbench.Stream{Clients: clients(latencyFlows), To: r.target(), Size: latencySize}, Rate: rate}}, b.Length)
+					load := []netbench.Paced{{Stream: netbench.Stream{Clients: clients(latencyFlows), To: r.target(), Size: latencySize}, Rate: rate}}
+					err := r.hurry(load)
+					var got []netbench.PacedResult
+					if err == nil {
+						got, err = r.paced(load, b.Length)
+					}
 					if err != nil {
 						return fmt.Errorf("%s: %w", r.name, err)
 					}
-					k := key{r.name, rate}
+					k := key{r.title(), rate}
 					if round == 0 {
 						order = append(order, k)
-						hops[r.name] = r.hops
+						hops[k.name] = r.hops
 					}
 					now := [2]float64{micro(got[0].At(0.5)), micro(got[0].At(0.99))}
 					if r.name == Baseline {
@@ -163,9 +163,6 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 			if !r.ours {
 				continue
 			}
-			if err := r.hurry(); err != nil {
-				return err
-			}
 			honest := netbench.Paced{Stream: netbench.Stream{Clients: clients(honestTunnels), To: r.target(), Size: 256}, Rate: honestRate}
 			strangers := func(base byte, to netip.AddrPort) netbench.Paced {
 				list := make([]netip.AddrPort, floodSources)
@@ -188,6 +185,9 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 					if err := ctx.Err(); err != nil {
 						return err
 					}
+					if err := r.hurry([]netbench.Paced{honest}); err != nil {
+						return err
+					}
 					quiet, err := r.paced([]netbench.Paced{honest}, b.Length)
 					if err != nil {
 						return err
@@ -199,7 +199,7 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 					alone, beside = append(alone, quiet[0].Lost()), append(beside, loud[0].Lost())
 					through, p99 = append(through, 1-loud[1].Lost()), append(p99, micro(loud[0].At(0.99)))
 				}
-				row := FloodRow{Name: r.name, Flood: c.name, Rate: rate, Honest: median(beside), Alone: median(alone), P99: round(median(p99), 1), Strangers: median(through)}
+				row := FloodRow{Name: r.title(), Flood: c.name, Rate: rate, Honest: median(beside), Alone: median(alone), P99: round(median(p99), 1), Strangers: median(through)}
 				row.Added = round(max(0, 100*(row.Honest-row.Alone)), 3)
 				f.Rows = append(f.Rows, row)
 				b.Say("flood: %s, %s: %.3f pp", r.name, c.name, row.Added)
@@ -302,17 +302,48 @@ func withLines(ctx context.Context, o Options, f func(b *bench) error) (err erro
 	return f(b)
 }
 
-// hurry lets the line's boxes run as soon as they are woken.
-func (r *running) hurry() error {
-	for _, p := range append(r.line.left, r.line.right...) {
-		for _, thread := range p.Threads() {
-			if err := r.line.core.TakePrompt(thread); err != nil {
-				return err
+// hurry lets those of the line's boxes who carry packets run as soon as they are woken, each
+// before those in front of it: with a machine of its own, a box would not make a packet wait until
+// others before it have taken in later ones. It tells who carries packets by sending some.
+func (r *running) hurry(list []netbench.Paced) error {
+	for hop := 1; hop <= r.line.hops(); hop++ {
+		for _, p := range r.line.ports(hop) {
+			for _, thread := range p.Threads() {
+				if err := r.line.core.TakePrompt(thread, 2*hop-1); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	for _, p := range r.started {
-		if err := r.line.core.TakePrompt(p.cmd.Process.Pid); err != nil {
+	before := make([]map[int]time.Duration, len(r.started))
+	var err error
+	for i, p := range r.started {
+		// A program's further threads have cores of their own where there are more.
+		if err := r.line.core.Take(p.cmd.Process.Pid); err != nil {
+			return err
+		}
+		if before[i], err = netbench.ThreadTimes(p.cmd.Process.Pid); err != nil {
+			return err
+		}
+	}
+	if len(r.started) == 0 {
+		return nil
+	}
+	if _, err := r.paced(list, warmUp); err != nil {
+		return err
+	}
+	for i, p := range r.started {
+		after, err := netbench.ThreadTimes(p.cmd.Process.Pid)
+		if err != nil {
+			return err
+		}
+		busiest, most := 0, time.Duration(-1)
+		for thread, t := range after {
+			if used := t - before[i][thread]; used > most {
+				busiest, most = thread, used
+			}
+		}
+		if err := r.line.core.TakePrompt(busiest, 2*p.hop); err != nil {
 			return err
 		}
 	}

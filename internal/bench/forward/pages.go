@@ -15,12 +15,18 @@ func (d *Delays) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## Delay\n\nOne-way delay of packets of %d bytes over %d flows, in microseconds: the generator sends at a rate from a core of its\n"+
 		"own, all boxes share the other; generator, cables and sink are in it. *Added*: over kernel NAT in the same round, for each box on\n"+
-		"the way. What is on its way while other work keeps the generator from running is not judged. Medians of %d rounds. Renew it with `make bench-latency`.\n\n%s\n", latencySize, latencyFlows, d.Rounds, machineLine(d.Measured, d.Machine))
+		"the way. Medians of %d rounds. Renew it with `make bench-latency`.\n\n"+
+		"Who carries packets runs as soon as it is woken, before all else on that core, as on a machine that has a core for it: a box's worker, and the kernel threads\n"+
+		"that receive on its devices. Those of a box come before those in front of it; in the order of their waking, a packet would wait in the\n"+
+		"second box until the first has taken in later ones, three turns of the core in place of one. What two boxes on one core still do: each turn pays for\n"+
+		"both. A receiving thread is not woken while its box works, as a card does not interrupt for each packet. The programs' further threads (Go's garbage\n"+
+		"collector, reports) have what is left of the core. What is on its way while other work keeps the generator from running is not judged, nor what is sent in the\n"+
+		"10 ms after a pause of more than 1 ms.\n\n%s\n", latencySize, latencyFlows, d.Rounds, machineLine(d.Measured, d.Machine))
 	rate := 0.0
 	for _, r := range d.Rows {
 		if r.Rate != rate {
 			rate = r.Rate
-			fmt.Fprintf(&b, "%s| %.0f packets/s | boxes | p50 | p99 | added per box, p50 | added per box, p99 | lost |\n|---|--:|--:|--:|--:|--:|--:|\n", gap(b.Len() > 600 && rate != d.Rows[0].Rate), r.Rate)
+			fmt.Fprintf(&b, "%s| %.0f packets/s | boxes | p50 | p99 | added per box, p50 | added per box, p99 | lost |\n|---|--:|--:|--:|--:|--:|--:|\n", gap(rate != d.Rows[0].Rate), r.Rate)
 		}
 		fmt.Fprintf(&b, "| %s | %d | %.1f | %.1f | %.1f | %.1f | %.2g %% |\n", r.Name, r.Hops, r.P50, r.P99, r.AddedP50, r.AddedP99, 100*r.Lost)
 	}

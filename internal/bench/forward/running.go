@@ -42,6 +42,7 @@ type account struct {
 
 // process is a program of ours that runs.
 type process struct {
+	hop  int // where it runs
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{}
@@ -53,7 +54,7 @@ func (r *running) start(hop int, args ...string) (*process, error) {
 }
 
 func (r *running) startCommand(hop int, cmd *exec.Cmd) (*process, error) {
-	p := &process{log: filepath.Join(r.dir, fmt.Sprintf("%d.log", hop)), done: make(chan struct{})}
+	p := &process{hop: hop, log: filepath.Join(r.dir, fmt.Sprintf("%d.log", hop)), done: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, err

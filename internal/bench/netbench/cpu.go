@@ -54,10 +54,20 @@ func (p *Payer) Usage() (u Usage, err error) {
 // processTime adds up a process's threads. Those that ended are not in it: a Go
 // program's and nginx's do not, once they run.
 func processTime(pid int) (sum time.Duration, err error) {
+	times, err := ThreadTimes(pid)
+	for _, t := range times {
+		sum += t
+	}
+	return sum, err
+}
+
+// ThreadTimes is the CPU time of each of a process's threads, by its id.
+func ThreadTimes(pid int) (map[int]time.Duration, error) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
-		return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
+		return nil, fmt.Errorf("CPU time of process %d: %w", pid, err)
 	}
+	times := map[int]time.Duration{}
 	for _, e := range tasks {
 		tid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -68,11 +78,11 @@ func processTime(pid int) (sum time.Duration, err error) {
 			continue
 		}
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		sum += t
+		times[tid] = t
 	}
-	return sum, nil
+	return times, nil
 }
 
 // threadTime is the scheduler's own count, in nanoseconds.
@@ -133,21 +143,25 @@ func LastCore() (Core, error) {
 	return Core(last), nil
 }
 
+// TakePrompt moves a thread to the core, to run as soon as it is woken: before everything
+// that is not prompt, and before those of a lower rank, from 1 to 99. What waits is then measured,
+// and not what else the machine does.
+func (c Core) TakePrompt(tid, rank int) error {
+	if err := c.schedule(tid, prompt(rank)); err != nil {
+		return fmt.Errorf("move thread %d to core %d: %w", tid, c, err)
+	}
+	return nil
+}
+
 // Take moves a process, or a kernel thread, to the core for good.
-func (c Core) Take(pid int) error { return c.take(pid, batchWork) }
-
-// TakePrompt is Take for who is to run as soon as it is woken, before everything that
-// is not: what waits is then measured, and not what else the machine does.
-func (c Core) TakePrompt(pid int) error { return c.take(pid, promptWork) }
-
-func (c Core) take(pid int, policy unix.SchedAttr) error {
+func (c Core) Take(pid int) error {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return fmt.Errorf("move %d to core %d: %w", pid, c, err)
 	}
 	for _, e := range tasks {
 		if tid, err := strconv.Atoi(e.Name()); err == nil {
-			if err := c.schedule(tid, policy); err != nil && err != unix.ESRCH {
+			if err := c.schedule(tid, batchWork); err != nil && err != unix.ESRCH {
 				return fmt.Errorf("move %d to core %d: %w", pid, c, err)
 			}
 		}
@@ -159,12 +173,14 @@ func (c Core) take(pid int, policy unix.SchedAttr) error {
 // who runs.
 func (c Core) takeThread(tid int) error { return c.schedule(tid, batchWork) }
 
-var (
-	batchWork = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: priority}
-	// Round robin, not first in first out: a Go program has several threads on the core, and
-	// one that spins until another has done its part would keep it from doing so for ever.
-	promptWork = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
-)
+var batchWork = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: priority}
+
+// prompt is for work that comes before all that is not. Round robin, not first in first out: a Go
+// program has several threads on the core, and one that spins until another has done its part
+// would keep it from doing so for ever.
+func prompt(rank int) unix.SchedAttr {
+	return unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: uint32(rank)}
+}
 
 func (c Core) schedule(tid int, policy unix.SchedAttr) error {
 	var set unix.CPUSet

@@ -62,7 +62,7 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 	runtime.LockOSThread() // and never unlock
 	g.tid.Store(int64(unix.Gettid()))
 	defer g.tid.Store(0)
-	if err := core.schedule(unix.Gettid(), promptWork); err != nil {
+	if err := core.schedule(unix.Gettid(), prompt(1)); err != nil {
 		return nil, fmt.Errorf("generator: %w", err)
 	}
 	p := pacing{g: g, results: make([]PacedResult, len(list))}
@@ -79,10 +79,10 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 	p.ran, p.seen = threadTimeNow(), start
 	for end := start.Add(length); ; {
 		now := time.Now()
+		start = start.Add(p.heldUp(now))
 		if now.After(end) {
 			break
 		}
-		start = start.Add(p.heldUp(now))
 		if err := p.send(now.Sub(start)); err != nil {
 			return nil, err
 		}
@@ -91,10 +91,10 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 		}
 	}
 	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
-		_ = p.heldUp(time.Now())
 		if err := p.drain(true); err != nil {
 			return nil, err
 		}
+		_ = p.heldUp(time.Now())
 	}
 	for i := range p.results {
 		slices.Sort(p.results[i].Delays)
@@ -111,22 +111,50 @@ type pacing struct {
 	ran    time.Duration // CPU time of the thread,
 	seen   time.Time     // and the instant, when it last looked
 	unseen int64         // nanotime before which what was sent is not judged
+	fresh  []delay       // what has come since
 }
 
-// heldUpFor is how long the thread must have been without its core to have been held up.
-const heldUpFor = 100 * time.Microsecond
+// delay is what a packet of a stream took, and when it was sent.
+type delay struct {
+	stream int
+	sent   int64
+	took   time.Duration
+}
+
+const (
+	// heldUpFor is how long the thread must have been without its core to have been held up.
+	heldUpFor = 20 * time.Microsecond
+	// longHeldUp is from when on the boxes have gone to sleep meanwhile, as they do when nothing
+	// comes, and settles for how long waking them is not judged either.
+	longHeldUp = time.Millisecond
+	settles    = 10 * time.Millisecond
+)
 
 // heldUp returns how long the generator was just kept from running, by other work or the
 // share that the kernel leaves to it beside real-time threads. What was due meanwhile is not made up for:
-// a burst would measure the generator, not the boxes; and what is on its way is not judged.
+// a burst would measure the generator, not the boxes; and what was on its way, or came since it last
+// looked, is not judged.
 func (p *pacing) heldUp(now time.Time) time.Duration {
 	ran := threadTimeNow()
 	away := now.Sub(p.seen) - (ran - p.ran)
 	p.ran, p.seen = ran, now
-	if away < heldUpFor {
-		return 0
+	switch {
+	case away < heldUpFor:
+		away = 0
+	case away < longHeldUp:
+		p.unseen = max(p.unseen, nanotime())
+	default:
+		p.unseen = nanotime() + int64(settles)
 	}
-	p.unseen = nanotime()
+	for _, d := range p.fresh {
+		r := &p.results[d.stream]
+		if away > 0 || d.sent < p.unseen {
+			r.Unjudged++
+		} else {
+			r.Delays = append(r.Delays, d.took)
+		}
+	}
+	p.fresh = p.fresh[:0]
 	return away
 }
 
@@ -226,14 +254,9 @@ func (p *pacing) drain(counted bool) error {
 			if i >= uint32(len(p.results)) {
 				continue
 			}
-			r := &p.results[i]
-			r.Arrived++
+			p.results[i].Arrived++
 			sent := int64(binary.BigEndian.Uint64(payload[pacedTime:]))
-			if sent < p.unseen {
-				r.Unjudged++
-				continue
-			}
-			r.Delays = append(r.Delays, time.Duration(now-sent))
+			p.fresh = append(p.fresh, delay{int(i), sent, time.Duration(now - sent)})
 		}
 	}
 }
