@@ -63,9 +63,12 @@ func newWay(to *peer, fixed bool, predictor *route.Predictor) *way {
 // add appends a candidate over the given relays, the first segment through another.
 func (w *way) add(via []string, labels []snapshot.Label, through snapshot.Label) {
 	w.candidates = append(w.candidates, candidate{labels: labels, via: via, through: through})
-	w.measured = append(w.measured, route.Candidate{
-		Route: route.Route{To: w.to.Name, Via: via}, Segments: make([]route.Quality, len(labels)),
-	})
+	c := route.Candidate{Route: route.Route{To: w.to.Name, Via: via}, Segments: make([]route.Quality, len(labels))}
+	if through != 0 {
+		relay, _ := snapshot.ThroughOf(via[0])
+		c.Spares = route.Route{Via: []string{relay}}.String()
+	}
+	w.measured = append(w.measured, c)
 }
 
 // How often a way is chosen anew: predicting delays costs up to a millisecond a

@@ -65,16 +65,17 @@ type Chooser struct {
 	// Predictor may be shared by the choosers of one worker; nil makes an own one.
 	Predictor *Predictor
 
-	current   *Route
-	blind     bool // current was chosen without measurements
-	since     mono.Time
-	switched  mono.Time // when the current route last changed to another; zero before
-	challenge mono.Time // since when another is better by the margin
-	gray      mono.Time // since when the current route is worse than it was
-	usual     time.Duration
-	usualAt   mono.Time
-	hold      time.Duration // the hold-down after the last calm switch
-	calm      mono.Time     // when that was
+	current    *Route
+	blind      bool // current was chosen without measurements
+	since      mono.Time
+	switched   mono.Time // when the current route last changed to another; zero before
+	challenge  mono.Time // since when another is better by the margin
+	spareSince mono.Time // since when another is as good and spares its relay
+	gray       mono.Time // since when the current route is worse than it was
+	usual      time.Duration
+	usualAt    mono.Time
+	hold       time.Duration // the hold-down after the last calm switch
+	calm       mono.Time     // when that was
 
 	leaving      Route // made before it is broken
 	leavingUntil mono.Time
@@ -222,15 +223,16 @@ func (c *Chooser) better(v view, was int) int {
 	if best < 0 || !v.scores[best].Known {
 		c.challenge, c.gray = 0, 0
 		c.learn(v, was)
-		return was
+		return c.spare(v, was)
 	}
 	mine, other := v.scores[was], v.scores[best]
 	margin := max(betterBy, time.Duration(betterShare*float64(mine.Cost)))
 	if mine.Known && mine.Cost-other.Cost < margin {
 		c.challenge, c.gray = 0, 0
 		c.learn(v, was)
-		return was
+		return c.spare(v, was)
 	}
+	c.spareSince = 0
 	since(&c.challenge, v.now)
 	if gone := mine.Known && c.usual > 0 && mine.Cost > time.Duration(grayTimes*float64(c.usual)) && mine.Cost-c.usual > grayRise; gone {
 		since(&c.gray, v.now)
@@ -374,7 +376,7 @@ func (c *Chooser) take(v view, was, now int, reason string) int {
 	}
 	route := v.all[now].Route
 	c.current, c.since = &route, v.now
-	c.challenge, c.gray, c.usual = 0, 0, 0
+	c.challenge, c.gray, c.usual, c.spareSince = 0, 0, 0, 0
 	c.learn(v, now)
 	return now
 }

@@ -459,3 +459,41 @@ func TestExplainSaysWhyNot(t *testing.T) {
 		}
 	}
 }
+
+// A route that spares the relay is taken where both are clean and it takes no longer, in
+// calm, and not otherwise.
+func TestARelayIsSparedWhereThatIsAsGood(t *testing.T) {
+	for name, c := range map[string]struct{ script, want string }{
+		"both clean":               {"through:a rtt=40 loss=0 doubt=0; wait 20000", "through:a"},
+		"not at once":              {"through:a rtt=40 loss=0 doubt=0; wait 10000", "a"},
+		"doubtful, but clean":      {"through:a rtt=40 loss=0.5 doubt=0.5; wait 20000", "through:a"},
+		"a bit longer":             {"through:a rtt=40.8 loss=0 doubt=0; wait 20000", "through:a"},
+		"longer":                   {"through:a rtt=43 loss=0 doubt=0; wait 30000", "a"},
+		"lossy":                    {"through:a rtt=40 loss=1 doubt=0; wait 30000", "a"},
+		"the legs are lossy":       {"a rtt=40 loss=2 doubt=0; through:a rtt=40 loss=0.3 doubt=0; wait 30000", "a"},
+		"dead":                     {"through:a dead; wait 30000", "a"},
+		"through another relay":    {"through:b rtt=40 loss=0 doubt=0; wait 30000", "a"},
+		"clean for a moment":       {"through:a rtt=40 loss=0 doubt=0; wait 11000; through:a loss=1 rtt=40 doubt=0; wait 2000; through:a rtt=40 loss=0 doubt=0; wait 2000", "a"},
+		"pinned":                   {"pin a; through:a rtt=40 loss=0 doubt=0; wait 30000", "a"},
+		"it stays when both are":   {"through:a rtt=40 loss=0 doubt=0; wait 20000; a rtt=39.5 loss=0 doubt=0; wait 30000", "through:a"},
+		"it is left when it fails": {"through:a rtt=40 loss=0 doubt=0; wait 20000; wait 10000; through:a dead; wait 200", "a"},
+	} {
+		s := newStage(t, "a through:a through:b")
+		s.find("through:a").Spares, s.find("through:b").Spares = "a", "b"
+		for _, through := range []string{"through:a", "through:b"} { // one segment
+			s.find(through).Segments = s.find(through).Segments[:1]
+			s.do(through + " unknown")
+		}
+		s.do("a rtt=40 loss=0 doubt=0")
+		got := ""
+		s.do("wait 2000")
+		for _, line := range strings.Split(c.script, ";") {
+			if now := s.do(strings.TrimSpace(line)); now != "" {
+				got = now
+			}
+		}
+		if got != c.want && got != c.want+" and a" {
+			t.Errorf("%s: %s, want %s (%s)", name, got, c.want, s.last.Reason)
+		}
+	}
+}

@@ -14,6 +14,9 @@ type Candidate struct {
 	Alive bool
 	// Price is what sending one packet costs, in the operator's own unit; see Policy.Worth.
 	Price float64
+	// Spares is the route (as its String has it) that this one goes the way of without
+	// having its relay open what it carries; empty: none.
+	Spares string
 }
 
 // Score is how good a candidate is. Lower Cost is better.
