@@ -309,7 +309,7 @@ func (b *builder) commit() {
 	}
 	e.responder.SetIncarnations(func(s handshake.Segment) uint64 { return e.plan.ends[s].segment.Incarnation() })
 	e.responder.SetRate(b.plan.snap.Limits.HandshakesPerSec)
-	for _, s := range e.sockets {
+	for s := range e.sockets.all() {
 		s.listener, s.fixed = b.listening[s], b.fixed[s]
 		s.overlay, s.passes = nil, nil
 	}
@@ -333,7 +333,7 @@ func (b *builder) commit() {
 	b.sessions()
 	e.countAllowances()
 	e.replanned, e.healthAt = true, b.now
-	for _, s := range e.sockets {
+	for s := range e.sockets.all() {
 		if !b.want[s] && s.egress <= 0 {
 			e.closeSocket(s)
 		}

@@ -23,11 +23,11 @@ func (p *rigPoP) addresses() (list []string) {
 func (p *rigPoP) mustBeSound() {
 	p.t.Helper()
 	e := p.engine
-	if len(e.sockets) != len(e.byAddr) || len(e.sockets) != p.opened {
-		p.t.Errorf("%s: %d sockets by token, %d by address, %d open", p.name, len(e.sockets), len(e.byAddr), p.opened)
+	if e.sockets.count() != len(e.byAddr) || e.sockets.count() != p.opened {
+		p.t.Errorf("%s: %d sockets by token, %d by address, %d open", p.name, e.sockets.count(), len(e.byAddr), p.opened)
 	}
-	for token, s := range e.sockets {
-		if s.token != token || e.byAddr[s.addr] != s || p.at[s.addr] == nil || p.at[s.addr].token != token {
+	for s := range e.sockets.all() {
+		if e.sockets.at(s.token) != s || e.byAddr[s.addr] != s || p.at[s.addr] == nil || p.at[s.addr].token != s.token {
 			p.t.Errorf("%s: %v is not what it seems", p.name, s.addr)
 		}
 	}
@@ -81,7 +81,7 @@ func TestTheFirstSnapshotMayBeRefused(t *testing.T) {
 	if err := r.tk.engine.Apply(r.now, r.tk.snap); err == nil {
 		t.Fatal("applied though every address is in use")
 	}
-	if r.tk.opened != 0 || len(r.tk.engine.sockets) != 0 {
+	if r.tk.opened != 0 || r.tk.engine.sockets.count() != 0 {
 		t.Errorf("%d sockets are open", r.tk.opened)
 	}
 	r.tk.engine.Due(r.now)

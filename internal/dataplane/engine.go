@@ -56,6 +56,8 @@ type Network interface {
 type Socket interface {
 	Queue(data []byte, to netip.AddrPort, tos uint8)
 	Flush() udpio.SendStats
+	// Warm reads of what Queue needs that which is in no cache, and returns something of it.
+	Warm() uint64
 	Close() error
 }
 
@@ -92,10 +94,9 @@ type Engine struct {
 	arena packet.Arena
 	now   mono.Time
 
-	sockets   map[uint64]*socket
-	byAddr    map[netip.AddrPort]*socket
-	dirty     []*socket // sockets with something queued
-	nextToken uint64
+	sockets places
+	byAddr  map[netip.AddrPort]*socket
+	dirty   []*socket // sockets with something queued
 
 	plan      *plan // what the snapshot became; nil before the first Apply
 	table     *session.Table
@@ -130,7 +131,6 @@ type Engine struct {
 	echo                       echoes
 
 	gathering gathering
-	exits     exits
 
 	drops Drops
 	sent  udpio.SendStats
@@ -144,7 +144,7 @@ type socket struct {
 	addr  netip.AddrPort
 	use   Use
 	dirty bool
-	exit  uint32 // its place among Engine.exits
+	place uint32 // among Engine.sockets
 
 	overlay  *overlayAddr // overlay sockets
 	passes   *passthrough // overlay sockets that two other PoPs have to themselves
@@ -162,7 +162,7 @@ func NewEngine(cfg EngineConfig) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, incarnation: cfg.Random(),
-		sockets: map[uint64]*socket{}, byAddr: map[netip.AddrPort]*socket{},
+		byAddr:  map[netip.AddrPort]*socket{},
 		indices: map[uint32]*segment.Segment{},
 		pool:    resequence.NewPool(orderMemory),
 		orders:  map[orderKey]*resequence.Config{},
@@ -178,7 +178,7 @@ func NewEngine(cfg EngineConfig) *Engine {
 // Receive takes in datagrams that arrived on the socket with that token. Their
 // bytes are borrowed until Flush, which the caller must call before it reads again.
 func (e *Engine) Receive(now mono.Time, token uint64, batch []udpio.Message) {
-	sock := e.sockets[token]
+	sock := e.sockets.at(token)
 	if sock == nil {
 		return
 	}
@@ -299,12 +299,11 @@ func (e *Engine) Close() {
 	e.syncBelow(e.now)
 	e.logStop()
 	e.table = nil
-	for _, sock := range e.sockets {
+	for sock := range e.sockets.all() {
 		sock.Close()
 	}
-	clear(e.sockets)
+	e.sockets = places{}
 	clear(e.byAddr)
-	e.exits = exits{}
 }
 
 // queue puts a datagram on a socket's way out.
@@ -424,15 +423,16 @@ func (e *Engine) open(addr netip.AddrPort, use Use, listen func(netip.AddrPort, 
 		}
 		return s, nil
 	}
-	e.nextToken++
-	s := &socket{token: e.nextToken, addr: addr, use: use}
+	s := &socket{addr: addr, use: use}
+	e.sockets.reserve(s)
 	c, err := listen(addr, use, s.token)
 	if err != nil {
+		e.sockets.leave(s)
 		return nil, err
 	}
 	s.Socket = c
-	e.sockets[s.token], e.byAddr[addr] = s, s
-	e.addExit(s)
+	e.sockets.put(s)
+	e.byAddr[addr] = s
 	return s, nil
 }
 
@@ -446,9 +446,8 @@ func (e *Engine) closeSocket(s *socket) {
 			}
 		}
 	}
-	delete(e.sockets, s.token)
 	delete(e.byAddr, s.addr)
-	e.dropExit(s)
+	e.sockets.leave(s)
 	s.Close()
 }
 

@@ -208,6 +208,7 @@ type quiet struct{}
 func (quiet) Listen(netip.AddrPort, Use, uint64) (Socket, error) { return quiet{}, nil }
 func (quiet) Queue([]byte, netip.AddrPort, uint8)                {}
 func (quiet) Flush() udpio.SendStats                             { return udpio.SendStats{} }
+func (quiet) Warm() uint64                                       { return 0 }
 func (quiet) Close() error                                       { return nil }
 
 func TestPassingOnAllocatesNothing(t *testing.T) {

@@ -49,6 +49,8 @@ func (s *sinkSocket) Queue(data []byte, to netip.AddrPort, tos uint8) {
 	s.out = append(s.out, udpio.Message{Data: s.bytes[at:], From: to, TOS: tos})
 	s.source = append(s.source, s.addr)
 }
+func (s *sinkSocket) Warm() uint64 { return 0 }
+
 func (s *sinkSocket) Flush() udpio.SendStats { return udpio.SendStats{} }
 func (s *sinkSocket) Close() error           { delete(s.tokens, s.addr); return nil }
 

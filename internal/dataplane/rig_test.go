@@ -152,6 +152,8 @@ func (s *rigSocket) Queue(data []byte, to netip.AddrPort, tos uint8) {
 	s.queued = append(s.queued, parcel{s.addr, to, data, tos})
 }
 
+func (s *rigSocket) Warm() uint64 { return 0 }
+
 func (s *rigSocket) Flush() udpio.SendStats {
 	for _, p := range s.queued { // arena memory lives until here
 		p.data = bytes.Clone(p.data)

@@ -152,7 +152,7 @@ func TestAPrefixThatIsFullLeaksNothing(t *testing.T) {
 	if n := r.sh.opened - before; n != 3 || r.sh.sessions() != 3 {
 		t.Errorf("%d sockets for %d sessions, want 3", n, r.sh.sessions())
 	}
-	for _, s := range r.sh.engine.sockets {
+	for s := range r.sh.engine.sockets.all() {
 		if !s.fixed && s.listener == nil && s.use == Edge && s.egress != 1 {
 			t.Errorf("%v is held by %d sessions", s.addr, s.egress)
 		}
@@ -498,7 +498,7 @@ func TestRemovingAnEndpointEndsItsSessionsAtBothEnds(t *testing.T) {
 			return true
 		})
 	}
-	for _, s := range r.se.engine.sockets {
+	for s := range r.se.engine.sockets.all() {
 		if s.egress < 0 {
 			t.Errorf("%v is held by %d sessions", s.addr, s.egress)
 		}

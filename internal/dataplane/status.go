@@ -193,7 +193,7 @@ func (e *Engine) reportEgress(now mono.Time, at func(mono.Time) time.Time, g *gr
 			Address: ep.Address, Weight: h.Weight, Healthy: h.Health != "down", Health: h.Health, Since: h.Since, RTT: h.RTT, Domain: h.Domain,
 		})
 	}
-	for _, s := range e.sockets {
+	for s := range e.sockets.all() {
 		if s.use == Edge && s.listener == nil && s.addr.Addr() == g.egress {
 			r.PortsInUse++
 		}

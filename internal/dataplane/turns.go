@@ -46,7 +46,7 @@ type owner struct {
 
 // owner is who owns the socket with that token.
 func (e *Engine) owner(token uint64) owner {
-	switch sock := e.sockets[token]; {
+	switch sock := e.sockets.at(token); {
 	case sock == nil:
 		return owner{}
 	case sock.listener == nil:

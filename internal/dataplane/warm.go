@@ -17,7 +17,7 @@ const warmLeast = 4
 // Warm notes a batch that Receive is given soon, and others before it: where there
 // are few packets of each of many sockets, their sessions are still read together.
 func (e *Engine) Warm(token uint64, batch []udpio.Message) {
-	if sock := e.sockets[token]; sock != nil && len(batch) < warmLeast {
+	if sock := e.sockets.at(token); sock != nil && len(batch) < warmLeast {
 		e.warm(sock, batch)
 	}
 }

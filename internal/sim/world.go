@@ -230,6 +230,8 @@ func (s *socket) Queue(data []byte, to netip.AddrPort, tos uint8) {
 	s.queue = append(s.queue, queued{data, to, tos})
 }
 
+func (s *socket) Warm() uint64 { return 0 }
+
 func (s *socket) Flush() (st udpio.SendStats) {
 	for _, q := range s.queue {
 		s.world.send(s.addr, q.to, q.tos, q.data, s.use == dataplane.Edge)

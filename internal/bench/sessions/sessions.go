@@ -223,6 +223,9 @@ func (s *socket) Queue(data []byte, to netip.AddrPort, _ uint8) {
 	e.out = append(e.out, datagram{s.addr, to, e.bytes[begin:len(e.bytes):len(e.bytes)]})
 }
 
+// Warm implements dataplane.Socket.
+func (s *socket) Warm() uint64 { return uint64(s.addr.Port()) }
+
 // Flush implements dataplane.Socket.
 func (s *socket) Flush() udpio.SendStats { return udpio.SendStats{} }
 
