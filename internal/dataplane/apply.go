@@ -328,6 +328,7 @@ func (b *builder) commit() {
 		}
 	}
 	for _, p := range b.plan.neighbours {
+		p.segment.Owner = p
 		p.segment.SetWires(b.now, b.wireConfigs(p))
 	}
 	b.sessions()

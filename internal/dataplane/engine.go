@@ -331,7 +331,7 @@ func (e *Engine) fromPeer(now mono.Time, sock *socket, m *udpio.Message) {
 			return
 		}
 		before := s.Counters.ReceivedDatagrams
-		s.Receive(now, index, e.plan.wireOf(s, sock, m.From), m.Data)
+		s.Receive(now, index, wireOf(s, sock, m.From), m.Data)
 		if s.Counters.ReceivedDatagrams == before {
 			e.drops.add(DropUnauthentic)
 		}
@@ -376,7 +376,7 @@ func (e *Engine) Arena() *packet.Arena { return &e.arena }
 
 // Transmit implements segment.Host.
 func (e *Engine) Transmit(s *segment.Segment, wire uint8, datagram []byte) {
-	w := &e.plan.bySegment[s].wires[wire]
+	w := &s.Owner.(*peer).wires[wire]
 	e.queue(w.sock, datagram, w.remote, 0)
 }
 

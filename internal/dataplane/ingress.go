@@ -120,7 +120,7 @@ func (e *Engine) openFromClient(now mono.Time, sock *socket, client netip.AddrPo
 // toClient gives a packet from the overlay to its client. stable tells that
 // payload lives until Flush.
 func (e *Engine) toClient(now mono.Time, s *session.Session, tos uint8, payload []byte, stable bool) {
-	sock := e.byAddr[s.Accelerated]
+	sock := e.listenerSocket(s)
 	if sock == nil || sock.listener == nil {
 		e.drops.add(DropNoListener)
 		return

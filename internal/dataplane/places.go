@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"iter"
+	"net/netip"
 
 	"causeway/internal/dataplane/session"
 )
@@ -72,8 +73,17 @@ func (p *places) all() iter.Seq[*socket] {
 func (p *places) count() int { return len(p.list) - len(p.free) }
 
 // egressSocket is the socket at a session's egress address; nil: there is none.
-func (e *Engine) egressSocket(s *session.Session) *socket {
-	addr := s.Egress()
+func (e *Engine) egressSocket(s *session.Session) *socket { return e.exit(s, s.Egress()) }
+
+// listenerSocket is the socket at a session's accelerated address; nil: there is none.
+func (e *Engine) listenerSocket(s *session.Session) *socket {
+	if s.Role&session.Egress != 0 { // Exit is for the other one
+		return e.byAddr[s.Accelerated]
+	}
+	return e.exit(s, s.Accelerated)
+}
+
+func (e *Engine) exit(s *session.Session, addr netip.AddrPort) *socket {
 	if int(s.Exit) < len(e.sockets.list) {
 		if sock := e.sockets.list[s.Exit]; sock != nil && sock.addr == addr {
 			return sock
@@ -88,7 +98,7 @@ func (e *Engine) egressSocket(s *session.Session) *socket {
 
 // warmExit reads the socket that a session's packets leave by.
 func (e *Engine) warmExit(s *session.Session) uint64 {
-	if s.Role&session.Egress == 0 || int(s.Exit) >= len(e.sockets.list) {
+	if int(s.Exit) >= len(e.sockets.list) {
 		return 0
 	}
 	sock := e.sockets.list[s.Exit]

@@ -34,9 +34,13 @@ type plan struct {
 	through      map[hop]*peer // the latter
 	passthroughs []*passthrough
 	ways         map[snapshot.Label]*way
-	listeners    map[session.Name]*listener
-	groups       map[session.Name]*group
-	allowances   map[string]*limit.Allowance
+	latest       struct { // the one that was asked for last
+		to  snapshot.Label
+		way *way
+	}
+	listeners  map[session.Name]*listener
+	groups     map[session.Name]*group
+	allowances map[string]*limit.Allowance
 
 	relayed session.Count
 }
@@ -97,9 +101,17 @@ type peerWire struct {
 	remote netip.AddrPort
 }
 
+// way is the way to a PoP; nil: there is none.
+func (p *plan) way(to snapshot.Label) *way {
+	if l := &p.latest; l.way == nil || l.to != to {
+		l.to, l.way = to, p.ways[to]
+	}
+	return p.latest.way
+}
+
 // wireOf finds the wire of s that a datagram came over, -1 when it is none of ours.
-func (p *plan) wireOf(s *segment.Segment, sock *socket, from netip.AddrPort) int {
-	for i, w := range p.bySegment[s].wires {
+func wireOf(s *segment.Segment, sock *socket, from netip.AddrPort) int {
+	for i, w := range s.Owner.(*peer).wires {
 		if w.sock == sock && w.remote == from {
 			return i
 		}

@@ -51,7 +51,7 @@ func (e *Engine) forward(now mono.Time, h frame.Header, rest []byte) {
 // route sends a frame of ours to another PoP over the way chosen at present.
 // While the choice is changing ESP goes over two ways: the exit delivers it once.
 func (e *Engine) route(now mono.Time, to snapshot.Label, h frame.Header, describe func([]byte) []byte, payload []byte) {
-	w := e.plan.ways[to]
+	w := e.plan.way(to)
 	if w == nil || w.copies == 0 {
 		e.drops.add(DropNoRoute)
 		return

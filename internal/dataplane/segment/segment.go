@@ -150,6 +150,7 @@ type Segment struct {
 	upSince    mono.Time
 
 	Counters Counters
+	Owner    any // whatever the host wants to find by a segment
 }
 
 // Counters is what became of datagrams and frames.

@@ -36,6 +36,7 @@ type Table struct {
 	byID         index
 	byFlow       index
 	byOut        index
+	latest       latest
 	terms        map[Terms]*shared
 	associations slab[Association]
 	assocs       index
@@ -106,14 +107,30 @@ func (t *Table) SetLimits(l Limits) {
 // Len returns how many sessions there are and how many of them are confirmed.
 func (t *Table) Len() (all, confirmed int) { return t.sessions.inUse(), t.confirmed }
 
+// latest are the sessions that were found last: a client's packets come in runs.
+type latest struct{ byID, byFlow, byOut *Session }
+
+// forget is for a session that is no more.
+func (l *latest) forget(s *Session) {
+	for _, p := range [...]**Session{&l.byID, &l.byFlow, &l.byOut} {
+		if *p == s {
+			*p = nil
+		}
+	}
+}
+
 // ByID finds a session by either of its names.
 func (t *Table) ByID(id uint64) *Session {
+	if s := t.latest.byID; s != nil && s.ID == id {
+		return s
+	}
 	for c := t.byID.seek(t.idHash(id)); ; {
 		slot, ok := c.next()
 		if !ok {
 			return nil
 		}
 		if s := t.at(slot); s.ID == id || s.alias == id && id != 0 {
+			t.latest.byID = s
 			return s
 		}
 	}
@@ -121,12 +138,16 @@ func (t *Table) ByID(id uint64) *Session {
 
 // ByFlow finds a session by what a client's packet shows.
 func (t *Table) ByFlow(ingress snapshot.Label, client, accelerated netip.AddrPort) *Session {
+	if s := t.latest.byFlow; s != nil && s.hasFlow(ingress, client, accelerated) {
+		return s
+	}
 	for c := t.byFlow.seek(t.flowHash(ingress, client, accelerated)); ; {
 		slot, ok := c.next()
 		if !ok {
 			return nil
 		}
 		if s := t.at(slot); s.hasFlow(ingress, client, accelerated) {
+			t.latest.byFlow = s
 			return s
 		}
 	}
@@ -134,12 +155,16 @@ func (t *Table) ByFlow(ingress snapshot.Label, client, accelerated netip.AddrPor
 
 // ByEgress finds a session by what an endpoint's packet shows.
 func (t *Table) ByEgress(egress, endpoint netip.AddrPort) *Session {
+	if s := t.latest.byOut; s != nil && s.hasEgress(egress, endpoint) {
+		return s
+	}
 	for c := t.byOut.seek(t.outHash(egress, endpoint)); ; {
 		slot, ok := c.next()
 		if !ok {
 			return nil
 		}
 		if s := t.at(slot); s.hasEgress(egress, endpoint) {
+			t.latest.byOut = s
 			return s
 		}
 	}
@@ -295,6 +320,7 @@ func (t *Table) Remove(s *Session) {
 	t.leaveAssociation(s)
 	t.unshare(s.Terms)
 	slot := s.slot
+	t.latest.forget(s)
 	*s = Session{}
 	t.sessions.give(slot)
 }
