@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"causeway/internal/dataplane/session"
 	"causeway/internal/dataplane/udpio"
@@ -28,13 +29,15 @@ type ports struct {
 	list  []*xdp.Port
 	doors map[netip.AddrPort]*door
 	batch xdp.Batch
+	runs  []run // of receiveFrom
 }
 
 // door is a shared socket's address, with the sockets of the worker's lanes by lane.
 type door struct {
 	use    Use
 	tokens [MaxLanes]uint64
-	open   int // how many there are
+	open   int   // how many there are
+	lowest uint8 // the first of the lanes
 }
 
 // portToken is where the poller's tokens have a device, in the place of a lane.
@@ -118,6 +121,7 @@ func (w *worker) addDoor(a netip.AddrPort, use Use, lane uint8, token uint64) {
 		w.ports.doors[a] = d
 	}
 	d.tokens[lane] = token
+	d.findLowest()
 	if d.open++; d.open == 1 {
 		if err := w.plane.devices.kernel.OpenDoor(a); err != nil {
 			w.plane.log.Warn("packets come over the socket", "err", err)
@@ -132,6 +136,7 @@ func (w *worker) dropDoor(a netip.AddrPort, lane uint8, token uint64) {
 		return
 	}
 	d.tokens[lane] = 0
+	d.findLowest()
 	if d.open--; d.open == 0 {
 		delete(w.ports.doors, a)
 		if err := w.plane.devices.kernel.ShutDoor(a); err != nil {
@@ -193,15 +198,7 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 
 // receiveFrom hands packets to the engines whose sockets they are for, in runs.
 func (w *worker) receiveFrom(now mono.Time, b *xdp.Batch) (bytes int) {
-	for i := range b.Messages {
-		d := w.ports.doors[b.To[i]]
-		if d == nil || d.use != Edge {
-			continue
-		}
-		if token := d.tokens[d.laneOf(&b.Messages[i])]; token != 0 {
-			w.conns[token].lane.engine.Warm(token&(1<<laneShift-1), b.Messages[i:i+1])
-		}
-	}
+	runs := w.ports.runs[:0]
 	for i := 0; i < len(b.Messages); {
 		to := b.To[i]
 		d := w.ports.doors[to]
@@ -213,33 +210,44 @@ func (w *worker) receiveFrom(now mono.Time, b *xdp.Batch) (bytes int) {
 		}
 		if d != nil && d.tokens[lane] != 0 {
 			token := d.tokens[lane]
-			w.conns[token].lane.engine.Receive(now, token&(1<<laneShift-1), b.Messages[i:j])
+			runs = append(runs, run{w.conns[token].lane.engine, token & (1<<laneShift - 1), b.Messages[i:j]})
 		}
 		i = j
 	}
+	for _, r := range runs {
+		r.engine.Warm(r.token, r.messages)
+	}
+	for _, r := range runs {
+		r.engine.Receive(now, r.token, r.messages)
+	}
+	clear(runs)
+	w.ports.runs = runs
 	return bytes
+}
+
+// run are packets that came one after another for one socket.
+type run struct {
+	engine   *Engine
+	token    uint64 // the engine's own
+	messages []udpio.Message
 }
 
 // laneOf is which of the worker's lanes a packet is for: at overlay addresses PoPs name it. The
 // program has chosen the worker by the same rules (xdp/program.go).
 func (d *door) laneOf(m *udpio.Message) uint8 {
-	if d == nil || d.use != Overlay || len(m.Data) < 2 || m.Data[1] >= MaxLanes || d.tokens[m.Data[1]] == 0 {
-		return d.lowest()
+	switch {
+	case d == nil:
+		return 0
+	case d.use != Overlay || len(m.Data) < 2 || m.Data[1] >= MaxLanes || d.tokens[m.Data[1]] == 0:
+		return d.lowest
 	}
 	return m.Data[1]
 }
 
-// lowest is the first of the worker's lanes: clients belong to it, as lanes beyond the
+// findLowest finds the first of the lanes: clients belong to it, as lanes beyond the
 // workers get none.
-func (d *door) lowest() uint8 {
-	if d != nil {
-		for lane, token := range d.tokens {
-			if token != 0 {
-				return uint8(lane)
-			}
-		}
-	}
-	return 0
+func (d *door) findLowest() {
+	d.lowest = uint8(max(slices.IndexFunc(d.tokens[:], func(token uint64) bool { return token != 0 }), 0))
 }
 
 // flush writes what the worker's engines have made.

@@ -39,16 +39,33 @@ const (
 
 	flowForward = 1 // it leaves
 	flowSealed  = 2 // it is sealed datagrams of PoPs, not ESP
+	flowTaken   = 4 // it is a client's, of a listener whose door is open: for the socket without further ado
 )
 
-// slotValue is what is counted of a flow; kernel and program share the memory.
+// slotValue is what is counted of a flow, and the program's note of its way: a line of the
+// cache. Kernel and program share the memory.
 type slotValue struct {
 	packets, bytes uint64
 	newest         [2]uint32 // number of each of the flow's SPIs
-	_              [8]byte
+
+	span     uint64 // of time, that the way was asked for in
+	to, from [6]byte
+	device   uint32
+	longest  uint16 // IP packet that it was found to take
+	tos      uint8  // of it
+	_        [13]byte
 }
 
-const slotPackets, slotBytes, slotNewest, slotSize = 0, 8, 16, 32
+const (
+	slotPackets, slotBytes, slotNewest, slotSize = 0, 8, 16, 64
+
+	slotSpan, slotTo, slotFrom, slotDevice, slotLongest, slotTOS = 24, 32, 38, 44, 48, 50
+)
+
+// waySpan is for how long a way that the kernel has told of is used: until 1<<waySpan of its ticks
+// have ended, which is a tenth of a second or so, and at most a third (ticks are 1 to 10 ms).
+// A route or neighbour that has changed is noticed then.
+const waySpan = 5
 
 // ends is a packet's two ends as its bytes have them.
 func (k *flow4) set(from, to netip.AddrPort) {
@@ -188,7 +205,7 @@ func (k *Kernel) Recall(slot uint32, f Forwarding, known bool) (packets, bytes u
 	defer k.mu.Unlock()
 	key := f.key()
 	if known {
-		var v flowValue
+		v := k.knownAt(f.To)
 		err = k.flows4.Put(key.bytes(), v.bytes())
 	} else if err = k.flows4.Delete(key.bytes()); isAbsent(err) {
 		err = nil
@@ -219,7 +236,7 @@ func (k *Kernel) Forwarded() int {
 
 func isAbsent(err error) bool { return isErr(err, ebpf.ErrKeyNotExist) }
 
-// forwarding carries a packet of a flow, R8, on; what it does not, goes on at "look".
+// forwarding carries a packet of a flow, R8, on; what it does not, goes on at "look4".
 // Nothing of the packet changes before it is sure that it leaves.
 func forwarding(m *maps) asm.Instructions {
 	var p asm.Instructions
@@ -228,23 +245,23 @@ func forwarding(m *maps) asm.Instructions {
 	add(
 		asm.LoadMem(asm.R4, asm.RFP, stState, asm.DWord),
 		asm.And.Imm(asm.R4, stateForward),
-		asm.JEq.Imm(asm.R4, 0, "look"),
+		asm.JEq.Imm(asm.R4, 0, "look4"),
 		asm.LoadMem(asm.R4, asm.R7, offTTL, asm.Byte),
-		asm.JLE.Imm(asm.R4, 1, "look"),
+		asm.JLE.Imm(asm.R4, 1, "look4"),
 
 		// What PoPs send one another (IsSealed)
 		asm.LoadMem(asm.R4, asm.R8, flowFlags, asm.Word),
 		asm.And.Imm(asm.R4, flowSealed),
 		asm.JEq.Imm(asm.R4, 0, "esp"),
 		asm.LoadMem(asm.R4, asm.RFP, stLen, asm.DWord),
-		asm.JLT.Imm(asm.R4, MinSealed, "look"),
+		asm.JLT.Imm(asm.R4, MinSealed, "look4"),
 		asm.LoadMem(asm.R3, asm.R6, 4, asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R9),
 		asm.Add.Imm(asm.R4, 8),
-		asm.JGT.Reg(asm.R4, asm.R3, "look"),
+		asm.JGT.Reg(asm.R4, asm.R3, "look4"),
 		asm.LoadMem(asm.R4, asm.R9, 0, asm.Byte),
-		asm.JLT.Imm(asm.R4, typeInitiation, "look"),
-		asm.JGT.Imm(asm.R4, typeData, "look"),
+		asm.JLT.Imm(asm.R4, typeInitiation, "look4"),
+		asm.JGT.Imm(asm.R4, typeData, "look4"),
 		asm.StoreImm(asm.RFP, stSeq, 0, asm.Word),
 		asm.StoreImm(asm.RFP, stSeq+4, 0, asm.Word),
 		asm.Ja.Label("ours"),
@@ -253,13 +270,13 @@ func forwarding(m *maps) asm.Instructions {
 	add(
 		// ESP that it has, by the SPI
 		asm.LoadMem(asm.R4, asm.RFP, stLen, asm.DWord),
-		asm.JLT.Imm(asm.R4, 12, "look"),
+		asm.JLT.Imm(asm.R4, 12, "look4"),
 		asm.LoadMem(asm.R3, asm.R6, 4, asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R9),
 		asm.Add.Imm(asm.R4, 8),
-		asm.JGT.Reg(asm.R4, asm.R3, "look"),
+		asm.JGT.Reg(asm.R4, asm.R3, "look4"),
 		asm.LoadMem(asm.R4, asm.R9, 0, asm.Word),
-		asm.JEq.Imm(asm.R4, 0, "look"),
+		asm.JEq.Imm(asm.R4, 0, "look4"),
 		asm.LoadMem(asm.R5, asm.R9, 4, asm.Word),
 		asm.HostTo(asm.BE, asm.R5, asm.Word),
 		asm.StoreMem(asm.RFP, stSeq, asm.R5, asm.Word),
@@ -268,7 +285,7 @@ func forwarding(m *maps) asm.Instructions {
 		asm.JEq.Reg(asm.R4, asm.R5, "ours"),
 		asm.StoreImm(asm.RFP, stSeq+4, 1, asm.Word),
 		asm.LoadMem(asm.R5, asm.R8, flowSPI+4, asm.Word),
-		asm.JNE.Reg(asm.R4, asm.R5, "look"),
+		asm.JNE.Reg(asm.R4, asm.R5, "look4"),
 	)
 	label("ours")
 	add(
@@ -278,12 +295,27 @@ func forwarding(m *maps) asm.Instructions {
 		asm.Add.Imm(asm.R2, stKey),
 		asm.LoadMapPtr(asm.R1, m.counts.FD()),
 		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "look"),
+		asm.JEq.Imm(asm.R0, 0, "look4"),
 		asm.StoreMem(asm.RFP, stSlot, asm.R0, asm.DWord),
 
-		// where to
-		asm.Mov.Imm(asm.R5, 0),
+		// where to: as lately,
+		asm.FnJiffies64.Call(),
+		asm.RSh.Imm(asm.R0, waySpan),
+		asm.StoreMem(asm.RFP, stNow, asm.R0, asm.DWord),
+		asm.LoadMem(asm.R1, asm.RFP, stSlot, asm.DWord),
+		asm.LoadMem(asm.R4, asm.R1, slotSpan, asm.DWord),
+		asm.JNE.Reg(asm.R4, asm.R0, "route"),
+		asm.LoadMem(asm.R4, asm.R7, offTotal, asm.Half),
+		asm.HostTo(asm.BE, asm.R4, asm.Half),
+		asm.LoadMem(asm.R5, asm.R1, slotLongest, asm.Half),
+		asm.JGT.Reg(asm.R4, asm.R5, "route"),
+		asm.LoadMem(asm.R4, asm.R7, offIP+1, asm.Byte),
+		asm.LoadMem(asm.R5, asm.R1, slotTOS, asm.Byte),
+		asm.JEq.Reg(asm.R4, asm.R5, "way"),
 	)
+	// or as the kernel's routes and neighbours say
+	label("route")
+	add(asm.Mov.Imm(asm.R5, 0))
 	for i := int16(0); i < fibSize; i += 8 {
 		add(asm.StoreMem(asm.RFP, stFib+i, asm.R5, asm.DWord))
 	}
@@ -311,23 +343,45 @@ func forwarding(m *maps) asm.Instructions {
 		asm.Mov.Imm(asm.R3, fibSize),
 		asm.Mov.Imm(asm.R4, 0),
 		asm.FnFibLookup.Call(),
-		asm.JNE.Imm(asm.R0, 0, "look"), // no route, no neighbour, too large
+		asm.JNE.Imm(asm.R0, 0, "look4"), // no route, no neighbour, too large
+		asm.LoadMem(asm.R1, asm.RFP, stSlot, asm.DWord),
+		asm.StoreMem(asm.R1, slotSpan, asm.R0, asm.DWord), // not while it changes
+	)
+	for i := int16(0); i < 6; i += 2 {
+		add(
+			asm.LoadMem(asm.R4, asm.RFP, stFib+fibTo+i, asm.Half),
+			asm.StoreMem(asm.R1, slotTo+i, asm.R4, asm.Half),
+			asm.LoadMem(asm.R4, asm.RFP, stFib+fibFrom+i, asm.Half),
+			asm.StoreMem(asm.R1, slotFrom+i, asm.R4, asm.Half),
+		)
+	}
+	add(
+		asm.LoadMem(asm.R4, asm.RFP, stFib+fibDevice, asm.Word),
+		asm.StoreMem(asm.R1, slotDevice, asm.R4, asm.Word),
+		asm.LoadMem(asm.R4, asm.R7, offTotal, asm.Half),
+		asm.HostTo(asm.BE, asm.R4, asm.Half),
+		asm.StoreMem(asm.R1, slotLongest, asm.R4, asm.Half),
+		asm.LoadMem(asm.R4, asm.R7, offIP+1, asm.Byte),
+		asm.StoreMem(asm.R1, slotTOS, asm.R4, asm.Byte),
+		asm.LoadMem(asm.R4, asm.RFP, stNow, asm.DWord),
+		asm.StoreMem(asm.R1, slotSpan, asm.R4, asm.DWord),
+	)
+	label("way")
+	add(
+		asm.LoadMem(asm.R1, asm.RFP, stSlot, asm.DWord),
+		asm.LoadMem(asm.R2, asm.R1, slotDevice, asm.Word),
 		asm.LoadMapPtr(asm.R1, m.devices.FD()),
-		asm.LoadMem(asm.R2, asm.RFP, stFib+fibDevice, asm.Word),
 		asm.Mov.Imm(asm.R3, xdpPass),
 		asm.FnRedirectMap.Call(),
-		asm.JNE.Imm(asm.R0, xdpRedirect, "look"), // not one of our devices
+		asm.JNE.Imm(asm.R0, xdpRedirect, "look4"), // not one of our devices
 
 		// From here on it leaves: addresses of the link,
-		asm.LoadMem(asm.R4, asm.RFP, stFib+fibTo, asm.Half),
-		asm.StoreMem(asm.R7, 0, asm.R4, asm.Half),
-		asm.LoadMem(asm.R4, asm.RFP, stFib+fibTo+2, asm.Word),
-		asm.StoreMem(asm.R7, 2, asm.R4, asm.Word),
-		asm.LoadMem(asm.R4, asm.RFP, stFib+fibFrom, asm.Word),
-		asm.StoreMem(asm.R7, 6, asm.R4, asm.Word),
-		asm.LoadMem(asm.R4, asm.RFP, stFib+fibFrom+4, asm.Half),
-		asm.StoreMem(asm.R7, 10, asm.R4, asm.Half),
-
+		asm.LoadMem(asm.R1, asm.RFP, stSlot, asm.DWord),
+	)
+	for i := int16(0); i < 12; i += 4 {
+		add(asm.LoadMem(asm.R4, asm.R1, slotTo+i, asm.Word), asm.StoreMem(asm.R7, i, asm.R4, asm.Word))
+	}
+	add(
 		// one hop less,
 		asm.LoadMem(asm.R4, asm.R7, offTTL, asm.Byte),
 		asm.Sub.Imm(asm.R4, 1),

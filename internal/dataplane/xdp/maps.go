@@ -440,7 +440,8 @@ func (k *Kernel) Know(remote, local netip.AddrPort, known bool) error {
 	if remote.Addr().Unmap().Is4() && local.Addr().Unmap().Is4() {
 		var f flow4
 		f.set(remote, local)
-		key, value = f.bytes(), make([]byte, flowSize)
+		v := k.knownAt(local)
+		key, value = f.bytes(), v.bytes()
 	} else {
 		m, value = k.flows6, make([]byte, 4)
 		r, l := remote.Addr().As16(), local.Addr().As16()
@@ -463,4 +464,12 @@ func (k *Kernel) Know(remote, local netip.AddrPort, known bool) error {
 		return fmt.Errorf("know %v no longer: %w", remote, err)
 	}
 	return nil
+}
+
+// knownAt is the flow of a client that is known at an address.
+func (k *Kernel) knownAt(local netip.AddrPort) (v flowValue) {
+	if d := k.isOpen[local]; d != nil && d.kind == Listener {
+		v.flags = flowTaken
+	}
+	return v
 }

@@ -46,8 +46,9 @@ const (
 	stExtra = -112 // 1: past all judging; likewise 4 bytes on: 1 is IPv6
 	stKey   = -120 // a number as a key
 	stSeq   = -128 // of ESP; 4 bytes on: which of a flow's SPIs it has
-	stSlot  = -136 // pointer to a flow's counts
+	stSlot  = -136 // pointer to a flow's slot
 	stFib   = -200 // struct bpf_fib_lookup
+	stNow   = -208 // the span of time that it is
 )
 
 // Offsets in struct bpf_fib_lookup, and its length.
@@ -117,54 +118,66 @@ func instructions(m *maps, socks int, workers int32) asm.Instructions {
 		asm.LoadMem(asm.R4, asm.R7, offIP+9, asm.Byte),
 		asm.JNE.Imm(asm.R4, protoUDP, "pass"),
 
-		// the keys of the door, the flow and the client lists
-		asm.StoreImm(asm.RFP, stDoor, 0, asm.Word),
-		asm.StoreImm(asm.RFP, stDoor+4, 0, asm.Word),
-		asm.StoreImm(asm.RFP, stDoor+8, 0, asm.Half),
-		asm.StoreImm(asm.RFP, stDoor+10, 0xffff, asm.Half),
-		asm.StoreImm(asm.RFP, stDoor+16, 0, asm.Word),
-		asm.StoreImm(asm.RFP, stList, 64, asm.Word),
-		asm.StoreImm(asm.RFP, stList+12, 0, asm.Word),
-		asm.StoreImm(asm.RFP, stList+16, 0, asm.Word),
-		asm.StoreImm(asm.RFP, stList+16+4, 0, asm.Word),
+		// the flow's key
 		asm.LoadMem(asm.R4, asm.R7, offSrc4, asm.Word),
 		asm.StoreMem(asm.RFP, stFlow, asm.R4, asm.Word),
-		asm.StoreMem(asm.RFP, stList+8, asm.R4, asm.Word),
 		asm.LoadMem(asm.R4, asm.R7, offDst4, asm.Word),
 		asm.StoreMem(asm.RFP, stFlow+4, asm.R4, asm.Word),
-		asm.StoreMem(asm.RFP, stDoor+12, asm.R4, asm.Word),
 		asm.LoadMem(asm.R4, asm.R7, offUDP4, asm.Word),
 		asm.StoreMem(asm.RFP, stFlow+8, asm.R4, asm.Word),
-		asm.LoadMem(asm.R4, asm.R7, offUDP4+2, asm.Half),
-		asm.StoreMem(asm.RFP, stDoor+16, asm.R4, asm.Half),
 
 		// lengths: of the datagram in the packet, of that in the frame
 		asm.Mov.Reg(asm.R9, asm.R7),
 		asm.Add.Imm(asm.R9, payload4),
 		asm.LoadMem(asm.R4, asm.R7, offTotal, asm.Half),
 		asm.HostTo(asm.BE, asm.R4, asm.Half),
-		asm.JLT.Imm(asm.R4, ip4Len+udpLen, "odd"),
+		asm.JLT.Imm(asm.R4, ip4Len+udpLen, "odd4"),
 		asm.Mov.Reg(asm.R5, asm.R7),
 		asm.Add.Imm(asm.R5, offIP),
 		asm.Add.Reg(asm.R5, asm.R4),
-		asm.JGT.Reg(asm.R5, asm.R3, "odd"),
+		asm.JGT.Reg(asm.R5, asm.R3, "odd4"),
 		asm.Sub.Imm(asm.R4, ip4Len),
 		asm.LoadMem(asm.R5, asm.R7, offUDP4+4, asm.Half),
 		asm.HostTo(asm.BE, asm.R5, asm.Half),
-		asm.JLT.Imm(asm.R5, udpLen, "odd"),
-		asm.JGT.Reg(asm.R5, asm.R4, "odd"),
+		asm.JLT.Imm(asm.R5, udpLen, "odd4"),
+		asm.JGT.Reg(asm.R5, asm.R4, "odd4"),
 		asm.Sub.Imm(asm.R5, udpLen),
 		asm.StoreMem(asm.RFP, stLen, asm.R5, asm.DWord),
 	)
 	find(m.flows4.FD(), stFlow)
 	add(
-		asm.JEq.Imm(asm.R0, 0, "look"),
+		asm.JEq.Imm(asm.R0, 0, "look4"),
 		asm.Mov.Reg(asm.R8, asm.R0),
 		asm.StoreImm(asm.RFP, stExtra, 1, asm.Word),
 		asm.LoadMem(asm.R4, asm.R8, flowFlags, asm.Word),
-		asm.JEq.Imm(asm.R4, 0, "look"),
+		asm.JEq.Imm(asm.R4, 0, "look4"),
+		asm.And.Imm(asm.R4, flowTaken),
+		asm.JNE.Imm(asm.R4, 0, "taken"),
 	)
 	p = append(p, forwarding(m)...)
+
+	// the keys of the door and the client lists
+	label("odd4")
+	add(asm.StoreImm(asm.RFP, stExtra, 1, asm.Word))
+	label("look4")
+	add(
+		asm.StoreImm(asm.RFP, stDoor, 0, asm.Word),
+		asm.StoreImm(asm.RFP, stDoor+4, 0, asm.Word),
+		asm.StoreImm(asm.RFP, stDoor+8, 0, asm.Half),
+		asm.StoreImm(asm.RFP, stDoor+10, 0xffff, asm.Half),
+		asm.LoadMem(asm.R4, asm.RFP, stFlow+4, asm.Word),
+		asm.StoreMem(asm.RFP, stDoor+12, asm.R4, asm.Word),
+		asm.StoreImm(asm.RFP, stDoor+16, 0, asm.Word),
+		asm.LoadMem(asm.R4, asm.RFP, stFlow+8+2, asm.Half),
+		asm.StoreMem(asm.RFP, stDoor+16, asm.R4, asm.Half),
+		asm.StoreImm(asm.RFP, stList, 64, asm.Word),
+		asm.LoadMem(asm.R4, asm.RFP, stFlow, asm.Word),
+		asm.StoreMem(asm.RFP, stList+8, asm.R4, asm.Word),
+		asm.StoreImm(asm.RFP, stList+12, 0, asm.Word),
+		asm.StoreImm(asm.RFP, stList+16, 0, asm.Word),
+		asm.StoreImm(asm.RFP, stList+16+4, 0, asm.Word),
+		asm.Ja.Label("look"),
+	)
 
 	label("ipv6")
 	add(
@@ -228,7 +241,14 @@ func instructions(m *maps, socks int, workers int32) asm.Instructions {
 	)
 	p = append(p, judging(m)...)
 
-	// To the socket of the worker that it is for.
+	// To the socket of the worker that it is for; of a flow that is taken no door is asked.
+	label("taken")
+	if workers > 1 {
+		add(
+			asm.LoadMem(asm.R4, asm.RFP, stFlow, asm.Word),
+			asm.Ja.Label("spread"),
+		)
+	}
 	label("queue")
 	add(asm.Mov.Imm(asm.R4, 0))
 	if workers > 1 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -429,13 +430,30 @@ func TestWhatIsUnusualIsNotForwarded(t *testing.T) {
 		j.must(j.kernel.devices.Delete(j.outside()))
 		j.want("out of a device that is not ours", xdpPass, good)
 		j.must(j.kernel.devices.Put(j.outside(), j.outside()))
-		if out, err := exec.Command("ip", "neigh", "del", "198.51.100.2", "dev", "near").CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
+		forwarded := uint64(3)
+		neighbour := func(args ...string) {
+			if out, err := exec.Command("ip", append([]string{"neigh"}, args...)...).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
 		}
-		j.want("to a neighbour that is not known", xdpPass, good)
+		neighbour("replace", "198.51.100.2", "lladdr", "02:00:00:00:00:77", "dev", "near")
+		j.await("to a neighbour at another address", good, func(got uint32, out []byte) bool {
+			if got != xdpRedirect {
+				t.Errorf("while the neighbour changes: %d", got)
+			}
+			forwarded++
+			return out[5] == 0x77
+		})
+		neighbour("del", "198.51.100.2", "dev", "near")
+		j.await("to a neighbour that is not known", good, func(got uint32, _ []byte) bool {
+			if got == xdpRedirect {
+				forwarded++
+			}
+			return got == xdpPass
+		})
 		packets, _, newest, err := j.kernel.Recall(slot, toEndpoint(), true)
 		j.must(err)
-		if packets != 3 || newest != [2]uint32{8, 8} {
+		if packets != forwarded || newest != [2]uint32{8, 8} {
 			t.Errorf("in the end %d packets, newest %v", packets, newest)
 		}
 		j.want("recalled", xdpPass, good)
@@ -484,6 +502,20 @@ func TestSealedDatagramsAreForwarded(t *testing.T) {
 		j.want("another's", xdpDrop, frame(netip.AddrPortFrom(client.Addr(), 40002), accelerated, 0, sealed(4, 100)))
 		j.want("too large for the way out", xdpPass, frame(client, accelerated, 0, sealed(4, 1473)))
 	})
+}
+
+// await runs the program until what comes of it is right, as it must be soon: the
+// kernel is asked for the way only so often.
+func (j *judge) await(what string, in []byte, right func(got uint32, out []byte) bool) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if got, out := j.run(in); right(got, out) {
+			return
+		}
+		if time.Now().After(end) {
+			j.t.Errorf("%s: not noticed after a long time", what)
+			return
+		}
+	}
 }
 
 func (j *judge) outside() uint32 {

@@ -27,6 +27,8 @@ type queue struct {
 	memory   []byte
 	mu       sync.Mutex // orders those that give frames back; of one worker's PoP it is nobody else's
 	fill     ring[uint64]
+	spare    []uint64 // frames that are not in it, the one last used last
+	level    level
 	complete ring[uint64] // of what was sent: always empty
 	zeroCopy bool
 	socks    []*socket
@@ -131,10 +133,11 @@ func (q *queue) setUp(s *socket) error {
 	if q.complete, err = mapRing[uint64](s.fd, batch, at.Cr, unix.XDP_UMEM_PGOFF_COMPLETION_RING); err != nil {
 		return err
 	}
+	q.spare = make([]uint64, 0, frames)
 	for i := range frames {
-		s.lent = append(s.lent, uint64(i*frameSize))
+		q.spare = append(q.spare, uint64(i*frameSize))
 	}
-	s.release()
+	q.giveAhead()
 	return nil
 }
 
@@ -168,27 +171,38 @@ func setsockopt(fd, name int, value unsafe.Pointer, size uintptr) error {
 	return nil
 }
 
-// read takes the packets that have arrived, as Ethernet frames; they are lent until
-// release.
-func (s *socket) read(give func(frame []byte)) int {
-	n := s.rx.take(s.taken[:])
-	for i := range s.taken[:n] {
-		d := &s.taken[i]
-		s.lent = append(s.lent, d.Addr&^(frameSize-1))
-		give(s.queue.memory[d.Addr:][:d.Len:d.Len])
+// read takes packets that have arrived; they are lent until release.
+func (s *socket) read() []unix.XDPDesc {
+	arrived := s.taken[:s.rx.take(s.taken[:])]
+	for i := range arrived {
+		s.lent = append(s.lent, arrived[i].Addr&^(frameSize-1))
 	}
-	return n
+	return arrived
 }
 
-// release gives all frames that were read back to the kernel.
+// frame is the Ethernet frame of a packet.
+func (s *socket) frame(d *unix.XDPDesc) []byte { return s.queue.memory[d.Addr:][:d.Len:d.Len] }
+
+// release takes all frames that were read back, and gives the kernel as many as it is to have.
 func (s *socket) release() {
 	if len(s.lent) == 0 {
 		return
 	}
-	s.queue.mu.Lock()
-	n := s.queue.fill.put(s.lent)
-	s.queue.mu.Unlock()
-	s.lent = s.lent[:copy(s.lent, s.lent[n:])]
+	q := s.queue
+	q.mu.Lock()
+	q.spare = append(q.spare, s.lent...)
+	s.lent = s.lent[:0]
+	q.level.look(q.level.now() - q.fill.waiting())
+	q.giveAhead()
+	q.mu.Unlock()
+}
+
+// giveAhead has the kernel have as many frames as the level says, those last used first.
+func (q *queue) giveAhead() {
+	missing := min(max(q.level.now()-q.fill.waiting(), 0), len(q.spare))
+	first := len(q.spare) - missing
+	n := q.fill.put(q.spare[first:])
+	q.spare = append(q.spare[:first], q.spare[first+n:]...)
 }
 
 // dropped is how many packets found no room.

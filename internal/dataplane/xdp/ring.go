@@ -43,6 +43,9 @@ func (r *ring[T]) close() error {
 	return err
 }
 
+// waiting is how many are in it.
+func (r *ring[T]) waiting() int { return int(r.producer.Load() - r.consumer.Load()) }
+
 // put adds what fits of list and returns how many did.
 func (r *ring[T]) put(list []T) int {
 	at := r.producer.Load()

@@ -183,16 +183,18 @@ type Batch struct {
 func (p *Port) Read(queue, worker int, b *Batch) int {
 	b.Messages, b.To = b.Messages[:0], b.To[:0]
 	at := &p.parts[worker]
-	n := p.queues[queue].socks[worker].read(func(frame []byte) {
-		if !Parse(frame, &at.parsed) {
+	s := p.queues[queue].socks[worker]
+	arrived := s.read()
+	for i := range arrived {
+		if !Parse(s.frame(&arrived[i]), &at.parsed) {
 			at.counter.Refused++
-			return
+			continue
 		}
 		b.Messages = append(b.Messages, udpio.Message{Data: at.parsed.Data, From: at.parsed.From, TOS: at.parsed.TOS})
 		b.To = append(b.To, at.parsed.To)
-	})
+	}
 	at.counter.Packets += uint64(len(b.Messages))
-	return n
+	return len(arrived)
 }
 
 // Release gives back the memory of everything that a worker has read.
