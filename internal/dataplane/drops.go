@@ -11,6 +11,7 @@ const (
 	DropDenied                          // the listener's deny list has the client
 	DropPrefixFull                      // too many sessions from the client's prefix
 	DropFlood                           // a new session while very many others begin
+	DropUnproven                        // of a client that is not proven to be where it seems, beyond what such may send
 	DropNoEndpoint                      // the endpoint group has no endpoint in use
 	DropNoRoute                         // no way to the egress PoP, or no keys yet
 	DropTooLarge                        // larger than any UDP payload
@@ -48,7 +49,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"client_not_allowed", "client_denied", "prefix_full", "flood", "no_endpoint", "no_route", "too_large", "amplification", "no_listener", "bandwidth", "allowance_sessions",
+	"client_not_allowed", "client_denied", "prefix_full", "flood", "unproven", "no_endpoint", "no_route", "too_large", "amplification", "no_listener", "bandwidth", "allowance_sessions",
 	"ike_half_open", "ike_cookie_asked", "ike_cookie_wrong",
 	"not_overlay", "unknown_index", "handshake", "unauthentic", "malformed", "hop_limit", "not_neighbour",
 	"unknown_session", "refused_session", "ports_taken", "sessions_limited", "passthrough_stranger",

@@ -40,6 +40,13 @@ var provocations = map[string]struct {
 			}
 			return r.sh
 		}},
+	"unproven": {nil,
+		func(r *rig) *rigPoP {
+			for range unprovenPackets + unprovenPerSecond/20 + 1 {
+				r.send(port(clientIP, 4500), port(r.sh.addr, 4500), []byte("no negotiation"))
+			}
+			return r.sh
+		}},
 	"no_endpoint": {
 		func(r *rig) {
 			zero := 0
@@ -193,6 +200,7 @@ var provocations = map[string]struct {
 		}},
 	"late_replay": {nil,
 		func(r *rig) *rigPoP {
+			r.tunnel(port(clientIP, 500))
 			for seq := range uint32(100) {
 				r.send(port(clientIP, 4500), port(r.sh.addr, 4500), espPacket(700, seq+10, 100))
 			}

@@ -34,6 +34,10 @@ func (e *Engine) fromClient(now mono.Time, sock *socket, m *udpio.Message) {
 			return
 		}
 	}
+	if !e.mayCross(now, sock, s, &what) {
+		e.drops.add(DropUnproven)
+		return
+	}
 	what = e.observe(s, what, &s.GuessToEndpoint)
 	e.watch(now, s, ipsec.ToEndpoint, &what, len(m.Data))
 	if !e.admit(now, sock.listener, s, limit.ToEndpoint, what, len(m.Data)) {

@@ -139,6 +139,8 @@ type listener struct {
 	clients clients                        // who may use it
 	known   *admission.Known               // clients that are no strangers to its endpoints
 	gates   map[netip.Addr]*admission.Gate // the negotiations that its clients have begun, by endpoint
+
+	unproven budget // see mayCross
 }
 
 // goesTo reports whether the listener's clients may be sent to g.

@@ -49,6 +49,38 @@ func TestAFloodedAcceleratorDoesNotHoldUpAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	poller, err := udpio.NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer poller.Close()
+	if err := poller.Add(endpoint, 1); err != nil {
+		t.Fatal(err)
+	}
+	batch, ready := udpio.NewBatch(64), make([]uint64, 1)
+	// The client is one that the endpoint answers: of others only so much crosses.
+	const spi = 1 << 40
+	marked := func(responder uint64, exchange, flags byte) []byte {
+		return append(make([]byte, 4), ikeMessage(spi, responder, exchange, flags)...)
+	}
+	for _, ask := range [][]byte{marked(0, 34, 8), marked(spi+1, 35, 8)} {
+		if _, err := client.WriteToUDPAddrPort(ask, to[0]); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the endpoint is asked", func() bool {
+			n, err := endpoint.Read(batch)
+			return err == nil && n > 0
+		})
+		endpoint.Queue(marked(spi+1, ask[4+18], 0x20), batch.Messages[0].From, 0)
+		endpoint.Flush()
+		answer := make([]byte, 256)
+		if err := client.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Read(answer); err != nil {
+			t.Fatal(err)
+		}
+	}
 	send := func(to netip.AddrPort, what byte) {
 		if _, err := client.WriteToUDPAddrPort(append(make([]byte, 63), what), to); err != nil {
 			t.Error(err)
@@ -66,15 +98,6 @@ func TestAFloodedAcceleratorDoesNotHoldUpAnother(t *testing.T) {
 		}
 	})
 	before := 0 // of the flood, before the last honest packet
-	poller, err := udpio.NewPoller()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer poller.Close()
-	if err := poller.Add(endpoint, 1); err != nil {
-		t.Fatal(err)
-	}
-	batch, ready := udpio.NewBatch(64), make([]uint64, 1)
 	for came, until := 0, time.Now().Add(time.Minute); came < honest; {
 		if time.Now().After(until) {
 			t.Fatalf("%d of %d honest packets came, and %d others", came, honest, before)
