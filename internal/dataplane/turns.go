@@ -23,6 +23,10 @@ type turns struct {
 	batch *udpio.Batch
 	held  int // bytes in batch that wait for Flush
 	now   mono.Time
+
+	// Few packets of each of many sockets: they are carried together, see Engine.Warm.
+	few  []udpio.Message
+	from []*conn // of each
 }
 
 // conn is a socket and whose it is.
@@ -151,7 +155,12 @@ func (w *worker) drain(c *conn, budget int) (cost int, more bool) {
 		if n > 0 {
 			w.batches++
 			w.packets += uint64(n)
-			engine.Receive(t.now, c.token, t.batch.Messages)
+			if engine.Warm(c.token, t.batch.Messages) {
+				w.wait(c)
+			} else {
+				w.carry() // in the order in which they came
+				engine.Receive(t.now, c.token, t.batch.Messages)
+			}
 		}
 		cost += bytes + max(n, 1)*packetCost
 		if t.held += bytes; t.held >= t.batch.Want {
@@ -162,9 +171,39 @@ func (w *worker) drain(c *conn, budget int) (cost int, more bool) {
 	return cost, more
 }
 
+// fewMost is how many packets wait to be carried together.
+const fewMost = 64
+
+// wait puts off what was just read of a socket, until there is more of others.
+func (w *worker) wait(c *conn) {
+	t := &w.turns
+	for i := range t.batch.Messages {
+		t.few, t.from = append(t.few, t.batch.Messages[i]), append(t.from, c)
+	}
+	if len(t.few) >= fewMost {
+		w.carry()
+	}
+}
+
+// carry carries what was put off.
+func (w *worker) carry() {
+	t := &w.turns
+	for i := 0; i < len(t.few); {
+		c, j := t.from[i], i+1
+		for j < len(t.few) && t.from[j] == c {
+			j++
+		}
+		c.lane.engine.Receive(t.now, c.token, t.few[i:j])
+		i = j
+	}
+	clear(t.from)
+	t.few, t.from = t.few[:0], t.from[:0]
+}
+
 // settle writes out what was made of what is held.
 func (w *worker) settle() {
 	t := &w.turns
+	w.carry()
 	w.flush(t.now)
 	t.batch.Clear()
 	t.held, t.now = 0, w.plane.clock.Now()

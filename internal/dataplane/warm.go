@@ -15,11 +15,18 @@ import (
 const warmLeast = 4
 
 // Warm notes a batch that Receive is given soon, and others before it: where there
-// are few packets of each of many sockets, their sessions are still read together.
-func (e *Engine) Warm(token uint64, batch []udpio.Message) {
-	if sock := e.sockets.at(token); sock != nil && len(batch) < warmLeast {
-		e.warm(sock, batch)
+// are few packets of each of many sockets, their sessions are still read together. It reports
+// whether it is worth waiting for others.
+func (e *Engine) Warm(token uint64, batch []udpio.Message) bool {
+	if len(batch) >= warmLeast || e.table == nil || !e.table.Many() {
+		return false
 	}
+	sock := e.sockets.at(token)
+	if sock == nil || sock.use != Edge {
+		return false
+	}
+	e.warm(sock, batch)
+	return true
 }
 
 func (e *Engine) warm(sock *socket, batch []udpio.Message) {
