@@ -31,6 +31,7 @@ var popNoun = noun{
 		intFlag(s, "capacity-sessions", "most sessions to hold here; 0: any", func(o *resource.PoP) *int { return &o.Capacity.Sessions })
 		boolFlag(s, "cordoned", "give out nothing new here", func(o *resource.PoP) *bool { return &o.Cordoned })
 		optionalBoolFlag(s, "relay", "let others route over it", func(o *resource.PoP) **bool { return &o.Relay })
+		textFlag(s, "passthrough", "off, also or only: whether others' segments may go through it unopened, besides what it opens and seals again, or instead (default off)", func(o *resource.PoP) *resource.Passthrough { return &o.Passthrough })
 	},
 	columns: []column{
 		col("REGION", func(o *resource.PoP) any { return o.Region }),

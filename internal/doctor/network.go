@@ -109,7 +109,7 @@ var networkChecks = []Check{
 		if !there || len(fields) != 2 {
 			return skip("the kernel does not tell")
 		}
-		if first, err := strconv.Atoi(fields[0]); err == nil && first < 4700 {
+		if first, err := strconv.Atoi(fields[0]); err == nil && first < 5000 {
 			return warn("the system gives out ports from "+fields[0]+" on, the PoP's own among them", `sysctl -w net.ipv4.ip_local_port_range="32768 60999"`)
 		}
 		return ok("the system gives out %s to %s", fields[0], fields[1])

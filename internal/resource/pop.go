@@ -23,10 +23,22 @@ type PoPSpec struct {
 	Overlay   []OverlayAddress `json:"overlay" yaml:"overlay"`                         // at least one; two PoPs have a wire for each pair of the same carrier name, or all with all when no names match
 	Addresses []PoolAddress    `json:"addresses,omitempty" yaml:"addresses,omitempty"` // the pool that accelerated and egress IPs are given out from
 	Capacity  Capacity         `json:"capacity,omitzero" yaml:"capacity,omitempty"`
-	Cordoned  bool             `json:"cordoned,omitempty" yaml:"cordoned,omitempty"`     // nothing new is given out here; what runs goes on
-	Relay     *bool            `json:"relay,omitempty" yaml:"relay,omitempty"`           // others may route over it; default true
-	PublicKey string           `json:"public_key,omitempty" yaml:"public_key,omitempty"` // overlay key, base64; enrolment fills it in, so it need not be given
+	Cordoned  bool             `json:"cordoned,omitempty" yaml:"cordoned,omitempty"` // nothing new is given out here; what runs goes on
+	Relay     *bool            `json:"relay,omitempty" yaml:"relay,omitempty"`       // others may route over it; default true
+	// whether segments of other PoPs may go through it unopened; default off
+	Passthrough Passthrough `json:"passthrough,omitempty" yaml:"passthrough,omitempty"`
+	PublicKey   string      `json:"public_key,omitempty" yaml:"public_key,omitempty"` // overlay key, base64; enrolment fills it in, so it need not be given
 }
+
+// Passthrough is how a PoP relays: what it opens, mends and seals again, what it passes on
+// without being able to, or what suits the ends better.
+type Passthrough string
+
+const (
+	PassthroughOff  Passthrough = "off"  // everything is opened
+	PassthroughAlso Passthrough = "also" // both are candidates
+	PassthroughOnly Passthrough = "only" // nothing is opened
+)
 
 // OverlayAddress is one UDP address that other PoPs send to.
 type OverlayAddress struct {
@@ -93,6 +105,11 @@ func (p *PoP) Parents() []Parent { return parent(KindRegion, p.Region, "") }
 // CanRelay reports whether others may route over p.
 func (p *PoP) CanRelay() bool { return p.Relay == nil || *p.Relay }
 
+// PassesOn reports whether segments may go through p.
+func (p *PoP) PassesOn() bool {
+	return p.CanRelay() && (p.Passthrough == PassthroughAlso || p.Passthrough == PassthroughOnly)
+}
+
 func (p *PoP) FillDefaults() {
 	p.Overlay = slices.Clone(p.Overlay)
 	for i := range p.Overlay {
@@ -124,6 +141,12 @@ func (p *PoP) Validate() problem.List {
 	j.pool(p.Addresses)
 	j.between("capacity.mbps", p.Capacity.Mbps, 0, 10*MaxMbps)
 	j.between("capacity.sessions", p.Capacity.Sessions, 0, 4_000_000)
+	if p.Passthrough != "" {
+		j.choice("passthrough", string(p.Passthrough), string(PassthroughOff), string(PassthroughAlso), string(PassthroughOnly))
+	}
+	if p.Passthrough == PassthroughOnly && !p.CanRelay() {
+		j.refuse("passthrough", p.Passthrough, "a PoP that relays", "leave out relay: false, or passthrough")
+	}
 	if p.PublicKey != "" {
 		j.key("public_key", p.PublicKey)
 	}

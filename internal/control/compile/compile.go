@@ -28,10 +28,11 @@ func (m *Memo) Compile(w World) (Plan, []Problem) {
 	c.segments(m)
 	c.places()
 	c.carry()
+	c.passthroughs()
 	plan := Plan{Snapshots: map[string]snapshot.Snapshot{}, Gateways: map[string]snapshot.Gateway{}, Digests: map[string]string{}, Carriers: c.carriers}
 	kept := make(map[string]judged, len(c.pops))
 	for _, p := range c.pops {
-		s := c.snapshot(p)
+		s := c.snapshot(m, p)
 		if d, same := m.digest(s); same {
 			kept[p.Name] = judged{s, d}
 			plan.Snapshots[p.Name], plan.Digests[p.Name] = s, d
@@ -46,7 +47,7 @@ func (m *Memo) Compile(w World) (Plan, []Problem) {
 		kept[p.Name] = judged{s, d}
 		plan.Snapshots[p.Name], plan.Digests[p.Name] = s, d
 	}
-	m.judged = kept
+	m.judged, m.joined = kept, c.joined
 	c.gateways(&plan)
 	for r := range c.carriers {
 		slices.Sort(c.carriers[r])
@@ -80,16 +81,20 @@ type compiler struct {
 	groupsOf     map[string][]*resource.EndpointGroup  // by listener, in the order they are tried
 	own          map[netip.Addr]bool                   // every PoP's addresses, in both forms
 
-	pops      []*resource.PoP                 // that can be told something
-	peers     map[string][]snapshot.Peer      // by PoP
-	number    map[string]int                  // where each PoP stands in pops
-	wired     [][]bool                        // which PoPs have wires between them
-	candidate map[[2]string][][]string        // of the routes that were asked for
-	routed    map[[2]string]bool              // PoPs that need more than the direct route
-	endpoint  map[string][]snapshot.Endpoint  // by group
-	listens   map[string][]snapshot.Listener  // by PoP
-	allows    map[string][]snapshot.Allowance // by PoP
-	crosses   map[string]map[string]string    // by PoP: the allowance that a group's packets are held against
+	pops      []*resource.PoP                   // that can be told something
+	peers     map[string][]snapshot.Peer        // by PoP
+	number    map[string]int                    // where each PoP stands in pops
+	wired     [][]bool                          // which PoPs have wires between them
+	candidate map[[2]string][][]string          // of the routes that were asked for
+	routed    map[[2]string]bool                // PoPs that need more than the direct route
+	throughs  map[duo][]through                 // of PoPs with routes, in the order of relays
+	partners  map[int][]int                     // by PoP: with whom it has segments through relays
+	passes    map[string][]snapshot.Passthrough // by PoP: what it passes on
+	joined    map[string]joined                 // by PoP
+	endpoint  map[string][]snapshot.Endpoint    // by group
+	listens   map[string][]snapshot.Listener    // by PoP
+	allows    map[string][]snapshot.Allowance   // by PoP
+	crosses   map[string]map[string]string      // by PoP: the allowance that a group's packets are held against
 	leaving   map[string][]*resource.EndpointGroup
 	used      map[string]map[string]bool // by group: ingress PoPs that send to it
 	groups    map[string]*resource.EndpointGroup
@@ -120,6 +125,7 @@ func newCompiler(w World) *compiler {
 		World: w, area: map[string]string{}, accelerators: map[string]*resource.Accelerator{}, crossing: map[string]*resource.BandwidthPackage{},
 		setsOf: map[string][]*resource.IPSet{}, listenersOf: map[string][]*resource.Listener{}, groupsOf: map[string][]*resource.EndpointGroup{}, own: map[netip.Addr]bool{},
 		peers: map[string][]snapshot.Peer{}, number: map[string]int{}, candidate: map[[2]string][][]string{}, routed: map[[2]string]bool{}, endpoint: map[string][]snapshot.Endpoint{},
+		throughs: map[duo][]through{}, partners: map[int][]int{}, passes: map[string][]snapshot.Passthrough{}, joined: map[string]joined{},
 		listens: map[string][]snapshot.Listener{}, allows: map[string][]snapshot.Allowance{}, crosses: map[string]map[string]string{},
 		leaving: map[string][]*resource.EndpointGroup{}, used: map[string]map[string]bool{}, groups: map[string]*resource.EndpointGroup{}, sets: map[string]*resource.IPSet{},
 		sendsTo: map[string][]*resource.EndpointGroup{}, carriers: map[resource.Ref][]string{},

@@ -340,6 +340,29 @@ func BenchmarkCompilePoPs(b *testing.B) {
 	}
 }
 
+// BenchmarkCompilePassing is the same where all of them pass on what others send one another.
+func BenchmarkCompilePassing(b *testing.B) {
+	w := passing(thousandPoPs(b), resource.PassthroughAlso)
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			if _, problems := Compile(w); len(problems) > 0 {
+				b.Fatal(problems[0])
+			}
+		}
+	})
+	b.Run("one change", func(b *testing.B) {
+		var m Memo
+		m.Compile(w)
+		for n := 0; b.Loop(); n++ {
+			w.Revision++
+			w.EndpointGroups[0].Endpoints = []resource.Endpoint{{Address: address(9, n)}}
+			if _, problems := m.Compile(w); len(problems) > 0 {
+				b.Fatal(problems[0])
+			}
+		}
+	})
+}
+
 // BenchmarkCompileOneChange is a change of one endpoint in that overlay, and in the busy one.
 func BenchmarkCompileOneChange(b *testing.B) {
 	for name, w := range map[string]World{"1000 PoPs": thousandPoPs(b), "10000 listeners": busyWorld(1000, 10)} {

@@ -19,7 +19,11 @@ type Memo struct {
 	wired [][]bool
 
 	judged map[string]judged // by PoP
+	joined map[string]joined // by PoP
 }
+
+// joined is a list of peers that were given segments through relays, and what it was made of.
+type joined struct{ base, list []snapshot.Peer }
 
 // judged is a snapshot that does not contradict itself.
 type judged struct {

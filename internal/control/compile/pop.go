@@ -68,7 +68,7 @@ func (c *compiler) routesOf(p *resource.PoP) []snapshot.Route {
 	var routes []snapshot.Route
 	for _, to := range c.pops {
 		if c.routed[[2]string{p.Name, to.Name}] {
-			routes = append(routes, snapshot.Route{To: to.Name, Policy: snapshot.Measured, Candidates: c.ways(p.Name, to.Name)})
+			routes = append(routes, snapshot.Route{To: to.Name, Policy: snapshot.Measured, Candidates: c.candidatesWith(c.throughsOf(c.number[p.Name], c.number[to.Name]), c.ways(p.Name, to.Name))})
 		}
 	}
 	return routes
@@ -123,11 +123,11 @@ func (c *compiler) candidates(from, to int) [][]string {
 }
 
 // snapshot puts together what one PoP is told.
-func (c *compiler) snapshot(p *resource.PoP) snapshot.Snapshot {
+func (c *compiler) snapshot(m *Memo, p *resource.PoP) snapshot.Snapshot {
 	s := snapshot.Snapshot{
 		Format: snapshot.Format, Version: uint64(c.Revision),
 		PoP:   snapshot.PoP{Name: p.Name, Region: p.Region, Label: snapshot.Label(p.Given.Label), PublicKey: p.PublicKey},
-		Peers: c.peers[p.Name], Routes: c.routesOf(p), Listeners: c.listens[p.Name], Allowances: c.allows[p.Name],
+		Peers: c.withThroughs(m, p, c.peers[p.Name]), Routes: c.routesOf(p), Passthroughs: c.passes[p.Name], Listeners: c.listens[p.Name], Allowances: c.allows[p.Name],
 		Limits: snapshot.Limits{Sessions: p.Capacity.Sessions},
 	}
 	for _, o := range p.Overlay {

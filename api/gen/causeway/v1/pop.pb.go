@@ -56,6 +56,9 @@ type PoP struct {
 	Relay *bool `protobuf:"varint,15,opt,name=relay,proto3,oneof" json:"relay,omitempty"`
 	// The overlay key, base64. Enrolment fills it in.
 	PublicKey string `protobuf:"bytes,16,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// Whether segments of others may go through it unopened: off, also (besides relaying what it
+	// opens), or only. Default off.
+	Passthrough string `protobuf:"bytes,17,opt,name=passthrough,proto3" json:"passthrough,omitempty"`
 	// Output only.
 	Given *PoPGiven `protobuf:"bytes,40,opt,name=given,proto3" json:"given,omitempty"`
 	// Output only.
@@ -195,6 +198,13 @@ func (x *PoP) GetRelay() bool {
 func (x *PoP) GetPublicKey() string {
 	if x != nil {
 		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *PoP) GetPassthrough() string {
+	if x != nil {
+		return x.Passthrough
 	}
 	return ""
 }
@@ -944,7 +954,7 @@ var File_causeway_v1_pop_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_pop_proto_rawDesc = "" +
 	"\n" +
-	"\x15causeway/v1/pop.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x05\n" +
+	"\x15causeway/v1/pop.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x05\n" +
 	"\x03PoP\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -962,7 +972,8 @@ const file_causeway_v1_pop_proto_rawDesc = "" +
 	"\bcordoned\x18\x0e \x01(\bR\bcordoned\x12\x19\n" +
 	"\x05relay\x18\x0f \x01(\bH\x00R\x05relay\x88\x01\x01\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x10 \x01(\tR\tpublicKey\x12+\n" +
+	"public_key\x18\x10 \x01(\tR\tpublicKey\x12 \n" +
+	"\vpassthrough\x18\x11 \x01(\tR\vpassthrough\x12+\n" +
 	"\x05given\x18( \x01(\v2\x15.causeway.v1.PoPGivenR\x05given\x12.\n" +
 	"\x06status\x182 \x01(\v2\x16.causeway.v1.PoPStatusR\x06status\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
