@@ -231,6 +231,7 @@ func (b *builder) routes() {
 		if b.e.plan != nil {
 			w.keep(b.e.plan.ways[to.Label])
 		}
+		w.resolve(b.plan)
 		b.plan.ways[to.Label] = w
 	}
 }

@@ -64,7 +64,7 @@ func (e *Engine) Echo(now mono.Time, to string, over *route.Route, size int, mod
 			return fmt.Errorf("echo to %s over %v: it is no candidate of the route; causeway route explain %s shows them", to, over.Via, to)
 		}
 		way = &w.candidates[i]
-		if e.firstOf(way) == nil {
+		if firstOf(way) == nil {
 			return fmt.Errorf("echo to %s over %v: there is no segment to %s", to, over.Via, peer.Name)
 		}
 	}
@@ -84,7 +84,7 @@ func (e *Engine) Echo(now mono.Time, to string, over *route.Route, size int, mod
 		return nil
 	}
 	h.NRoute = uint8(copy(h.Route[:], way.labels[1:]))
-	e.sendVia(now, e.firstOf(way), &h, nil, payload)
+	e.sendVia(now, firstOf(way), &h, nil, payload)
 	return nil
 }
 

@@ -111,7 +111,7 @@ func TestStrayAnswersAreNothing(t *testing.T) {
 func TestEchoesAreBounded(t *testing.T) {
 	r := newRig(t, withRelay)
 	sent := func(n, size int) uint64 {
-		s := r.se.engine.firstOf(&candidate{labels: []snapshot.Label{1}})
+		s := r.se.engine.plan.peers[1].segment
 		was := s.Counters.SentDatagrams
 		for i := range n {
 			r.se.engine.hearEcho(r.now, &frame.Header{Kind: frame.Echo, Origin: 1, Session: uint64(i) + 1}, make([]byte, size))

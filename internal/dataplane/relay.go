@@ -65,7 +65,7 @@ func (e *Engine) route(now mono.Time, to snapshot.Label, h frame.Header, describ
 		if sent && h.Flags&frame.Once != 0 {
 			break
 		}
-		s := e.firstOf(&w.use[i])
+		s := firstOf(&w.use[i])
 		if s == nil {
 			continue
 		}

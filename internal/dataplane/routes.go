@@ -47,6 +47,17 @@ type candidate struct {
 	labels  []snapshot.Label
 	via     []string
 	through snapshot.Label
+	at      *peer // where it begins; nil: nowhere
+}
+
+// resolve notes where the candidates begin, in a new plan.
+func (w *way) resolve(p *plan) {
+	for i := range w.candidates {
+		w.candidates[i].at = p.first(w.candidates[i].first())
+	}
+	for i := range w.use[:w.copies] {
+		w.use[i].at = p.first(w.use[i].first())
+	}
 }
 
 func (c *candidate) first() hop { return hop{c.labels[0], c.through} }
@@ -143,7 +154,7 @@ func (w *way) pace(now mono.Time) float64 {
 // ours, what lies beyond is what the PoPs on the way have said.
 func (e *Engine) measure(now mono.Time, of *candidate, c *route.Candidate) {
 	labels := of.labels
-	at := e.plan.first(of.first())
+	at := of.at
 	if at == nil || at.segment == nil {
 		c.Alive = false
 		return
@@ -167,9 +178,9 @@ func (w *way) keep(old *way) {
 	if old == nil || old.chooser.Mode != w.chooser.Mode || !slices.EqualFunc(w.candidates, old.candidates, same) {
 		return
 	}
-	to := w.to
+	to, candidates := w.to, w.candidates // which know their peers of the plan to be
 	*w = *old
-	w.to = to
+	w.to, w.candidates = to, candidates
 }
 
 // sortedWays are the ways in the order of their destinations' names.
@@ -183,8 +194,8 @@ func (p *plan) sortedWays() []*way {
 }
 
 // firstOf is the segment that a candidate begins with, if it can be sent on.
-func (e *Engine) firstOf(c *candidate) *segment.Segment {
-	p := e.plan.first(c.first())
+func firstOf(c *candidate) *segment.Segment {
+	p := c.at
 	if p == nil || p.segment == nil || !p.segment.Ready() {
 		return nil
 	}
