@@ -133,6 +133,9 @@ type FloodRow struct {
 	Added     float64 `json:"added_loss_pp"`
 	P99       float64 `json:"honest_p99_us"`
 	Strangers float64 `json:"strangers_let_through"` // share
+	// Ring is the share of all packets, strangers' and tunnels', for which the device in front of the
+	// first box had no room: nobody has seen them.
+	Ring float64 `json:"no_room_at_the_device"`
 }
 
 // Floods is the result of RunFlood.
@@ -146,6 +149,9 @@ const (
 	honestTunnels = 20
 	honestRate    = 4000 // packets a second, all tunnels together
 	floodSources  = 1 << 16
+
+	// cardRing is how many packets wait at a network card at the least, vethRing at a cable's end.
+	cardRing, vethRing = 1024, 256
 )
 
 // RunFlood measures what tunnels lose while strangers flood: the listener from
@@ -157,11 +163,15 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 	}
 	o.Flows, o.Sizes = []int{honestTunnels}, []int{256}
 	o.allow = netip.MustParsePrefix("10.0.0.0/9")
+	o.Cables.Queue = cardRing - vethRing
 	f := &Floods{}
 	err := withLines(ctx, o, func(b *bench) error {
 		for _, r := range b.running {
 			if !r.ours {
 				continue
+			}
+			if err := r.line.generator.Wait(); err != nil {
+				return err
 			}
 			honest := netbench.Paced{Stream: netbench.Stream{Clients: clients(honestTunnels), To: r.target(), Size: 256}, Rate: honestRate}
 			strangers := func(base byte, to netip.AddrPort) netbench.Paced {
@@ -180,7 +190,7 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 				{"strangers at the overlay port", strangers(0x80, overlay)},
 				{"spoofed clients that the listener allows", strangers(0x40, r.line.accelerated())},
 			} {
-				var alone, beside, through, p99 []float64
+				var alone, beside, through, p99, ring []float64
 				for range b.Rounds {
 					if err := ctx.Err(); err != nil {
 						return err
@@ -192,14 +202,23 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 					if err != nil {
 						return err
 					}
+					before, err := r.line.generator.Dropped()
+					if err != nil {
+						return err
+					}
 					loud, err := r.paced([]netbench.Paced{honest, c.flood}, b.Length)
 					if err != nil {
 						return err
 					}
+					after, err := r.line.generator.Dropped()
+					if err != nil {
+						return err
+					}
+					ring = append(ring, float64(after-before)/float64(loud[0].Sent+loud[1].Sent))
 					alone, beside = append(alone, quiet[0].Lost()), append(beside, loud[0].Lost())
 					through, p99 = append(through, 1-loud[1].Lost()), append(p99, micro(loud[0].At(0.99)))
 				}
-				row := FloodRow{Name: r.title(), Flood: c.name, Rate: rate, Honest: median(beside), Alone: median(alone), P99: round(median(p99), 1), Strangers: median(through)}
+				row := FloodRow{Name: r.title(), Flood: c.name, Rate: rate, Honest: median(beside), Alone: median(alone), P99: round(median(p99), 1), Strangers: median(through), Ring: median(ring)}
 				row.Added = round(max(0, 100*(row.Honest-row.Alone)), 3)
 				f.Rows = append(f.Rows, row)
 				b.Say("flood: %s, %s: %.3f pp", r.name, c.name, row.Added)

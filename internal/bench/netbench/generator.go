@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -48,10 +49,12 @@ type Generator struct {
 	core        Core
 	fd          int     // a socket's;
 	driver      *frames // when not nil, what is used instead
+	waits       bool    // see Wait
 	tid         atomic.Int64
 
 	// Of a run.
 	sent     uint64
+	refused  uint64 // ever: for which the queue had no room
 	heads    []mmsghdr
 	iovecs   []unix.Iovec
 	frames   []byte
@@ -113,6 +116,22 @@ func openPacket(device string) (int, error) {
 		return -1, errors.Join(err, unix.Close(fd))
 	}
 	return fd, nil
+}
+
+// Wait makes packets for which the first device's ring has no room wait in the queue that
+// CableOptions.Queue gives it (Linux 6.16): a network card's ring has 1,024 places and more.
+func (g *Generator) Wait() error {
+	if g.driver != nil {
+		return nil
+	}
+	g.waits = true
+	return os.NewSyscallError("setsockopt PACKET_QDISC_BYPASS", unix.SetsockoptInt(g.fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 0))
+}
+
+// Dropped is how many packets found no room at the first device ever.
+func (g *Generator) Dropped() (uint64, error) {
+	n, err := g.from.Dropped()
+	return n + g.refused, err
 }
 
 // Close closes the generator.
@@ -361,8 +380,11 @@ func (g *Generator) send(n int) error {
 		case 0:
 			at += int(took)
 		case unix.EINTR, unix.EAGAIN:
-		case unix.ENOBUFS: // the first device's ring was full: dropped and counted there
+		case unix.ENOBUFS: // the first device's ring was full: dropped, and counted there but for its queue
 			at++
+			if g.waits {
+				g.refused++
+			}
 		default:
 			return fmt.Errorf("generator: send: %w", errno)
 		}
