@@ -60,6 +60,11 @@ func TestFewPacketsWaitForOthersAndKeepTheirOrder(t *testing.T) {
 	if left() != 2 {
 		t.Fatalf("with few sessions %d of 2 packets left at once", left())
 	}
+	known := e.table.ByFlow(1, client.LocalAddr().(*net.UDPAddr).AddrPort(), netip.AddrPortFrom(own, 4501))
+	e.table.Prove(known.Assoc) // strangers' packets are few
+	if !e.table.Confirm(now, known) {
+		t.Fatal("the session cannot be confirmed")
+	}
 	for i := range 2100 {
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), uint16(20000+i))
 		e.Receive(now, token, []udpio.Message{{Data: make([]byte, 64), From: from}})
