@@ -101,6 +101,7 @@ func (e *Engine) judgeBelow(old *plan) {
 			}
 		}
 	}
+	e.passBelow(old) // so that the two ends are known before all others are strangers
 	for a, sock := range e.byAddr {
 		switch {
 		case sock.passes != nil:
@@ -113,7 +114,6 @@ func (e *Engine) judgeBelow(old *plan) {
 			e.tellBelow(e.cfg.Below.Judge(a, xdp.Plain, nil, nil))
 		}
 	}
-	e.passBelow(old)
 	for _, s := range append([]*session.Session(nil), e.below.list...) {
 		if !e.mayHandOver(s) {
 			e.takeBack(s)

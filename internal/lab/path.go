@@ -8,6 +8,7 @@ import (
 	"causeway/internal/lab/scenario"
 	"causeway/internal/lab/wan"
 	"causeway/internal/mono"
+	"causeway/internal/snapshot"
 	"causeway/internal/weather"
 )
 
@@ -123,7 +124,10 @@ func overlayWay(s *scenario.Scenario, client, accelerated netip.Addr, ingress, g
 	hops := []string{ingress}
 	for _, r := range s.PoPs[ingress].Routes {
 		if r.To == egress && len(r.Candidates) > 0 {
-			hops = append(hops, r.Candidates[0]...)
+			for _, relay := range r.Candidates[0] {
+				relay, _ = snapshot.ThroughOf(relay)
+				hops = append(hops, relay)
+			}
 		}
 	}
 	if egress != ingress {

@@ -44,7 +44,7 @@ func yamlValue(b *strings.Builder, v reflect.Value, indent string) {
 	switch {
 	case v.Kind() == reflect.Slice && yamlFlat(v):
 		b.WriteString(" " + yamlFlow(v) + "\n")
-	case v.Kind() == reflect.Slice:
+	case v.Kind() == reflect.Slice, v.Kind() == reflect.Array:
 		b.WriteString("\n")
 		for i := range v.Len() {
 			yamlStruct(b, v.Index(i), indent+"  - ", indent+"    ")

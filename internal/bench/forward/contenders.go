@@ -67,6 +67,7 @@ var contenders = []contender{
 	{name: "xdp-forward", hops: 1, begin: beginForward, ours: true, ethernet: true, frames: true},
 	{name: "workers", hops: 2, begin: beginWorkers, ours: true, aside: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},
+	{name: "through-relay", hops: 3, begin: beginThroughRelay, ours: true},
 }
 
 // pay makes an account of a single hop.

@@ -11,6 +11,7 @@ import (
 
 	"causeway/internal/bench/netbench"
 	"causeway/internal/keys"
+	"causeway/internal/lab/netns"
 	"causeway/internal/popagent"
 	"causeway/internal/report"
 	"causeway/internal/snapshot"
@@ -81,6 +82,27 @@ func beginRelay(r *running) error {
 	}
 	r.pay("sealed-relay", 2, p[1])
 	r.payAll("sealed-over-relay", r.payer(1, p[0]), r.payer(2, p[1]), r.payer(3, p[2]))
+	return nil
+}
+
+// passed is the passthrough of the relay that passes datagrams on unopened.
+func passed() netip.AddrPort { return netip.AddrPortFrom(addr(1, 2), 4700) }
+
+// beginThroughRelay is beginRelay with a relay that opens nothing. What its kernel would
+// need for it instead (--xdp) is xdp-forward's row: cables of ours copy what a program
+// between them takes, as no network card does.
+func beginThroughRelay(r *running) error {
+	r.through = true
+	// The port is one of the relay's left address, for both.
+	if err := r.line.hop(3).AddRoute(netns.Route{To: netip.PrefixFrom(addr(1, 0), 24), Via: addr(2, 1)}); err != nil {
+		return err
+	}
+	p, err := r.startPoPs(nil)
+	if err != nil {
+		return err
+	}
+	r.pay("through-relay", 2, p[1])
+	r.payAll("sealed-through-relay", r.payer(1, p[0]), r.payer(2, p[1]), r.payer(3, p[2]))
 	return nil
 }
 
@@ -166,6 +188,9 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 	if n == 1 { // it has nobody to talk to, and needs an overlay address all the same
 		s.PoP.Overlay = []snapshot.Overlay{{Name: "right", Bind: overlay(1, 1)}}
 	}
+	if r.through && hop == 2 {
+		s.Passthroughs = []snapshot.Passthrough{{Local: "left", Port: passed().Port(), Ends: [2]snapshot.End{{PoP: popName(1), Remote: overlay(1, 1)}, {PoP: popName(3), Remote: overlay(2, 2)}}}}
+	}
 	for other := 1; other <= n; other++ {
 		if other == hop {
 			continue
@@ -177,6 +202,12 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 			via := hop + 1
 			if other < hop {
 				via = hop - 1
+			}
+			if r.through {
+				p.Through = []snapshot.Through{{Relay: popName(via), Wires: []snapshot.Wire{{Local: wires[via].Local, Remote: passed()}}}}
+				s.Routes = append(s.Routes, snapshot.Route{To: p.Name, Policy: snapshot.Fixed, Candidates: [][]string{{snapshot.ThroughPrefix + popName(via)}}})
+				s.Peers = append(s.Peers, p)
+				continue
 			}
 			s.Routes = append(s.Routes, snapshot.Route{To: p.Name, Policy: snapshot.Fixed, Candidates: [][]string{{popName(via)}}})
 		}

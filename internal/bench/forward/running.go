@@ -19,10 +19,11 @@ import (
 // running is a contender on its line.
 type running struct {
 	contender
-	line *line
-	dir  string // for its files
-	exe  string
-	to   netip.AddrPort // where clients send to; zero: the accelerated address
+	line    *line
+	dir     string // for its files
+	exe     string
+	to      netip.AddrPort // where clients send to; zero: the accelerated address
+	through bool           // the relay between passes datagrams on unopened
 
 	feed      netbench.Feed
 	wireguard string // the program

@@ -14,6 +14,10 @@ import (
 // Ports of passthroughs: as many pairs of PoPs as there are may go through one relay.
 const firstPassthrough, lastPassthrough = 4700, 4999
 
+// throughsOfPair is through how many relays two PoPs have segments at most: each is
+// measured all the time.
+const throughsOfPair = 4
+
 // duo is two PoPs by where they stand in pops, the lesser first.
 type duo [2]int
 
@@ -36,6 +40,7 @@ type overAddress struct {
 // when others come and go; where a relay has no port left, it opens what it relays.
 func (c *compiler) passthroughs() {
 	wanting := map[int][]duo{} // by relay
+	var relays []int
 	for pair := range c.routed {
 		a, b := c.number[pair[0]], c.number[pair[1]]
 		if a > b {
@@ -46,9 +51,15 @@ func (c *compiler) passthroughs() {
 				continue
 			}
 			if r := c.number[via[0]]; c.pops[r].PassesOn() {
-				wanting[r] = append(wanting[r], duo{a, b})
+				relays = append(relays, r)
 			}
 		}
+		// Those first that are of no use in another way.
+		slices.SortStableFunc(relays, func(x, y int) int { return b2i(c.opens(x)) - b2i(c.opens(y)) })
+		for _, r := range relays[:min(len(relays), throughsOfPair)] {
+			wanting[r] = append(wanting[r], duo{a, b})
+		}
+		relays = relays[:0]
 	}
 	for r, p := range c.pops { // in order, so that lists come out the same
 		if list := wanting[r]; len(list) > 0 {
@@ -56,6 +67,9 @@ func (c *compiler) passthroughs() {
 		}
 	}
 }
+
+// opens reports whether a relay opens what it relays, where the ends want that.
+func (c *compiler) opens(r int) bool { return c.pops[r].Passthrough != resource.PassthroughOnly }
 
 // givePorts gives those that go through a relay ports of it.
 func (c *compiler) givePorts(r int, p *resource.PoP, list []duo) {
@@ -161,20 +175,20 @@ func (c *compiler) throughsOf(from, to int) (list []snapshot.Through) {
 	return list
 }
 
-// candidatesWith are the ways of a route, with those through relays before those over them.
+// candidatesWith are the ways of a route, with those through relays before those over them, and
+// without those over relays that are to open nothing.
 func (c *compiler) candidatesWith(throughs []snapshot.Through, ways [][]string) [][]string {
-	if len(throughs) == 0 {
-		return ways
-	}
 	var list [][]string
 	for _, via := range ways {
 		if len(via) == 1 && slices.ContainsFunc(throughs, func(t snapshot.Through) bool { return t.Relay == via[0] }) {
 			list = append(list, []string{snapshot.ThroughPrefix + via[0]})
-			if c.pops[c.number[via[0]]].Passthrough == resource.PassthroughOnly {
-				continue
-			}
 		}
-		list = append(list, via)
+		if !slices.ContainsFunc(via, func(relay string) bool { return !c.opens(c.number[relay]) }) {
+			list = append(list, via)
+		}
+	}
+	if len(list) == 0 {
+		return ways // better opened than not at all
 	}
 	return list[:min(len(list), snapshot.MaxCandidates)]
 }
@@ -203,4 +217,11 @@ func (c *compiler) withThroughs(m *Memo, p *resource.PoP, peers []snapshot.Peer)
 
 func equalThroughs(a, b []snapshot.Through) bool {
 	return slices.EqualFunc(a, b, func(x, y snapshot.Through) bool { return x.Relay == y.Relay && slices.Equal(x.Wires, y.Wires) })
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -112,7 +112,7 @@ func TestPortsOfPassthroughsStay(t *testing.T) {
 	}
 }
 
-// More pairs than ports: the others are relayed as ever.
+// More pairs than ports: the others go other ways, as this relay is to open nothing.
 func TestARelayRunsOutOfPorts(t *testing.T) {
 	w := World{}
 	for n := range 60 {
@@ -156,8 +156,8 @@ func TestARelayRunsOutOfPorts(t *testing.T) {
 			t.Fatalf("%s: %v", p.Name, found[0])
 		}
 	}
-	if all := 59 * 58; through != 600 || over+through != all {
-		t.Errorf("%d directions go through the relay and %d over it, of %d", through, over, all)
+	if through != 600 || over != 0 {
+		t.Errorf("%d directions go through the relay, and %d over it", through, over)
 	}
 }
 
@@ -187,5 +187,36 @@ func TestAMemoKnowsSegmentsThroughRelays(t *testing.T) {
 	third, _ := m.Compile(w)
 	if fresh, _ := Compile(w); !reflect.DeepEqual(third, fresh) {
 		t.Error("after a change of who passes on a memo gives something else")
+	}
+}
+
+// Two PoPs have segments through few relays, those first that open nothing; and what no
+// other way leads to is opened all the same.
+func TestSegmentsThroughFewRelays(t *testing.T) {
+	w := passing(World{}, "")
+	for n := range 10 {
+		w.PoPs = append(w.PoPs, pop(byte(n+1), fmt.Sprintf("p-%02d", n), "region-0", fmt.Sprintf("isp=192.0.2.%d:4600", n+1)))
+		w.PoPs[n].Passthrough = resource.PassthroughAlso
+	}
+	w.PoPs[8].Passthrough, w.PoPs[9].Passthrough = resource.PassthroughOnly, resource.PassthroughOnly
+	c := newCompiler(w)
+	c.judgePoPs()
+	c.segments(new(Memo))
+	c.connect("p-00", "p-01")
+	c.passthroughs()
+	var relays []string
+	for _, th := range c.throughsOf(1, 0) {
+		relays = append(relays, th.Relay)
+	}
+	if want := []string{"p-02", "p-03", "p-08", "p-09"}; !slices.Equal(relays, want) {
+		t.Errorf("through %v, want %v", relays, want)
+	}
+	for _, via := range c.candidatesWith(c.throughsOf(1, 0), c.ways("p-01", "p-00")) {
+		if slices.Contains(via, "p-08") || slices.Contains(via, "p-09") {
+			t.Errorf("%v opens", via)
+		}
+	}
+	if got := c.candidatesWith(nil, [][]string{{"p-08"}}); len(got) != 1 || got[0][0] != "p-08" {
+		t.Errorf("no way is left but %v", got)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"causeway/internal/lab/gateway"
 	"causeway/internal/nearest"
 	"causeway/internal/problem"
+	"causeway/internal/snapshot"
 	"causeway/internal/weather"
 )
 
@@ -132,6 +133,7 @@ func (c *checker) route(path, pop, to string, candidates [][]string) {
 	c.known(path+".to", to, others(keys(c.s.PoPs), pop))
 	for i, relays := range candidates {
 		for j, relay := range relays {
+			relay, _ = snapshot.ThroughOf(relay)
 			c.known(fmt.Sprintf("%s.candidates[%d][%d]", path, i, j), relay, others(others(keys(c.s.PoPs), pop), to))
 		}
 	}

@@ -44,7 +44,53 @@ func (s *Scenario) Snapshots(public map[string]string) map[string]snapshot.Snaps
 		}
 		all[n] = shot
 	}
+	s.passOn(all)
 	return all
+}
+
+// firstPassthrough is the port of a relay's first passthrough.
+const firstPassthrough = 4700
+
+// passOn gives two PoPs the segment through a relay that a route of either takes
+// (candidate through:RELAY), and the relay a port for it, over each carrier that all three have.
+func (s *Scenario) passOn(all map[string]snapshot.Snapshot) {
+	done := map[[3]string]bool{}
+	for _, from := range slices.Sorted(maps.Keys(all)) {
+		for _, r := range all[from].Routes {
+			for _, via := range r.Candidates {
+				if len(via) != 1 {
+					continue
+				}
+				relay, through := snapshot.ThroughOf(via[0])
+				if pair := [3]string{min(from, r.To), max(from, r.To), relay}; through && !done[pair] {
+					done[pair] = true
+					s.join(all, from, r.To, relay)
+				}
+			}
+		}
+	}
+}
+
+func (s *Scenario) join(all map[string]snapshot.Snapshot, a, b, relay string) {
+	at := all[relay]
+	port := uint16(firstPassthrough + len(at.Passthroughs))
+	segment := snapshot.Through{Relay: relay}
+	for _, w := range s.Wires(a, relay) {
+		if !slices.ContainsFunc(s.Wires(b, relay), func(other snapshot.Wire) bool { return other == w }) {
+			continue
+		}
+		end := func(pop string) snapshot.End {
+			return snapshot.End{PoP: pop, Remote: netip.AddrPortFrom(s.PoPs[pop].Overlay[w.Local], OverlayPort)}
+		}
+		at.Passthroughs = append(at.Passthroughs, snapshot.Passthrough{Local: w.Local, Port: port, Ends: [2]snapshot.End{end(a), end(b)}})
+		segment.Wires = append(segment.Wires, snapshot.Wire{Local: w.Local, Remote: netip.AddrPortFrom(w.Remote.Addr(), port)})
+	}
+	all[relay] = at
+	for pop, to := range map[string]string{a: b, b: a} {
+		peers := all[pop].Peers
+		i := slices.IndexFunc(peers, func(p snapshot.Peer) bool { return p.Name == to })
+		peers[i].Through = append(peers[i].Through, segment)
+	}
 }
 
 // Wires joins two PoPs by one wire for each carrier that both have, unless the
