@@ -96,6 +96,8 @@ func (e *Engine) countAllowances() {
 // allowances makes the plan's, and goes on with those that were there: what
 // they have left, and what they have counted.
 func (b *builder) allowances() {
+	b.e.syncBelow(b.now) // what was forwarded until now counts for the allowances of until now
+	b.e.takeLoansBack()
 	for _, s := range b.plan.snap.Allowances {
 		a := &limit.Allowance{Name: s.Name}
 		if b.e.plan != nil && b.e.plan.allowances[s.Name] != nil {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"causeway/internal/dataplane/limit"
 	"causeway/internal/dataplane/session"
 	"causeway/internal/dataplane/xdp"
 	"causeway/internal/ipsec"
@@ -21,6 +22,9 @@ type Below interface {
 	Change(slot uint32, f xdp.Forwarding, newest [2]uint32) error
 	Recall(slot uint32, f xdp.Forwarding, known bool) (packets, bytes uint64, newest [2]uint32, err error)
 	Carried(slot uint32) (packets, bytes uint64, newest [2]uint32)
+	OpenCredit() (xdp.Credit, error)
+	CloseCredit(c xdp.Credit) (left int64)
+	Lend(c xdp.Credit, bytes int64) (left int64)
 }
 
 // below is what an engine keeps of it.
@@ -31,6 +35,9 @@ type below struct {
 	again  mono.Time                       // when the next may be handed over, after one was refused
 	saidAt mono.Time                       // when a refusal was last logged
 	total  session.Count                   // forwarded
+	loans  map[loanOf]*loan                // of allowances (credit.go)
+	lendAt mono.Time                       // when they are looked at next
+	off    bool                            // what is handed over comes here all the same
 }
 
 // forwarded is what the kernel forwards of a session, by direction.
@@ -40,10 +47,11 @@ type forwarded struct {
 }
 
 type forwardedWay struct {
-	on   bool
-	slot uint32    // what the kernel calls it
-	spi  [2]uint32 // of its ESP, the newer first
-	told session.Count
+	on    bool
+	slot  uint32    // what the kernel calls it
+	spi   [2]uint32 // of its ESP, the newer first
+	told  session.Count
+	loans [mostLoans]*loan
 }
 
 func (f *forwarded) has(d ipsec.Direction, spi uint32) bool {
@@ -115,7 +123,7 @@ func (e *Engine) judgeBelow(old *plan) {
 		}
 	}
 	for _, s := range append([]*session.Session(nil), e.below.list...) {
-		if !e.mayHandOver(s) {
+		if !e.mayHandOver(s) || !e.asLent(s) {
 			e.takeBack(s)
 		}
 	}
@@ -163,11 +171,13 @@ func (e *Engine) handOver(now mono.Time, s *session.Session, d ipsec.Direction, 
 	if way := &f.ways[d]; way.on {
 		_, _, newest := e.cfg.Below.Carried(way.slot)
 		way.spi = [2]uint32{what.SPI, way.spi[0]}
-		err = e.cfg.Below.Change(way.slot, e.forwarding(s, d, way.spi), [2]uint32{what.Seq, newest[0]})
-	} else {
+		err = e.cfg.Below.Change(way.slot, e.forwarding(s, d, way), [2]uint32{what.Seq, newest[0]})
+	} else if err = e.borrow(now, s, limit.Direction(d), way); err == nil {
 		way.spi, way.told = [2]uint32{what.SPI}, session.Count{}
-		way.slot, err = e.cfg.Below.Forward(e.forwarding(s, d, way.spi))
-		way.on = err == nil
+		way.slot, err = e.cfg.Below.Forward(e.forwarding(s, d, way))
+		if way.on = err == nil; !way.on {
+			e.repay(way)
+		}
 	}
 	if err != nil {
 		e.below.again = now.Add(time.Second)
@@ -196,11 +206,9 @@ func (e *Engine) mayHandOver(s *session.Session) bool {
 	if sock == nil || sock.listener == nil || !sock.listener.InKernel {
 		return false
 	}
-	for _, a := range sock.listener.heldTo(s.Group) {
-		for d := range a.Lanes {
-			if a.Lanes[d].Bounded() { // its bytes are to be counted before they pass
-				return false
-			}
+	for d := range limit.Directions {
+		if _, ok := e.loansOf(s, d); !ok {
+			return false
 		}
 	}
 	return true
@@ -213,11 +221,12 @@ func (e *Engine) roams(s *session.Session) bool {
 }
 
 // forwarding is what a direction of a session looks like on the line.
-func (e *Engine) forwarding(s *session.Session, d ipsec.Direction, spi [2]uint32) xdp.Forwarding {
-	if d == ipsec.ToEndpoint {
-		return xdp.Forwarding{From: s.Client(), To: s.Accelerated, As: s.Egress(), Next: s.Endpoint, SPI: spi}
+func (e *Engine) forwarding(s *session.Session, d ipsec.Direction, way *forwardedWay) xdp.Forwarding {
+	f := xdp.Forwarding{From: s.Client(), To: s.Accelerated, As: s.Egress(), Next: s.Endpoint, SPI: way.spi, Credit: way.credit()}
+	if d == ipsec.ToClient {
+		f.From, f.To, f.As, f.Next = s.Endpoint, s.Egress(), s.Accelerated, s.Client()
 	}
-	return xdp.Forwarding{From: s.Endpoint, To: s.Egress(), As: s.Accelerated, Next: s.Client(), SPI: spi}
+	return f
 }
 
 // takeBack has everything of a session come here again.
@@ -232,9 +241,10 @@ func (e *Engine) takeBack(s *session.Session) {
 			continue
 		}
 		dir := ipsec.Direction(d)
-		packets, bytes, newest, err := e.cfg.Below.Recall(way.slot, e.forwarding(s, dir, way.spi), dir == ipsec.ToEndpoint && s.Confirmed())
+		packets, bytes, newest, err := e.cfg.Below.Recall(way.slot, e.forwarding(s, dir, way), dir == ipsec.ToEndpoint && s.Confirmed())
 		e.tellBelow(err)
 		e.takeIn(e.now, s, dir, session.Count{Packets: packets, Bytes: bytes}, newest)
+		e.repay(way)
 	}
 	last := len(e.below.list) - 1
 	moved := e.below.list[last]

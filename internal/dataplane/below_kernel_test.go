@@ -533,10 +533,21 @@ func TestWhatMayNotBeForwardedIsNot(t *testing.T) {
 	handed("the same again", 1, func(*snapshot.Snapshot) {})
 	handed("not allowed", 0, func(s *snapshot.Snapshot) { s.Listeners[0].InKernel = false })
 	handed("allowed", 1, func(*snapshot.Snapshot) {})
-	handed("with a bandwidth", 0, func(s *snapshot.Snapshot) {
-		s.Allowances = []snapshot.Allowance{{Name: "a", Rate: 1e9, Burst: 1 << 20}}
-		s.Listeners[0].Allowances = []string{"a"}
-	})
+	bandwidths := func(names ...string) func(s *snapshot.Snapshot) {
+		return func(s *snapshot.Snapshot) {
+			for _, name := range names {
+				s.Allowances = append(s.Allowances, snapshot.Allowance{Name: name, Rate: 1e9, Burst: 1 << 20})
+			}
+			s.Listeners[0].Allowances = names
+		}
+	}
+	handed("with a bandwidth", 1, bandwidths("a"))
+	handed("with two", 1, bandwidths("a", "b"))
+	handed("with three", 0, bandwidths("a", "b", "c"))
+	handed("with one that is new", 1, bandwidths("d"))
+	if n := len(b.plane.lanes[0].engine.below.loans); n != 1 {
+		t.Errorf("%d loans are out, want one, of the direction that packets came in", n)
+	}
 	handed("without", 1, func(*snapshot.Snapshot) {})
 	handed("denied elsewhere", 1, func(s *snapshot.Snapshot) {
 		s.Listeners[0].Deny = []netip.Prefix{netip.MustParsePrefix("10.10.0.0/16")}

@@ -228,6 +228,7 @@ func (e *Engine) Due(now mono.Time) {
 		}
 	}
 	e.dueOrder(now)
+	e.dueLoans(now)
 	if now >= e.sweepAt {
 		e.sweepAt = now.Add(sweepEvery)
 		e.dueBelow(now)
@@ -267,7 +268,7 @@ func (e *Engine) NextDue() mono.Time {
 	for _, p := range e.plan.neighbours {
 		next = mono.Earliest(next, p.segment.NextDue())
 	}
-	return mono.Earliest(next, e.nextOrder())
+	return mono.Earliest(mono.Earliest(next, e.nextLoans()), e.nextOrder())
 }
 
 // Flush writes out everything that Receive and Due have made, and takes back

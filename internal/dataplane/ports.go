@@ -158,7 +158,7 @@ func (p *Plane) SetXDP(on bool) error {
 		return err
 	}
 	return p.each(func(now mono.Time, e *Engine) error {
-		e.syncBelow(now)
+		e.switchBelow(now, on)
 		return nil
 	})
 }

@@ -24,6 +24,7 @@ type Bucket struct {
 	burst   float64 // bytes
 	reserve float64 // bytes
 	level   float64 // bytes; negative: debt
+	lent    float64 // bytes, not in level and not used yet
 	at      mono.Time
 }
 
@@ -42,8 +43,11 @@ func (b *Bucket) Set(now mono.Time, rate, burst int64) {
 	if began {
 		b.level, b.at = b.burst, now
 	}
-	b.level = min(b.level, b.burst)
+	b.level = min(b.level, b.most())
 }
+
+// most is how high the level rises: no burst is larger for what is lent.
+func (b *Bucket) most() float64 { return max(0, b.burst-b.lent) }
 
 // Bounded reports whether there is a rate.
 func (b *Bucket) Bounded() bool { return b.rate != 0 }
@@ -70,7 +74,35 @@ func (b *Bucket) Take(n int) {
 // Give gives n bytes back that were taken for a packet which did not pass after all.
 func (b *Bucket) Give(n int) {
 	if b.rate != 0 {
-		b.level = min(b.burst, b.level+float64(n))
+		b.level = min(b.most(), b.level+float64(n))
+	}
+}
+
+// Within is how many bytes come in within a time.
+func (b *Bucket) Within(d time.Duration) int64 { return int64(b.rate * d.Seconds()) }
+
+// Lend takes bytes for somebody who lets packets pass by himself, so that he has want, and
+// returns how many: what is missing, at most half of what is there; what he has too much comes back.
+// left is what he has still; negative is a debt. The zero Bucket lends nothing.
+func (b *Bucket) Lend(now mono.Time, left, want int64) (more int64) {
+	if b.rate == 0 {
+		return 0
+	}
+	b.lent = max(0, float64(left))
+	b.fill(now)
+	if more = want - left; more > 0 {
+		more = max(0, min(more, int64(b.level/2)))
+	}
+	b.level -= float64(more)
+	b.lent += float64(more)
+	return more
+}
+
+// Settle ends what Lend began: left comes back.
+func (b *Bucket) Settle(left int64) {
+	b.lent = 0
+	if b.rate != 0 {
+		b.level = min(b.burst, b.level+float64(left))
 	}
 }
 
@@ -79,6 +111,6 @@ func (b *Bucket) fill(now mono.Time) {
 	if now <= b.at {
 		return
 	}
-	b.level = min(b.burst, b.level+b.rate*float64(now.Sub(b.at))/float64(time.Second))
+	b.level = min(b.most(), b.level+b.rate*float64(now.Sub(b.at))/float64(time.Second))
 	b.at = now
 }

@@ -93,6 +93,68 @@ func TestNoMoreThanTheRatePasses(t *testing.T) {
 	})
 }
 
+// The same with some of it lent to somebody who lets packets pass by himself; and what
+// is not used comes back.
+func TestWhatIsLentIsOfTheRate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rate := rapid.Int64Range(8_000, 100_000_000).Draw(t, "rate")
+		burst := rapid.Int64Range(2_048, 1<<20).Draw(t, "burst")
+		var b Bucket
+		b.Set(start, rate, burst)
+		now, passed, left, largest := start, 0, int64(0), 0
+		pass := func(n int) { passed, largest = passed+n, max(largest, n) }
+		for range 300 {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(20*time.Millisecond)).Draw(t, "wait")))
+			n := rapid.IntRange(1, 9000).Draw(t, "size")
+			switch rapid.IntRange(0, 9).Draw(t, "what") {
+			case 0:
+				b.Set(now, rate, burst)
+			case 1:
+				b.Settle(left)
+				left = 0
+			case 2, 3:
+				left += b.Lend(now, left, rapid.Int64Range(0, 50_000).Draw(t, "want"))
+			case 4, 5, 6:
+				if left > 0 {
+					left -= int64(n)
+					pass(n)
+				}
+			default:
+				if b.Open(now, false) {
+					b.Take(n)
+					pass(n)
+				}
+			}
+		}
+		most := float64(burst) + float64(rate)/8*now.Sub(start).Seconds() + 2*float64(largest)
+		if float64(passed) > most+1 {
+			t.Fatalf("%d bytes passed, %.0f may", passed, most)
+		}
+	})
+	var b Bucket
+	b.Set(start, 8_000, 10_000)
+	if n := b.Lend(start, 0, 3_000); n != 3_000 {
+		t.Fatalf("%d were lent", n)
+	}
+	if n := b.Lend(start, 1_000, 3_000); n != 2_000 {
+		t.Fatalf("%d were lent on top of 1,000", n)
+	}
+	if n := b.Lend(start, 0, 1<<20); n != 2_500 {
+		t.Fatalf("%d were lent of 5,000, want half", n)
+	}
+	if n := b.Lend(start, 2_500, 500); n != -2_000 {
+		t.Fatalf("%d of 2,000 too many came back", -n)
+	}
+	b.Settle(500)
+	passed := 0
+	for ; b.Open(start, false); passed++ {
+		b.Take(1000)
+	}
+	if passed != 5 {
+		t.Errorf("%d packets passed of 5,000 bytes", passed)
+	}
+}
+
 func TestAGreedySenderGetsTheWholeRate(t *testing.T) {
 	for _, rate := range []int64{8_000, 1_000_000, 20_000_000, 10_000_000_000} {
 		var b Bucket

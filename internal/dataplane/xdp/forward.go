@@ -25,6 +25,7 @@ type flowValue struct {
 	flags          uint32 // 0: it is only known to be a client's
 	slot           uint32 // of its counts
 	spi            [2][4]byte
+	credit         [2]Credit
 }
 
 type flow4 struct {
@@ -35,7 +36,7 @@ type flow4 struct {
 // Offsets in a flowValue, its size, and its flags.
 const (
 	flowSource, flowTarget, flowPorts, flowIPDelta, flowUDPDelta = 0, 4, 8, 12, 14
-	flowFlags, flowSlot, flowSPI, flowSize                       = 16, 20, 24, 32
+	flowFlags, flowSlot, flowSPI, flowCredit, flowSize           = 16, 20, 24, 32, 40
 
 	flowForward = 1 // it leaves
 	flowSealed  = 2 // it is sealed datagrams of PoPs, not ESP
@@ -86,7 +87,9 @@ func (v *flowValue) bytes() []byte {
 	b = binary.NativeEndian.AppendUint16(b, v.udpDelta)
 	b = binary.NativeEndian.AppendUint32(b, v.flags)
 	b = binary.NativeEndian.AppendUint32(b, v.slot)
-	return append(append(b, v.spi[0][:]...), v.spi[1][:]...)
+	b = append(append(b, v.spi[0][:]...), v.spi[1][:]...)
+	b = binary.NativeEndian.AppendUint32(b, uint32(v.credit[0]))
+	return binary.NativeEndian.AppendUint32(b, uint32(v.credit[1]))
 }
 
 // delta is what RFC 1624 adds to a checksum's complement when words change: the sum
@@ -111,6 +114,7 @@ type Forwarding struct {
 	From, To, As, Next netip.AddrPort
 	SPI                [2]uint32 // of its ESP; 0: none
 	Sealed             bool      // instead: whatever a PoP may send another
+	Credit             [2]Credit // that its bytes use up
 }
 
 // MinSealed is how many bytes a datagram between PoPs has at least: a header and a tag.
@@ -141,7 +145,7 @@ func (f *Forwarding) value(slot uint32) (v flowValue) {
 	var now flow4
 	old := f.key()
 	now.set(f.As, f.Next)
-	v = flowValue{source: now.source, target: now.target, ports: now.ports, flags: flowForward, slot: slot}
+	v = flowValue{source: now.source, target: now.target, ports: now.ports, flags: flowForward, slot: slot, credit: f.Credit}
 	if f.Sealed {
 		v.flags |= flowSealed
 	}
@@ -297,7 +301,9 @@ func forwarding(m *maps) asm.Instructions {
 		asm.FnMapLookupElem.Call(),
 		asm.JEq.Imm(asm.R0, 0, "look4"),
 		asm.StoreMem(asm.RFP, stSlot, asm.R0, asm.DWord),
-
+	)
+	p = append(p, solvent(m)...)
+	add(
 		// where to: as lately,
 		asm.FnJiffies64.Call(),
 		asm.RSh.Imm(asm.R0, waySpan),
@@ -468,8 +474,10 @@ func forwarding(m *maps) asm.Instructions {
 		asm.JSLE.Imm32(asm.R2, 0, "sent"),
 		asm.StoreMem(asm.R1, slotNewest, asm.R4, asm.Word),
 	)
+	label("sent")
+	p = append(p, pay()...)
 	add(
-		asm.Mov.Imm(asm.R0, xdpRedirect).WithSymbol("sent"),
+		asm.Mov.Imm(asm.R0, xdpRedirect),
 		asm.Return(),
 	)
 	return p

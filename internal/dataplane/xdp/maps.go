@@ -59,6 +59,7 @@ const (
 	maxFlows = 1 << 18 // clients that are known, and directions of sessions
 	maxSlots = 1 << 17 // directions of sessions that are forwarded
 	maxIndex = 1 << 16 // keys of segments
+	maxLoans = 1 << 14 // credits
 
 	// maxQueues is how many receive queues of a device are looked for.
 	maxQueues = 64
@@ -104,7 +105,7 @@ const (
 type maps struct {
 	state, doors, lists, budgets, tallies *ebpf.Map
 	indices, flows4, flows6               *ebpf.Map
-	counts, devices                       *ebpf.Map
+	counts, credits, devices              *ebpf.Map
 }
 
 // Count is packets and bytes of UDP payload.
@@ -127,6 +128,9 @@ type Kernel struct {
 	slots     []slotValue
 	freeSlots []uint32
 	forwarded int
+	till      []byte
+	loans     []int64 // what is left of each credit
+	freeLoans []uint32
 }
 
 // opened is a door.
@@ -167,6 +171,7 @@ func New(workers int) (k *Kernel, err error) {
 		{&k.flows4, ebpf.MapSpec{Name: "causeway_flows4", Type: ebpf.Hash, KeySize: 12, ValueSize: flowSize, MaxEntries: maxFlows, Flags: noPrealloc}},
 		{&k.flows6, ebpf.MapSpec{Name: "causeway_flows6", Type: ebpf.Hash, KeySize: 36, ValueSize: 4, MaxEntries: maxFlows, Flags: noPrealloc}},
 		{&k.counts, ebpf.MapSpec{Name: "causeway_counts", Type: ebpf.Array, KeySize: 4, ValueSize: slotSize, MaxEntries: maxSlots, Flags: mmapable}},
+		{&k.credits, ebpf.MapSpec{Name: "causeway_credit", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: maxLoans, Flags: mmapable}},
 		{&k.devices, ebpf.MapSpec{Name: "causeway_ports", Type: ebpf.DevMapHash, KeySize: 4, ValueSize: 4, MaxEntries: maxQueues}},
 	} {
 		if *m.at, err = ebpf.NewMap(&m.spec); err != nil {
@@ -179,6 +184,13 @@ func New(workers int) (k *Kernel, err error) {
 	k.slots = unsafe.Slice((*slotValue)(unsafe.Pointer(&k.memory[0])), maxSlots)
 	for i := range uint32(maxSlots) {
 		k.freeSlots = append(k.freeSlots, maxSlots-1-i)
+	}
+	if k.till, err = unix.Mmap(k.credits.FD(), 0, maxLoans*8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return k, fmt.Errorf("XDP: map the credits of flows: %w", err)
+	}
+	k.loans = unsafe.Slice((*int64)(unsafe.Pointer(&k.till[0])), maxLoans)
+	for id := uint32(maxLoans - 1); id > 0; id-- {
+		k.freeLoans = append(k.freeLoans, id)
 	}
 	for id := uint32(maxIDs - 1); id > 0; id-- {
 		k.freeIDs = append(k.freeIDs, id)
@@ -193,7 +205,11 @@ func (k *Kernel) Close() error {
 		err = unix.Munmap(k.memory)
 		k.memory, k.slots = nil, nil
 	}
-	for _, m := range [...]*ebpf.Map{k.state, k.doors, k.lists, k.budgets, k.tallies, k.indices, k.flows4, k.flows6, k.counts, k.devices} {
+	if k.till != nil {
+		err = errors.Join(err, unix.Munmap(k.till))
+		k.till, k.loans = nil, nil
+	}
+	for _, m := range [...]*ebpf.Map{k.state, k.doors, k.lists, k.budgets, k.tallies, k.indices, k.flows4, k.flows6, k.counts, k.credits, k.devices} {
 		if m != nil {
 			err = errors.Join(err, m.Close())
 		}

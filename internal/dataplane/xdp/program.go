@@ -49,6 +49,7 @@ const (
 	stSlot  = -136 // pointer to a flow's slot
 	stFib   = -200 // struct bpf_fib_lookup
 	stNow   = -208 // the span of time that it is
+	stPays  = -224 // pointers to up to two credits that a flow uses up; 0: none
 )
 
 // Offsets in struct bpf_fib_lookup, and its length.

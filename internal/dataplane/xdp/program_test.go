@@ -463,6 +463,66 @@ func TestWhatIsUnusualIsNotForwarded(t *testing.T) {
 	})
 }
 
+// A packet passes while anything is left of every credit, and takes its payload off each.
+func TestForwardingUsesUpCredit(t *testing.T) {
+	routed(t, func(j *judge) {
+		one, err := j.kernel.OpenCredit()
+		j.must(err)
+		two, err := j.kernel.OpenCredit()
+		j.must(err)
+		f := toEndpoint()
+		f.Credit = [2]Credit{one, two}
+		slot, err := j.kernel.Forward(f)
+		j.must(err)
+		other := f
+		other.From, other.Credit = netip.AddrPortFrom(client.Addr(), 40002), [2]Credit{two}
+		_, err = j.kernel.Forward(other)
+		j.must(err)
+		good, others := frame(client, accelerated, 0, esp(0xc0ffee01, 1, 100)), frame(other.From, accelerated, 0, esp(0xc0ffee01, 1, 300))
+		left := func(a, b int64) {
+			t.Helper()
+			if x, y := j.kernel.Lend(one, 0), j.kernel.Lend(two, 0); x != a || y != b {
+				t.Errorf("%d and %d are left, want %d and %d", x, y, a, b)
+			}
+		}
+		sent := func(what string, f []byte, leaves bool) {
+			t.Helper()
+			if got, _ := j.run(f); (got == xdpRedirect) != leaves {
+				t.Errorf("%s: %d", what, got)
+			}
+		}
+		sent("nothing is lent", good, false)
+		j.kernel.Lend(one, 250)
+		sent("nothing of the second", good, false)
+		left(250, 0)
+		j.kernel.Lend(two, 1000)
+		for i := range 3 {
+			sent(fmt.Sprintf("packet %d", i), good, true)
+		}
+		left(-50, 700)
+		sent("the first is used up", good, false)
+		sent("another with the second alone", others, true)
+		left(-50, 400)
+		j.kernel.Lend(one, 51)
+		sent("one byte is there", good, true)
+		left(-99, 300)
+		sent("and no more", good, false)
+		j.kernel.Lend(one, 1<<40)
+		sent("IKE", frame(client, accelerated, 0, append([]byte{0, 0, 0, 0}, payload(80)...)), false)
+		sent("too large for the way out", frame(client, accelerated, 0, esp(0xc0ffee01, 1, 1473)), false)
+		left(1<<40-99, 300)
+		if packets, bytes, _ := j.kernel.Carried(slot); packets != 4 || bytes != 400 {
+			t.Errorf("counted %d packets, %d bytes", packets, bytes)
+		}
+		if x := j.kernel.CloseCredit(two); x != 300 {
+			t.Errorf("%d were left in the end", x)
+		}
+		if again, err := j.kernel.OpenCredit(); err != nil || again != two || j.kernel.Lend(again, 0) != 0 {
+			t.Errorf("the next is %d (%v)", again, err)
+		}
+	})
+}
+
 func TestSealedDatagramsAreForwarded(t *testing.T) {
 	routed(t, func(j *judge) {
 		j.open(accelerated, Between)
