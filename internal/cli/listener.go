@@ -28,6 +28,7 @@ var listenerNoun = noun{
 		textFlag(s, "order", "ordered, windowed or off (default ordered)", func(o *resource.Listener) *string { return &o.Order })
 		intFlag(s, "replay-window", "of the VPN devices, packets (default 32)", func(o *resource.Listener) *int { return &o.ReplayWindow })
 		textFlag(s, "ike-admission", "auto, challenge or open: whether the PoP asks for a cookie before a new IKE negotiation crosses (default auto)", func(o *resource.Listener) *string { return &o.IKEAdmission })
+		boolFlag(s, "in-kernel", "let a PoP's kernel forward ESP of established tunnels that leave where they entered, unwatched for loss", func(o *resource.Listener) *bool { return &o.InKernel })
 		commaFlag(s, "acls", "names of ACLs with commas between, at most 2", func(o *resource.Listener) *[]string { return &o.ACLs }, func(text string) (string, error) { return text, nil })
 		textFlag(s, "acl-mode", "allow or deny: what becomes of clients that the ACLs list (default allow)", func(o *resource.Listener) *resource.ACLMode { return &o.ACLMode })
 		commaFlag(s, "allow", "client prefixes with commas between (default: everyone)", func(o *resource.Listener) *[]netip.Prefix { return &o.Allow }, parsePrefix)

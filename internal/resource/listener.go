@@ -32,6 +32,7 @@ type ListenerSpec struct {
 	IKEAdmission     string         `json:"ike_admission,omitempty" yaml:"ike_admission,omitempty"`         // auto, challenge, open: whether the PoP asks for a cookie before a new negotiation crosses; default auto
 	ACLs             []string       `json:"acls,omitempty" yaml:"acls,omitempty"`                           // names of ACLs, at most 2; a client must pass them and allow
 	ACLMode          ACLMode        `json:"acl_mode,omitempty" yaml:"acl_mode,omitempty"`                   // allow or deny: what becomes of clients that the ACLs list; default allow where there are ACLs
+	InKernel         bool           `json:"in_kernel,omitempty" yaml:"in_kernel,omitempty"`                 // a PoP's kernel may forward ESP of established tunnels that leave where they entered, unwatched for loss; default false
 }
 
 // PortRange is ports From to To, both included. To 0 means From.

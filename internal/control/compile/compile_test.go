@@ -196,6 +196,17 @@ func TestASwitchedOffAcceleratorIsOnNoPoP(t *testing.T) {
 	}
 }
 
+func TestPoPsAreToldOfListenersThatTheKernelMayForward(t *testing.T) {
+	for _, may := range []bool{false, true} {
+		w := tutorial()
+		w.Listeners[0].InKernel = may
+		plan, _ := Compile(w)
+		if l := plan.Snapshots["sha"].Listeners[0]; l.InKernel != may {
+			t.Errorf("the listener says %v, the PoP is told %v", may, l.InKernel)
+		}
+	}
+}
+
 func TestLimitsAreSharedOutAndNeverExceeded(t *testing.T) {
 	w := tutorial()
 	w.Accelerators[0].Spec = "small-3" // 15,000 connections

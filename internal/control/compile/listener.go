@@ -89,7 +89,7 @@ func (c *compiler) listener(w way, l *resource.Listener) bool {
 	sl := snapshot.Listener{
 		Name: l.Name, Accelerator: w.accelerator.Name, Addresses: []snapshot.Address{{Bind: w.set.Given.Bind, Public: w.set.Given.IP}}, Ports: l.EachPort(),
 		EndpointGroup: names[0], Failover: names[1:], IdleTimeout: l.IdleTimeout, Repair: snapshot.RepairMode(l.Repair), Order: snapshot.Order(l.Order),
-		ReplayWindow: l.ReplayWindow, Admission: snapshot.Admission(l.IKEAdmission),
+		ReplayWindow: l.ReplayWindow, Admission: snapshot.Admission(l.IKEAdmission), InKernel: l.InKernel,
 	}
 	sl.Allow, sl.Deny = c.clients(l)
 	sl.FlowLog = slices.ContainsFunc(c.groupsOf[l.Name], func(g *resource.EndpointGroup) bool { return g.FlowLog })

@@ -71,6 +71,9 @@ type Listener struct {
 	// auto, challenge or open: whether the PoP itself asks for a cookie (RFC 7296)
 	// before a new IKE negotiation crosses; default auto.
 	IkeAdmission string `protobuf:"bytes,22,opt,name=ike_admission,json=ikeAdmission,proto3" json:"ike_admission,omitempty"`
+	// Whether the kernel of a PoP may forward ESP of established tunnels that leave at the
+	// PoP where they entered, unwatched for loss; default false.
+	InKernel bool `protobuf:"varint,23,opt,name=in_kernel,json=inKernel,proto3" json:"in_kernel,omitempty"`
 	// Output only.
 	Status        *ListenerStatus `protobuf:"bytes,50,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -252,6 +255,13 @@ func (x *Listener) GetIkeAdmission() string {
 		return x.IkeAdmission
 	}
 	return ""
+}
+
+func (x *Listener) GetInKernel() bool {
+	if x != nil {
+		return x.InKernel
+	}
+	return false
 }
 
 func (x *Listener) GetStatus() *ListenerStatus {
@@ -605,7 +615,7 @@ var File_causeway_v1_listener_proto protoreflect.FileDescriptor
 
 const file_causeway_v1_listener_proto_rawDesc = "" +
 	"\n" +
-	"\x1acauseway/v1/listener.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x06\n" +
+	"\x1acauseway/v1/listener.proto\x12\vcauseway.v1\x1a\x18causeway/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x06\n" +
 	"\bListener\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12 \n" +
@@ -628,7 +638,8 @@ const file_causeway_v1_listener_proto_rawDesc = "" +
 	"\x05allow\x18\x13 \x03(\tR\x05allow\x12\x12\n" +
 	"\x04acls\x18\x14 \x03(\tR\x04acls\x12\x19\n" +
 	"\bacl_mode\x18\x15 \x01(\tR\aaclMode\x12#\n" +
-	"\rike_admission\x18\x16 \x01(\tR\fikeAdmission\x123\n" +
+	"\rike_admission\x18\x16 \x01(\tR\fikeAdmission\x12\x1b\n" +
+	"\tin_kernel\x18\x17 \x01(\bR\binKernel\x123\n" +
 	"\x06status\x182 \x01(\v2\x1b.causeway.v1.ListenerStatusR\x06status\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
