@@ -71,7 +71,7 @@ func (e *Engine) begin(now mono.Time, sock *socket, m *udpio.Message, what *ipse
 		}
 		return s
 	}
-	if !e.welcome(sock, m.From.Addr()) {
+	if !e.welcome(sock, m.From.Addr()) || e.passedHome(sock, m) {
 		return nil
 	}
 	g, endpoint, ok := e.endpointFor(now, sock.listener, m.From.Addr())

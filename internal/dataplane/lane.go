@@ -167,6 +167,12 @@ func (l *lane) Pass(local netip.AddrPort, m udpio.Message) bool {
 	return held && n != l.n && l.send(n, local, m)
 }
 
+// PassHome implements Siblings.
+func (l *lane) PassHome(local netip.AddrPort, m udpio.Message) bool {
+	home := udpio.SourceOf(m.From.Addr(), len(l.plane.workers))
+	return home != int(l.n) && l.send(uint8(home), local, m)
+}
+
 // HoldClaim implements Siblings.
 func (l *lane) HoldClaim(claim uint64) {
 	if !l.alone() {
@@ -250,8 +256,13 @@ func (l *lane) send(n uint8, local netip.AddrPort, m udpio.Message) bool {
 	return true
 }
 
-// readMail carries what other lanes have passed on.
+// readMail carries what other lanes have passed on, once all lanes here have been told what to carry.
 func (w *worker) readMail(now mono.Time) {
+	for _, l := range w.lanes {
+		if l.engine.plan == nil {
+			return
+		}
+	}
 	for range mailRoom {
 		select {
 		case m := <-w.mail:

@@ -33,6 +33,10 @@ type Siblings interface {
 	// Pass gives a packet to the engine that holds its flow, and reports whether
 	// there is one other than this.
 	Pass(local netip.AddrPort, m udpio.Message) bool
+	// PassHome gives a new client's packet to the engine that its packets are steered to, and
+	// reports whether that is another than this: until all engines have opened their sockets, the
+	// kernel steers to those that have.
+	PassHome(local netip.AddrPort, m udpio.Message) bool
 	// HoldClaim makes the others pass on what shows a claim of a session of ours from
 	// an address that they do not know, until ReleaseClaim; see session.ClaimOf.
 	HoldClaim(claim uint64)
@@ -82,6 +86,12 @@ func (e *Engine) among(bound int) int {
 // passed gives a packet of no session of ours to the engine that has it, if one has.
 func (e *Engine) passed(sock *socket, m *udpio.Message) bool {
 	return e.cfg.Siblings != nil && e.cfg.Siblings.Pass(sock.addr, *m)
+}
+
+// passedHome gives a new client's packet to the engine that is to have its session: here,
+// all of its packets would have to be passed on for as long as it lasts.
+func (e *Engine) passedHome(sock *socket, m *udpio.Message) bool {
+	return e.cfg.Siblings != nil && e.cfg.Siblings.PassHome(sock.addr, *m)
 }
 
 // passedByClaim gives a packet from an address without a session to the engine

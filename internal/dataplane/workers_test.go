@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"causeway/internal/dataplane/udpio"
+	"causeway/internal/mono"
 	"causeway/internal/report"
 	"causeway/internal/snapshot"
 )
@@ -308,5 +309,67 @@ func TestReportsOfLanesAddUp(t *testing.T) {
 	}
 	if r.Sessions.Confirmed != 5 || len(r.Sessions.List) != 2 || r.Sessions.List[0].ID != "b" {
 		t.Errorf("%+v", r.Sessions)
+	}
+}
+
+// Until all lanes listen, the kernel gives clients of all to those that do: their sessions
+// are made where their packets will come all the same, and none is lost.
+func TestClientsThatComeBeforeAllLanesListenAreAtHome(t *testing.T) {
+	const port, clients = 45102, 16
+	alone()
+	noLeaks(t)
+	box := ownAddress(t)
+	endpoint, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(box, port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer endpoint.Close()
+	plane, _ := runPlane(t, Config{Key: key(t, 1), Workers: 2})
+	s := snapshot.Snapshot{
+		Format: 1, Version: 1, PoP: snapshot.PoP{Name: "in", Label: 1, Overlay: []snapshot.Overlay{{Name: "lo", Bind: netip.AddrPortFrom(loop(1), 46102)}}},
+		Listeners: []snapshot.Listener{{
+			Name: "l", Addresses: []snapshot.Address{{Bind: loop(100)}}, Ports: []uint16{port}, EndpointGroup: "g",
+		}},
+		EndpointGroups: []snapshot.EndpointGroup{{Name: "g", PoP: "in", EgressIP: snapshot.Address{Bind: loop(98)}, Endpoints: []snapshot.Endpoint{{Address: box}}}},
+	}
+	if err := plane.lanes[0].apply(s); err != nil {
+		t.Fatal(err)
+	}
+	var home [2]int
+	for i := range clients {
+		from := netip.AddrPortFrom(loop(byte(110+i)), 0)
+		home[udpio.SourceOf(from.Addr(), 2)]++
+		client, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if _, err := client.WriteToUDPAddrPort([]byte("a packet that is no IKE"), netip.AddrPortFrom(loop(100), port)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if home[1] == 0 {
+		t.Fatal("no client is at home in the second lane")
+	}
+	eventually(t, "the first lane has seen all clients", func() bool {
+		packets := uint64(0)
+		plane.workers[0].call(func(mono.Time) { packets = plane.workers[0].packets })
+		return packets == clients
+	})
+	if err := plane.Apply(s); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "each client's session is in the lane that its packets are steered to", func() bool {
+		r := plane.Report()
+		return r.Workers[0].Sessions == home[0] && r.Workers[1].Sessions == home[1]
+	})
+	got := make([]byte, 100)
+	for range clients {
+		if err := endpoint.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := endpoint.Read(got); err != nil {
+			t.Fatalf("not all that was sent came: %v", err)
+		}
 	}
 }

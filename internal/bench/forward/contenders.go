@@ -19,6 +19,7 @@ type contender struct {
 	begin func(r *running) error
 	ours  bool // runs PoPs
 	aside bool // only where it is asked for
+	apart bool // on a line that is bound to no core
 	// ethernet: the sink is a device that the kernel can redirect packets to.
 	ethernet bool
 	// frames: where Options.Frames says so, packets come as a network card's driver has
@@ -66,6 +67,7 @@ var contenders = []contender{
 	{name: "xdp", hops: 2, begin: beginXDP, ours: true, frames: true},
 	{name: "xdp-forward", hops: 1, begin: beginForward, ours: true, ethernet: true, frames: true},
 	{name: "workers", hops: 2, begin: beginWorkers, ours: true, aside: true},
+	{name: "workers-apart", hops: 2, begin: beginWorkersApart, ours: true, aside: true, apart: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},
 	{name: "through-relay", hops: 3, begin: beginThroughRelay, ours: true},
 }

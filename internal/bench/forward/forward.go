@@ -48,10 +48,9 @@ type Options struct {
 	// them with, with frames as a network card's driver has them; otherwise all lines are fed alike.
 	Frames bool
 
-	allow      netip.Prefix // of clients, where ours have listeners; the zero Prefix is all
-	everywhere bool         // lines are bound to no core
-	Cables     netbench.CableOptions
-	Window     netbench.Window // netbench.DefaultWindow
+	allow  netip.Prefix // of clients, where ours have listeners; the zero Prefix is all
+	Cables netbench.CableOptions
+	Window netbench.Window // netbench.DefaultWindow
 
 	// Say, when not nil, is told how it goes.
 	Say func(format string, args ...any)
@@ -216,7 +215,11 @@ func (b *bench) setUp(ctx context.Context) error {
 		if b.Frames && c.frames {
 			feed = netbench.Frames
 		}
-		l, err := build(b.prefix, c.host(), mark, c.hops, cables, window, b.core, feed)
+		core := b.core
+		if c.apart {
+			core = netbench.Anywhere
+		}
+		l, err := build(b.prefix, c.host(), mark, c.hops, cables, window, core, feed)
 		if errors.Is(err, netbench.ErrNoFrames) { // of the first that is fed so, which is there to compare with
 			b.Frames = false
 			b.missing = append(b.missing, fmt.Sprintf("%s, and all lines are fed with packets of a socket: %v", c.title(), err))

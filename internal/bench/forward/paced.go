@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strconv"
+	"slices"
 	"time"
 
 	"causeway/internal/bench/netbench"
@@ -230,12 +230,17 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 	return f, err
 }
 
-// ScaleRow is how fast a whole line is with so many cores.
+// ScaleRow is what a packet costs with so many workers, and how fast the whole line is.
 type ScaleRow struct {
 	Cores   int     `json:"cores"`
 	Workers int     `json:"workers"`
 	Rate    float64 `json:"packets_per_second"`
 	CPU     float64 `json:"cpu_ns_per_packet"` // of the crossing
+	// Costs and Times are the row's CPU and Rate over those of one worker on one core: medians of the
+	// ratios of single rounds; Lowest and Highest are of Costs.
+	Costs   float64 `json:"times_the_cost"`
+	Lowest  float64 `json:"times_the_cost_lowest"`
+	Highest float64 `json:"times_the_cost_highest"`
 	Times   float64 `json:"times_one_core"`
 }
 
@@ -243,46 +248,66 @@ type ScaleRow struct {
 type Scales struct {
 	Measured string     `json:"measured"`
 	Machine  Machine    `json:"machine"`
+	Rounds   int        `json:"rounds"`
 	Rows     []ScaleRow `json:"rows"`
 }
 
+// scaled are the contenders of RunScale; the first is what the others are compared with.
+var scaled = []struct {
+	name           string
+	cores, workers int
+}{{"sealed", 1, 1}, {"workers", 1, 2}, {"workers-apart", 2, 2}}
+
 // RunScale measures a sealed crossing, generator and sink included, on one core with
-// one worker in each PoP, and on two with two.
+// one worker in each PoP and with two, and on two cores with two: each round has all of them.
 func RunScale(ctx context.Context, o Options) (*Scales, error) {
-	s := &Scales{}
 	o.Flows, o.Sizes = []int{64}, []int{256}
-	var rates, costs [2][]float64
-	for i := range 2 {
-		run := o
-		run.Only = []string{"sealed"}
-		if i == 1 {
-			run.Only, run.everywhere = []string{"workers"}, true
-		}
-		err := withLines(ctx, run, func(b *bench) error {
-			for range b.Rounds {
-				for _, r := range b.running {
-					if !r.ours {
-						continue
-					}
-					samples, err := r.measure(ctx, 256, 64, b.Length)
-					if err != nil {
-						return err
-					}
-					all := samples[len(samples)-1]
-					rates[i] = append(rates[i], float64(all.datagrams)/all.took.Seconds())
-					costs[i] = append(costs[i], float64(all.usage.Sum())/float64(all.datagrams))
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
+	var column map[string]int
+	o.Only, o.Against, column = nil, "", map[string]int{}
+	for i, c := range scaled {
+		o.Only = append(o.Only, c.name)
+		column[c.name] = i
 	}
-	for i := range 2 {
+	rates, costs := make([][]float64, len(scaled)), make([][]float64, len(scaled))
+	err := withLines(ctx, o, func(b *bench) error {
+		for round := range b.Rounds {
+			for i := range b.running {
+				r := b.running[i]
+				if round%2 == 1 { // lest the same one always comes first
+					r = b.running[len(b.running)-1-i]
+				}
+				if !r.ours {
+					continue
+				}
+				samples, err := r.measure(ctx, 256, 64, b.Length)
+				if err != nil {
+					return err
+				}
+				all, at := samples[len(samples)-1], column[r.name]
+				rates[at] = append(rates[at], float64(all.datagrams)/all.took.Seconds())
+				costs[at] = append(costs[at], float64(all.usage.Sum())/float64(all.datagrams))
+			}
+			b.Say("scale: round %d of %d is done", round+1, b.Rounds)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	over := func(list, base []float64) []float64 {
+		ratios := make([]float64, len(list))
+		for i := range list {
+			ratios[i] = list[i] / base[i]
+		}
+		return ratios
+	}
+	s := &Scales{Rounds: len(costs[0])}
+	for i, c := range scaled {
+		times := over(costs[i], costs[0])
 		s.Rows = append(s.Rows, ScaleRow{
-			Cores: i + 1, Workers: i + 1, Rate: round(median(rates[i]), 0), CPU: round(median(costs[i]), 0),
-			Times: round(median(rates[i])/median(rates[0]), 2),
+			Cores: c.cores, Workers: c.workers, Rate: round(median(rates[i]), 0), CPU: round(median(costs[i]), 0),
+			Costs: round(median(times), 2), Lowest: round(slices.Min(times), 2), Highest: round(slices.Max(times), 2),
+			Times: round(median(over(rates[i], rates[0])), 2),
 		})
 	}
 	s.Measured, s.Machine = time.Now().Format(time.DateOnly), newResult(o).Machine
@@ -307,9 +332,6 @@ func withLines(ctx context.Context, o Options, f func(b *bench) error) (err erro
 	b := &bench{Options: o, prefix: netns.Prefix(labName(os.Getpid()))}
 	if b.core, err = netbench.LastCore(); err != nil {
 		return err
-	}
-	if o.everywhere {
-		b.core = netbench.Anywhere
 	}
 	if b.dir, err = os.MkdirTemp("", "causeway-bench-"); err != nil {
 		return err
@@ -385,13 +407,18 @@ func (r *running) paced(list []netbench.Paced, length time.Duration) (got []netb
 }
 
 // beginWorkers is beginSealed with two workers in each PoP.
-func beginWorkers(r *running) error {
-	p, err := r.startPoPs(func(int) []string { return []string{"--workers", strconv.Itoa(2)} })
+func beginWorkers(r *running) error { return startWorkers(r, "--workers", "2") }
+
+// beginWorkersApart is beginWorkers with each worker on a core of its own.
+func beginWorkersApart(r *running) error { return startWorkers(r, "--workers", "2", "--cpus", "0,1") }
+
+func startWorkers(r *running, options ...string) error {
+	p, err := r.startPoPs(func(int) []string { return options })
 	if err != nil {
 		return err
 	}
-	r.pay("workers-ingress", 1, p[0])
-	r.pay("workers-egress", 2, p[1])
-	r.payAll("workers-crossing", r.payer(1, p[0]), r.payer(2, p[1]))
+	r.pay(r.name+"-ingress", 1, p[0])
+	r.pay(r.name+"-egress", 2, p[1])
+	r.payAll(r.name+"-crossing", r.payer(1, p[0]), r.payer(2, p[1]))
 	return nil
 }

@@ -59,12 +59,15 @@ func (f *Floods) Markdown() string {
 // Markdown is the section of docs/benchmarks.md.
 func (s *Scales) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "## Cores\n\nA sealed crossing of 256-byte packets over 64 flows, as fast as it goes, generator and sink included: on one core with one\n"+
-		"worker in each PoP, and on two with two. The generator is one thread and every cable has one receive queue, so two cores cannot be twice one here; and\n"+
-		"on a machine of two cores all its other work takes from the second row, which was between 0.76 and 2.2 times the first. What a packet costs shows what\n"+
-		"workers cost. Renew it with `make bench-scale`.\n\n%s\n| cores | workers per PoP | packets/s | times one core | CPU ns per packet, both PoPs |\n|--:|--:|--:|--:|--:|\n", machineLine(s.Measured, s.Machine))
+	fmt.Fprintf(&b, "## Cores\n\nA sealed crossing of 256-byte packets over 64 flows, as fast as it goes, generator and sink included: on one core with one worker in each PoP, on the\n"+
+		"same core with two, and with two of which each has a core. A round has all three; ratios are medians over those of %d rounds. Renew it with `make bench-scale`.\n"+
+		"\n"+
+		"What a packet costs is what counts here. On one core two workers halve each other's batches and have a segment each, so fewer packets share a datagram and a system\n"+
+		"call: that is the price of lanes without anything across cores. On two it is that and what goes from core to core, as the kernel's receiving threads do. The rate\n"+
+		"says little: the generator is one thread, every cable has one receive queue, and on a machine of two cores all its other work takes from the last row.\n\n%s\n", s.Rounds, machineLine(s.Measured, s.Machine))
+	fmt.Fprintf(&b, "| cores | workers per PoP | CPU ns per packet, both PoPs | times one worker's (lowest–highest) | packets/s | times one worker's |\n|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range s.Rows {
-		fmt.Fprintf(&b, "| %d | %d | %.0f | %.2f | %.0f |\n", r.Cores, r.Workers, r.Rate, r.Times, r.CPU)
+		fmt.Fprintf(&b, "| %d | %d | %.0f | **%.2f** (%.2f–%.2f) | %.0f | %.2f |\n", r.Cores, r.Workers, r.CPU, r.Costs, r.Lowest, r.Highest, r.Rate, r.Times)
 	}
 	return b.String()
 }
