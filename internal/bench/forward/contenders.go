@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"causeway/internal/bench/netbench"
+	"causeway/internal/dataplane/segment/seal"
 )
 
 // contender is a way to forward packets.
@@ -20,6 +21,8 @@ type contender struct {
 	ours  bool // runs PoPs
 	aside bool // only where it is asked for
 	apart bool // on a line that is bound to no core
+	most  int  // clients at a time; 0: any
+	kind  byte // of what clients send; see netbench.Stream
 	// ethernet: the sink is a device that the kernel can redirect packets to.
 	ethernet bool
 	// frames: where Options.Frames says so, packets come as a network card's driver has
@@ -66,6 +69,7 @@ var contenders = []contender{
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
 	{name: "xdp", hops: 2, begin: beginXDP, ours: true, frames: true},
 	{name: "xdp-forward", hops: 1, begin: beginForward, ours: true, ethernet: true, frames: true},
+	{name: "xdp-passthrough", hops: 1, begin: beginPassthrough, ours: true, ethernet: true, frames: true, most: 1, kind: seal.Type},
 	{name: "workers", hops: 2, begin: beginWorkers, ours: true, aside: true},
 	{name: "workers-apart", hops: 2, begin: beginWorkersApart, ours: true, aside: true, apart: true},
 	{name: "relay", hops: 3, begin: beginRelay, ours: true},

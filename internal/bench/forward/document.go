@@ -63,7 +63,8 @@ PoPs of a crossing, each by itself, with repair on as by default; *-crossing*: b
 send taken before the ingress's stack (AF_XDP, copy mode: a veth has no other). *xdp-forward*: *one-box* with established tunnels
 forwarded in the kernel by a program on the devices; its sink is a TAP. *nft-frames*: *nft* fed as those two are (next paragraph); × nft is
 the ratio to the row that the next column names. *wireguard-*: wireguard-go at both ends, routed, no address translated. *sealed-relay*: the PoP
-in the middle of three; *sealed-over-relay*: all three. PoPs are real ` + "`causeway pop`" + ` processes.
+in the middle of three; *sealed-over-relay*: all three; *through-relay* and *sealed-through-relay*: the same where it passes the datagrams of the other two on unopened, over sockets.
+*xdp-passthrough*: that by the kernel, one box that passes on what one PoP sends another, here a single generator as if it were one (small packets are not packed, a packet is a datagram). PoPs are real ` + "`causeway pop`" + ` processes.
 
 **How it is measured.** Each contender has a line of its own: a generator, one to three boxes, a sink, in network
 namespaces joined by veth cables. Packets are ESP in UDP, every client with an address and a tunnel of its own,

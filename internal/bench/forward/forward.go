@@ -264,6 +264,9 @@ func (b *bench) round(ctx context.Context, result *Result, round int) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
+				if r.most > 0 && flows > r.most {
+					continue
+				}
 				samples, err := r.measure(ctx, size, flows, b.Length)
 				if err != nil {
 					return fmt.Errorf("measure %s with %d bytes, %d flows: %w", r.name, size, flows, err)

@@ -88,9 +88,18 @@ func beginRelay(r *running) error {
 // passed is the passthrough of the relay that passes datagrams on unopened.
 func passed() netip.AddrPort { return netip.AddrPortFrom(addr(1, 2), 4700) }
 
-// beginThroughRelay is beginRelay with a relay that opens nothing. What its kernel would
-// need for it instead (--xdp) is xdp-forward's row: cables of ours copy what a program
-// between them takes, as no network card does.
+// beginPassthrough is a relay whose kernel passes on what one other PoP, the client, sends
+// another, the sink. Between PoPs its line would be one of cables that copy what a
+// program between them takes, as no network card does.
+func beginPassthrough(r *running) error {
+	if err := beginForward(r); err != nil {
+		return err
+	}
+	r.accounts[0].name, r.waiting = r.name+r.suffix(), nil // it has no sessions
+	return nil
+}
+
+// beginThroughRelay is beginRelay with a relay that opens nothing.
 func beginThroughRelay(r *running) error {
 	r.through = true
 	// The port is one of the relay's left address, for both.
@@ -161,6 +170,12 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 			Name: "endpoints", PoP: popName(n), EgressIP: snapshot.Address{Bind: r.line.egress()},
 			Endpoints: []snapshot.Endpoint{{Address: r.line.endpoint().Addr()}},
 		}},
+	}
+	if r.kind != 0 {
+		s.Passthroughs = []snapshot.Passthrough{{Local: "left", Port: port, Ends: [2]snapshot.End{{PoP: "client", Remote: clients(1)[0]}, {PoP: "sink", Remote: r.line.endpoint()}}}}
+		s.PoP.Overlay = []snapshot.Overlay{{Name: "left", Bind: netip.AddrPortFrom(addr(0, 2), overlayPort)}}
+		s.EndpointGroups = nil
+		return s
 	}
 	if hop == 1 {
 		s.Listeners = []snapshot.Listener{{

@@ -90,6 +90,9 @@ func (r *running) begin(ctx context.Context, flows int) error {
 	if err := r.contender.begin(r); err != nil {
 		return err
 	}
+	if r.most > 0 {
+		flows = min(flows, r.most)
+	}
 	if err := r.greet(ctx, flows); err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ const greetSize = 1200
 
 // greet sends from every client until all are answered and nothing is to come.
 func (r *running) greet(ctx context.Context, flows int) error {
-	s := &netbench.Stream{Clients: clients(flows), To: r.target(), Size: greetSize}
+	s := &netbench.Stream{Clients: clients(flows), To: r.target(), Size: greetSize, Kind: r.kind}
 	for end := time.Now().Add(20*time.Second + time.Duration(flows)*2*time.Millisecond); ; {
 		answers, err := r.greetOnce(s)
 		if err != nil {
@@ -208,7 +211,7 @@ func (r *running) measure(ctx context.Context, size, flows int, length time.Dura
 	sending := make(chan error, 1)
 	go func() {
 		var err error
-		sent, lost, err = r.line.generator.Run(&netbench.Stream{Clients: clients(flows), To: r.target(), Size: size}, &stop)
+		sent, lost, err = r.line.generator.Run(&netbench.Stream{Clients: clients(flows), To: r.target(), Size: size, Kind: r.kind}, &stop)
 		sending <- err
 	}()
 	time.Sleep(warmUp)

@@ -21,6 +21,9 @@ type Stream struct {
 	Clients []netip.AddrPort // IPv4
 	To      netip.AddrPort
 	Size    int // of the UDP payload, at least 12
+	// Kind, when not 0, is the first byte of payloads, as PoPs' datagrams have one, instead
+	// of an SPI's.
+	Kind byte
 }
 
 // Window bounds what a generator has on its way, so that the forwarder always
@@ -54,6 +57,7 @@ type Generator struct {
 
 	// Of a run.
 	sent     uint64
+	kind     byte
 	refused  uint64 // ever: for which the queue had no room
 	heads    []mmsghdr
 	iovecs   []unix.Iovec
@@ -227,13 +231,14 @@ func (g *Generator) Greet(s *Stream) error {
 // number makes a packet the next of a client's tunnel.
 func (g *Generator) number(frame []byte, client int) {
 	g.sequence[client]++
-	binary.BigEndian.PutUint32(frame[headLen:], uint32(0x1000+client)) // SPI
+	binary.BigEndian.PutUint32(frame[headLen:], uint32(g.kind)<<24|uint32(0x1000+client)) // SPI
 	binary.BigEndian.PutUint32(frame[headLen+4:], g.sequence[client])
 }
 
 // prepare lays out memory for bursts.
 func (g *Generator) prepare(s *Stream) {
 	size := headLen + s.Size
+	g.kind = s.Kind
 	g.frames = make([]byte, Burst*size)
 	g.heads, g.iovecs = make([]mmsghdr, Burst), make([]unix.Iovec, Burst)
 	if len(g.sequence) < len(s.Clients) { // numbers go on from run to run, as the forwarders' windows do

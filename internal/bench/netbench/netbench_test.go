@@ -99,7 +99,7 @@ func TestAnAnswerGoesBackToWhereThePacketCameFrom(t *testing.T) {
 	if sum(ip[:20], 0) != 0xffff {
 		t.Error("the answer's IP checksum is wrong")
 	}
-	if ip[ipUDP] != 0x80 {
+	if ip[ipUDP+1] != 0x80 {
 		t.Error("the answer has the SPI of the other direction")
 	}
 	joined := append([]byte(nil), packet...)

@@ -136,7 +136,7 @@ func (s *Sink) read() (n int, err error) {
 }
 
 // Answer sends every datagram that comes within a time back to where it came from, as
-// an endpoint that is there would. The first bit of the payload is turned: of ESP, each
+// an endpoint that is there would. A bit of the payload's second byte is turned: of ESP, each
 // direction has an SPI of its own. Not while a generator runs.
 func (s *Sink) Answer(during time.Duration) error {
 	for end := time.Now().Add(during); time.Now().Before(end); {
@@ -174,6 +174,6 @@ func turnRound(b []byte, link int) bool {
 	udp := ip[20:]
 	udp[0], udp[1], udp[2], udp[3] = udp[2], udp[3], udp[0], udp[1]
 	binary.BigEndian.PutUint16(udp[6:], 0) // no checksum (RFC 768)
-	udp[8] ^= 0x80
+	udp[9] ^= 0x80
 	return true
 }
