@@ -111,14 +111,23 @@ func (e *Engine) handPassthrough(p *passthrough, from int) {
 	if way.on {
 		return
 	}
-	slot, err := e.cfg.Below.Forward(p.forwarding(from))
+	var slot uint32
+	err := errNotIPv4
+	if p.sock.addr.Addr().Unmap().Is4() {
+		slot, err = e.cfg.Below.Forward(p.forwarding(from))
+	}
 	if err != nil {
-		e.tellBelow(err)
+		if err != errNotIPv4 {
+			e.tellBelow(err)
+		}
 		e.tellBelow(e.cfg.Below.Know(p.Ends[from].Remote, p.sock.addr, true))
 		return
 	}
 	*way = passedBelow{on: true, slot: slot}
 }
+
+// errNotIPv4 is why the kernel is not asked.
+var errNotIPv4 = errors.New("IPv4 alone is passed on in the kernel")
 
 func (e *Engine) recall(p *passthrough, from int) {
 	way := &p.below[from]

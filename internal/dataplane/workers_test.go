@@ -373,3 +373,38 @@ func TestClientsThatComeBeforeAllLanesListenAreAtHome(t *testing.T) {
 		}
 	}
 }
+
+// A relay that opens nothing has workers of its own: the lanes are the two ends'.
+func TestLanesMeetThroughARelay(t *testing.T) {
+	var relay *Plane
+	at := port(loop(5), 47700)
+	l := newLined(t, 2, 1, "", func(in, out *snapshot.Snapshot, _ netip.Addr) {
+		for _, s := range []*snapshot.Snapshot{in, out} {
+			p := &s.Peers[0]
+			p.Through = []snapshot.Through{{Relay: "relay", Wires: []snapshot.Wire{{Local: "lo", Remote: at}}}}
+			p.Wires = nil
+			s.Routes = []snapshot.Route{{To: p.Name}}
+			s.Peers = append(s.Peers, snapshot.Peer{Name: "relay", Label: 3, PublicKey: key(t, 3).Public().String()})
+		}
+		relay, _ = runPlane(t, Config{Key: key(t, 3), Workers: 3})
+		if err := relay.Apply(snapshot.Snapshot{
+			Format: 1, Version: 1, PoP: snapshot.PoP{Name: "relay", Label: 3, Overlay: []snapshot.Overlay{{Name: "lo", Bind: port(at.Addr(), 46005)}}},
+			Passthroughs: []snapshot.Passthrough{{Local: "lo", Port: at.Port(), Ends: [2]snapshot.End{{PoP: "in", Remote: port(loop(1), 46001)}, {PoP: "out", Remote: port(loop(2), 46002)}}}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for i := range 8 {
+		c := listenOn(t, port(loop(byte(60+i)), 47000))
+		for round := range 2 {
+			l.exchange(c, l.endpoint, port(loop(3), 45000), fmt.Appendf(nil, "round %d client %d", round, i))
+		}
+	}
+	r := relay.Report()
+	if p := r.Passthroughs[0]; p.Ends[0].Sent.Packets < 16 || p.Ends[1].Sent.Packets < 16 || len(r.Drops) > 0 {
+		t.Errorf("the relay has passed on %+v, and dropped %v", p, r.Drops)
+	}
+	if s := l.b.Report().Segments[0]; s.Through != "relay" {
+		t.Errorf("the segment is %+v", s)
+	}
+}
