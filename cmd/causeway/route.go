@@ -87,9 +87,10 @@ func newRoutePinCommand() *command {
 		Use:   "pin POP (--via RELAY[,RELAY] | --direct)",
 		Short: "Send to a PoP one way, whatever is measured",
 		Long: `Sends what goes to a PoP over the given relays, or direct, as long as that way is
-alive. It must be one of the route's candidates. A pin holds until 'route unpin',
+alive. It must be one of the route's candidates; through:RELAY is the one that the
+relay passes on unopened. A pin holds until 'route unpin',
 until the candidates change, or until the PoP's process ends.`,
-		Example:           "  causeway route pin seoul --via tokyo\n  causeway route pin seoul --direct",
+		Example:           "  causeway route pin seoul --via tokyo\n  causeway route pin seoul --via through:tokyo\n  causeway route pin seoul --direct",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: at.completeRoute,
 		RunE: func(c *command, args []string) error {

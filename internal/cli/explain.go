@@ -195,13 +195,7 @@ func (e *explanation) live(ctx context.Context, client *apiclient.Client, ingres
 	}
 	for _, route := range p.Routes {
 		if egress[route.To] {
-			way := "direct"
-			if len(route.Chosen) > 0 {
-				way = "over " + strings.Join(route.Chosen, ", ")
-			}
-			if !route.Up {
-				way = "none"
-			}
+			way := way(route.Chosen, route.Up)
 			e.say("route to "+route.To, way, "%s", route.Reason)
 		}
 	}

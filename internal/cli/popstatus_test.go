@@ -24,7 +24,10 @@ func busy() report.PoP {
 		At: at, Started: at.Add(-3 * time.Hour), Uptime: 3 * 3600, Build: report.Build{Version: "v0.1.0"},
 		Snapshot: report.Snapshot{Version: 7, Since: at.Add(-2 * time.Hour), Source: "file", File: "/etc/causeway/pop.yaml",
 			Refused: &report.Refusal{At: at.Add(-5 * time.Minute), Reason: "pop.yaml:3:6: pop: found \"seoul\"\n     3 | pop: seoul"}},
+		Passthroughs: []report.Passthrough{{Bind: netip.MustParseAddrPort("10.0.0.9:4711"), Public: netip.MustParseAddrPort("203.0.113.9:4711"), InKernel: true, Ends: [2]report.PassthroughEnd{
+			{PoP: "tokyo", Sent: report.Counter{Packets: 9, Bytes: 12_345_678}}, {PoP: "osaka", Sent: report.Counter{Packets: 1, Bytes: 98}}}}},
 		Segments: []report.Segment{
+			{Peer: "shanghai", Through: "tokyo", Up: true, State: "up", Since: at.Add(-2 * time.Hour), KeysAge: 15, RTT: 58.1, Wires: []report.Wire{{Name: "ct", Local: netip.MustParseAddrPort("203.0.113.20:4600"), Remote: netip.MustParseAddrPort("203.0.113.30:4700"), Up: true, State: "up", Since: at, MTU: 1500}}},
 			{Peer: "shanghai", Up: true, State: "up", Since: at.Add(-3 * time.Hour), KeysAge: 75, RTT: 51.23,
 				Traffic: report.Traffic{BytesToPeer: 123_456_789, BytesFromPeer: 1_234},
 				Repair:  report.Repair{ToPeer: report.RepairCost{RawLoss: 0.201, Overhead: 1.41}, ToHere: report.RepairResult{RawLoss: 0.02, ResidualLoss: 0.00002}},

@@ -259,7 +259,7 @@ type PassthroughEnd struct {
 }
 
 // Forwarded is what the kernel has carried by itself, since the process started; the same
-// packets count with their sessions, listeners and endpoints, too.
+// packets count with their sessions, listeners, endpoints and passthroughs, too.
 type Forwarded struct {
 	Sessions int    `json:"sessions"` // that it carries ESP of now
 	Packets  uint64 `json:"packets"`
