@@ -136,7 +136,7 @@ func (o mtrOptions) resolve(ctx context.Context, to string) (r mtrResult, err er
 			RawLoss: s.Repair.ToHere.RawLoss, Residual: s.Repair.ToHere.ResidualLoss, Overhead: s.Repair.ToPeer.Overhead,
 		})
 		for _, w := range s.Wires {
-			if s.Peer == to && !r.Address.IsValid() && w.Remote.Addr().Unmap().Is4() {
+			if s.Peer == to && s.Through == "" && !r.Address.IsValid() && w.Remote.Addr().Unmap().Is4() {
 				r.Address = w.Remote.Addr().Unmap()
 			}
 		}
