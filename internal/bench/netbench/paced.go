@@ -26,6 +26,8 @@ type PacedResult struct {
 	// Unjudged arrived, too, but while the generator, which empties the sink, was kept
 	// from running: how long they took nobody saw.
 	Unjudged uint64
+	// NoRoom is how many packets, of all streams together, found no room at the first device.
+	NoRoom uint64
 }
 
 // At returns the delay that the share q of packets stayed below.
@@ -75,6 +77,10 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 	if err := p.drain(false); err != nil { // what is left of a run before
 		return nil, err
 	}
+	dropped, err := g.Dropped()
+	if err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	p.ran, p.seen = threadTimeNow(), start
 	for end := start.Add(length); ; {
@@ -96,7 +102,12 @@ func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]P
 		}
 		_ = p.heldUp(time.Now())
 	}
+	after, err := g.Dropped()
+	if err != nil {
+		return nil, err
+	}
 	for i := range p.results {
+		p.results[i].NoRoom = after - dropped
 		slices.Sort(p.results[i].Delays)
 	}
 	return p.results, nil
