@@ -328,71 +328,86 @@ func withLines(ctx context.Context, o Options, f func(b *bench) error) (err erro
 	return f(b)
 }
 
-// carriers are who carries packets in each of a line's programs: the thread that used the most CPU
-// time since another reading.
-func (r *running) carriers(before []map[int]time.Duration) (list []int, now []map[int]time.Duration, err error) {
-	for i, p := range r.started {
+// threadTimes is the CPU time of the threads of each of a line's programs.
+func (r *running) threadTimes() (list []map[int]time.Duration, err error) {
+	for _, p := range r.started {
 		times, err := netbench.ThreadTimes(p.cmd.Process.Pid)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		now = append(now, times)
-		if before == nil {
-			continue
-		}
-		busiest, most := 0, time.Duration(-1)
-		for thread, t := range times {
-			if used := t - before[i][thread]; used > most {
-				busiest, most = thread, used
-			}
-		}
-		list = append(list, busiest)
+		list = append(list, times)
 	}
-	return list, now, nil
+	return list, nil
+}
+
+// carrier is the thread of a program that carries packets: the one that used the most CPU time
+// between two readings; and what share of the program's that is.
+func carrier(before, after map[int]time.Duration) (thread int, share float64) {
+	most, all := time.Duration(-1), time.Duration(0)
+	for t, time := range after {
+		used := time - before[t]
+		if all += used; used > most {
+			thread, most = t, used
+		}
+	}
+	return thread, float64(most) / float64(max(all, 1))
 }
 
 // hurry lets those of the line's boxes who carry packets run as soon as they are woken, each
 // before those in front of it: with a machine of its own, a box would not make a packet wait until
 // others before it have taken in later ones. It tells who carries packets by sending some.
-func (r *running) hurry(list []netbench.Paced) (carriers []int, now []map[int]time.Duration, err error) {
+func (r *running) hurry(list []netbench.Paced) (carriers []int, err error) {
 	for hop := 1; hop <= r.line.hops(); hop++ {
 		for _, p := range r.line.ports(hop) {
 			for _, thread := range p.Threads() {
 				if err := r.line.core.TakePrompt(thread, 2*hop-1); err != nil {
-					return nil, nil, err
+					return nil, err
 				}
 			}
 		}
 	}
 	for _, p := range r.started { // a program's further threads have cores of their own where there are more
 		if err := r.line.core.Take(p.cmd.Process.Pid); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	_, before, err := r.carriers(nil)
-	if err != nil || len(r.started) == 0 {
-		return nil, nil, err
+	if len(r.started) == 0 {
+		return nil, nil
+	}
+	before, err := r.threadTimes()
+	if err != nil {
+		return nil, err
 	}
 	if _, err := r.paced(list, warmUp); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if carriers, now, err = r.carriers(before); err != nil {
-		return nil, nil, err
+	after, err := r.threadTimes()
+	if err != nil {
+		return nil, err
 	}
 	for i, p := range r.started {
-		if err := r.line.core.TakePrompt(carriers[i], 2*p.hop); err != nil {
-			return nil, nil, err
+		thread, _ := carrier(before[i], after[i])
+		if err := r.line.core.TakePrompt(thread, 2*p.hop); err != nil {
+			return nil, err
 		}
+		carriers = append(carriers, thread)
 	}
-	return carriers, now, nil
+	return carriers, nil
 }
+
+// carriesAlone is what share of a program's CPU time its carrier has at the least.
+const carriesAlone = 0.85
 
 // hurried is paced with those in a hurry who carry packets. Go moves a goroutine to another thread
 // now and then, at the end of a garbage collection for example; then it measures once more.
 func (r *running) hurried(list []netbench.Paced, length time.Duration) ([]netbench.PacedResult, error) {
 	const most = 5
 	for try := 1; ; try++ {
-		carriers, before, err := r.hurry(list)
+		carriers, err := r.hurry(list)
+		if err != nil {
+			return nil, err
+		}
+		before, err := r.threadTimes()
 		if err != nil {
 			return nil, err
 		}
@@ -400,9 +415,17 @@ func (r *running) hurried(list []netbench.Paced, length time.Duration) ([]netben
 		if err != nil {
 			return nil, err
 		}
-		still, _, err := r.carriers(before)
-		if err != nil || slices.Equal(still, carriers) || try == most {
-			return got, err
+		after, err := r.threadTimes()
+		if err != nil {
+			return nil, err
+		}
+		moved := false
+		for i := range carriers {
+			thread, share := carrier(before[i], after[i])
+			moved = moved || thread != carriers[i] || share < carriesAlone
+		}
+		if !moved || try == most {
+			return got, nil
 		}
 	}
 }
