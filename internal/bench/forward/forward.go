@@ -49,6 +49,7 @@ type Options struct {
 	Frames bool
 
 	allow  netip.Prefix // of clients, where ours have listeners; the zero Prefix is all
+	bound  bool         // a PoP\'s worker has a thread of its own, on the line\'s core
 	Cables netbench.CableOptions
 	Window netbench.Window // netbench.DefaultWindow
 
@@ -229,7 +230,7 @@ func (b *bench) setUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe), feed: feed, wireguard: b.WireGuard, allow: b.allow}
+		r := &running{contender: c, line: l, dir: b.dir + "/" + c.host(), exe: cmp.Or(c.exe, b.Exe), feed: feed, wireguard: b.WireGuard, allow: b.allow, bound: b.bound}
 		b.running = append(b.running, r)
 		if err := os.MkdirAll(r.dir, 0o700); err != nil {
 			return err

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"causeway/internal/bench/netbench"
 	"causeway/internal/lab/netns"
 )
@@ -49,6 +51,7 @@ func RunLatency(ctx context.Context, o Options, rates []float64) (*Delays, error
 		o.Only = []string{"nft", "nginx", "one-box", "sealed", "xdp"}
 	}
 	o.Flows, o.Sizes = []int{latencyFlows}, []int{latencySize}
+	o.bound = true
 	d := &Delays{}
 	type key struct {
 		name string
@@ -158,6 +161,7 @@ func RunFlood(ctx context.Context, o Options, rate float64) (*Floods, error) {
 		o.Only = []string{"sealed", "xdp"}
 	}
 	o.Flows, o.Sizes = []int{honestTunnels}, []int{256}
+	o.bound = true
 	o.allow = netip.MustParsePrefix("10.0.0.0/9")
 	o.Cables.Queue = cardRing - vethRing
 	f := &Floods{}
@@ -341,105 +345,88 @@ func (r *running) threadTimes() (list []map[int]time.Duration, err error) {
 }
 
 // carrier is the thread of a program that carries packets: the one that used the most CPU time
-// between two readings; and what share of the program's that is.
-func carrier(before, after map[int]time.Duration) (thread int, share float64) {
-	most, all := time.Duration(-1), time.Duration(0)
+// between two readings.
+func carrier(before, after map[int]time.Duration) (thread int) {
+	most := time.Duration(-1)
 	for t, time := range after {
-		used := time - before[t]
-		if all += used; used > most {
+		if used := time - before[t]; used > most {
 			thread, most = t, used
 		}
 	}
-	return thread, float64(most) / float64(max(all, 1))
+	return thread
 }
 
 // hurry lets those of the line's boxes who carry packets run as soon as they are woken, each
 // before those in front of it: with a machine of its own, a box would not make a packet wait until
 // others before it have taken in later ones. It tells who carries packets by sending some.
-func (r *running) hurry(list []netbench.Paced) (carriers []int, err error) {
+func (r *running) hurry(list []netbench.Paced) error {
 	for hop := 1; hop <= r.line.hops(); hop++ {
 		for _, p := range r.line.ports(hop) {
 			for _, thread := range p.Threads() {
 				if err := r.line.core.TakePrompt(thread, 2*hop-1); err != nil {
-					return nil, err
+					return err
 				}
 			}
 		}
 	}
-	for _, p := range r.started { // a program's further threads have cores of their own where there are more
+	for _, p := range r.started {
 		if err := r.line.core.Take(p.cmd.Process.Pid); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if len(r.started) == 0 {
-		return nil, nil
+		return nil
 	}
 	before, err := r.threadTimes()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := r.paced(list, warmUp); err != nil {
-		return nil, err
+		return err
 	}
 	after, err := r.threadTimes()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, p := range r.started {
-		thread, _ := carrier(before[i], after[i])
+		thread := carrier(before[i], after[i])
 		if err := r.line.core.TakePrompt(thread, 2*p.hop); err != nil {
-			return nil, err
+			return err
 		}
-		carriers = append(carriers, thread)
+		// The program's further threads, which that one has to wait for now and then, run as soon as they are
+		// woken, too, on the other core: they come before the generator.
+		for other := range after[i] {
+			if other == thread {
+				continue
+			}
+			if err := generatorCore.TakePrompt(other, netbench.GeneratorRank+1); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
 	}
-	return carriers, nil
+	return nil
 }
 
-// carriesAlone is what share of a program's CPU time its carrier has at the least.
-const carriesAlone = 0.85
-
-// hurried is paced with those in a hurry who carry packets. Go moves a goroutine to another thread
-// now and then, at the end of a garbage collection for example; then it measures once more.
+// hurried is paced with those in a hurry who carry packets.
 func (r *running) hurried(list []netbench.Paced, length time.Duration) ([]netbench.PacedResult, error) {
-	const most = 5
-	for try := 1; ; try++ {
-		carriers, err := r.hurry(list)
-		if err != nil {
-			return nil, err
-		}
-		before, err := r.threadTimes()
-		if err != nil {
-			return nil, err
-		}
-		got, err := r.paced(list, length)
-		if err != nil {
-			return nil, err
-		}
-		after, err := r.threadTimes()
-		if err != nil {
-			return nil, err
-		}
-		moved := false
-		for i := range carriers {
-			thread, share := carrier(before[i], after[i])
-			moved = moved || thread != carriers[i] || share < carriesAlone
-		}
-		if !moved || try == most {
-			return got, nil
-		}
+	if err := r.hurry(list); err != nil {
+		return nil, err
 	}
+	return r.paced(list, length)
 }
+
+// generatorCore is where delays are measured from; lines are on the last.
+const generatorCore = netbench.Core(0)
 
 // paced sends streams at their rates, from a core on which nothing of the line runs.
 func (r *running) paced(list []netbench.Paced, length time.Duration) (got []netbench.PacedResult, err error) {
-	core := netbench.Core(0)
-	if r.line.core == core {
+	if r.line.core == generatorCore {
 		return nil, errors.New("delays need two cores: one for the boxes, one for generator and sink")
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		got, err = r.line.generator.RunPaced(core, list, length)
+		got, err = r.line.generator.RunPaced(generatorCore, list, length)
 	}()
 	<-done
 	return got, err

@@ -19,8 +19,8 @@ func (d *Delays) Markdown() string {
 		"Who carries packets runs as soon as it is woken, before all else on that core, as on a machine that has a core for it: a box's worker, and the kernel threads\n"+
 		"that receive on its devices. Those of a box come before those in front of it; in the order of their waking, a packet would wait in the\n"+
 		"second box until the first has taken in later ones, three turns of the core in place of one. What two boxes on one core still do: each turn pays for\n"+
-		"both. A receiving thread is not woken while its box works, as a card does not interrupt for each packet. The programs' further threads (Go's garbage\n"+
-		"collector, reports) have what is left of the core. What is on its way while other work keeps the generator from running is not judged, nor what is sent in the\n"+
+		"both. A receiving thread does not interrupt its box, as a card does not interrupt for each packet. PoPs' workers are bound to that core (`--cpus`). The programs' further threads (Go's garbage\n"+
+		"collector, reports) are on the generator's core and come before it. What is on its way while other work keeps the generator from running is not judged, nor what is sent in the\n"+
 		"10 ms after a pause of more than 1 ms.\n\n%s\n", latencySize, latencyFlows, d.Rounds, machineLine(d.Measured, d.Machine))
 	rate := 0.0
 	for _, r := range d.Rows {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"causeway/internal/bench/netbench"
 	"causeway/internal/keys"
@@ -144,6 +145,9 @@ func (r *running) startPoPs(options func(hop int) []string) ([]*process, error) 
 			return nil, err
 		}
 		args := []string{r.exe, "pop", "--snapshot", file, "--key", key, "--state-dir", filepath.Join(dir, "state"), "--socket", socket}
+		if r.bound {
+			args = append(args, "--cpus", strconv.Itoa(int(r.line.core)))
+		}
 		if options != nil {
 			args = append(args, options(i+1)...)
 		}

@@ -28,6 +28,7 @@ type running struct {
 	feed      netbench.Feed
 	wireguard string // the program
 	allow     netip.Prefix
+	bound     bool // see Options
 
 	accounts []account
 	started  []*process

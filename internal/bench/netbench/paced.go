@@ -58,13 +58,16 @@ const (
 // burstMost bounds how many packets that are due are sent in one call.
 const burstMost = 32
 
+// GeneratorRank is RunPaced's thread's: see Core.TakePrompt.
+const GeneratorRank = 1
+
 // RunPaced sends all streams for so long, on a core of its own that it keeps busy, and
 // empties the sink at the same time. The calling goroutine's thread is spent.
 func (g *Generator) RunPaced(core Core, list []Paced, length time.Duration) ([]PacedResult, error) {
 	runtime.LockOSThread() // and never unlock
 	g.tid.Store(int64(unix.Gettid()))
 	defer g.tid.Store(0)
-	if err := core.schedule(unix.Gettid(), prompt(1)); err != nil {
+	if err := core.schedule(unix.Gettid(), prompt(GeneratorRank)); err != nil {
 		return nil, fmt.Errorf("generator: %w", err)
 	}
 	p := pacing{g: g, results: make([]PacedResult, len(list))}
