@@ -380,6 +380,9 @@ func stormyWorld(t testing.TB, seed uint64) []string {
 	if seed%3 == 0 {
 		edits = append(edits, secondWire)
 	}
+	if seed%4 == 2 {
+		edits = append(edits, throughTokyo()) // besides all other ways
+	}
 	w := newVPNs(t, seed, weather.Profile{Delay: 20 * time.Millisecond}, edits...)
 	for _, pair := range [][2]netip.Addr{{addrSh, addrSe}, {addrSe, addrSh}, {addrSh, addrTk}, {addrTk, addrSh}, {addrTk, addrSe}, {addrSe, addrTk}} {
 		w.Link(pair[0], pair[1], sky(w.rng))
