@@ -163,11 +163,13 @@ func (p *Plane) SetXDP(on bool) error {
 	})
 }
 
-// portBatch is how many packets a read of a port brings at least, unless there are no
-// more, and portRounds how many reads are a turn.
 const (
-	portBatch  = 64
-	portRounds = 4
+	// portRounds is how many reads of a port are a turn.
+	portRounds = 8
+	// portHeld is how many bytes are taken in before they are written out. It is less than sockets
+	// have (leastHeld), as reading costs no system call: of packets of 1,400 bytes a read is
+	// written while it is in the cache, which takes a twelfth off.
+	portHeld = 40 << 10
 )
 
 // drainPort carries what has arrived on a device's queue.
@@ -182,12 +184,12 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 		w.batches++
 		w.packets += uint64(len(w.ports.batch.Messages))
 		held += w.receiveFrom(now, &w.ports.batch)
-		if held >= leastHeld {
+		if held >= portHeld {
 			w.flush(now)
 			port.Release(w.n)
 			now, held = w.plane.clock.Now(), 0
 		}
-		if n < portBatch {
+		if n < xdp.MaxRead {
 			break
 		}
 	}

@@ -16,7 +16,9 @@ func TestFramesAheadFollowWhatIsUsed(t *testing.T) {
 			t.Fatalf("%d times %d used: %d are given ahead, want %d", times, used, l.now(), want)
 		}
 	}
-	const most, half = leastLevel * 3 / 4, leastLevel * 3 / 8
+	const most = leastLevel / 2
+	look(0, calmLooks-1, firstLevel)
+	look(0, 1, leastLevel)
 	look(0, 3*calmLooks, leastLevel)
 	look(most, 3*calmLooks, leastLevel)
 	look(most+1, 1, 2*leastLevel)
@@ -27,9 +29,9 @@ func TestFramesAheadFollowWhatIsUsed(t *testing.T) {
 		look(l.now(), 1, min(2*l.now(), frames))
 	}
 	look(1, calmLooks-1, frames)
-	look(frames*3/4, 1, frames)
-	look(half, calmLooks-1, frames)
-	look(half, 1, frames/2)
+	look(frames, 1, frames)
+	look(frames/4, calmLooks-1, frames)
+	look(frames/4, 1, frames/2)
 	look(1, 10*calmLooks, leastLevel)
 }
 

@@ -39,12 +39,12 @@ type socket struct {
 	queue *queue
 	fd    int
 	rx    ring[unix.XDPDesc]
-	taken [batch]unix.XDPDesc
+	taken [MaxRead]unix.XDPDesc
 	lent  []uint64 // frames that Read has given out
 }
 
-// batch is how many packets one Read takes from a queue at most.
-const batch = 64
+// MaxRead is how many packets one Read takes from a queue at most.
+const MaxRead = 32
 
 // openQueue makes sockets on a receive queue. errNoQueue: the device has no such.
 func openQueue(ifindex, number, workers int) (q *queue, err error) {
@@ -114,7 +114,7 @@ func (q *queue) setUp(s *socket) error {
 		return fmt.Errorf("register memory: %w", err)
 	}
 	for _, ring := range [...]struct{ what, size int }{
-		{unix.XDP_UMEM_FILL_RING, frames}, {unix.XDP_UMEM_COMPLETION_RING, batch},
+		{unix.XDP_UMEM_FILL_RING, frames}, {unix.XDP_UMEM_COMPLETION_RING, MaxRead},
 	} {
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_XDP, ring.what, ring.size); err != nil {
 			return fmt.Errorf("make a ring: %w", err)
@@ -130,7 +130,7 @@ func (q *queue) setUp(s *socket) error {
 	if q.fill, err = mapRing[uint64](s.fd, frames, at.Fr, unix.XDP_UMEM_PGOFF_FILL_RING); err != nil {
 		return err
 	}
-	if q.complete, err = mapRing[uint64](s.fd, batch, at.Cr, unix.XDP_UMEM_PGOFF_COMPLETION_RING); err != nil {
+	if q.complete, err = mapRing[uint64](s.fd, MaxRead, at.Cr, unix.XDP_UMEM_PGOFF_COMPLETION_RING); err != nil {
 		return err
 	}
 	q.spare = make([]uint64, 0, frames)
