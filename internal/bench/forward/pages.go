@@ -62,8 +62,9 @@ func (s *Scales) Markdown() string {
 	fmt.Fprintf(&b, "## Cores\n\nA sealed crossing of 256-byte packets over 64 flows, as fast as it goes, generator and sink included: on one core with one worker in each PoP, on the\n"+
 		"same core with two, and with two of which each has a core. A round has all three; ratios are medians over those of %d rounds. Renew it with `make bench-scale`.\n"+
 		"\n"+
-		"What a packet costs is what counts here. On one core two workers halve each other's batches and have a segment each, so fewer packets share a datagram and a system\n"+
-		"call: that is the price of lanes without anything across cores. On two it is that and what goes from core to core, as the kernel's receiving threads do. The rate\n"+
+		"What a packet costs is what counts here. On one core two workers halve each other's batches (a turn of the egress has 15\n"+
+		"datagrams in place of 32), so what a turn costs is shared by fewer packets: that is the price of lanes without anything across cores. On two it is that and what\n"+
+		"goes from core to core, as the kernel's receiving threads do. The ratios vary by a quarter while other programs use the machine. The rate\n"+
 		"says little: the generator is one thread, every cable has one receive queue, and on a machine of two cores all its other work takes from the last row.\n\n%s\n", s.Rounds, machineLine(s.Measured, s.Machine))
 	fmt.Fprintf(&b, "| cores | workers per PoP | CPU ns per packet, both PoPs | times one worker's (lowest–highest) | packets/s | times one worker's |\n|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range s.Rows {
