@@ -20,6 +20,8 @@ type contender struct {
 	begin func(r *running) error
 	ours  bool // runs PoPs
 	aside bool // only where it is asked for
+	// rate, in bit/s, is that of an allowance that all packets are held against; 0: none.
+	rate int64
 	apart bool // on a line that is bound to no core
 	most  int  // clients at a time; 0: any
 	kind  byte // of what clients send; see netbench.Stream
@@ -69,6 +71,7 @@ var contenders = []contender{
 	{name: "sealed", hops: 2, begin: beginSealed, ours: true},
 	{name: "xdp", hops: 2, begin: beginXDP, ours: true, frames: true},
 	{name: "xdp-forward", hops: 1, begin: beginForward, ours: true, ethernet: true, frames: true},
+	{name: "xdp-forward-bounded", hops: 1, begin: beginForward, ours: true, ethernet: true, frames: true, aside: true, rate: 100_000_000_000},
 	{name: "xdp-passthrough", hops: 1, begin: beginPassthrough, ours: true, ethernet: true, frames: true, most: 1, kind: seal.Type},
 	{name: "workers", hops: 2, begin: beginWorkers, ours: true, aside: true},
 	{name: "workers-apart", hops: 2, begin: beginWorkersApart, ours: true, aside: true, apart: true},

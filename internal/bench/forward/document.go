@@ -61,7 +61,7 @@ goroutine per client, a packet per system call. *nginx*: the stream module, one 
 *one-box*: a PoP that is ingress and egress at once, nothing sealed. *sealed-ingress*, *-egress*: the two
 PoPs of a crossing, each by itself, with repair on as by default; *-crossing*: both together. *xdp-*: the same with what clients
 send taken before the ingress's stack (AF_XDP, copy mode: a veth has no other). *xdp-forward*: *one-box* with established tunnels
-forwarded in the kernel by a program on the devices; its sink is a TAP. *nft-frames*: *nft* fed as those two are (next paragraph); × nft is
+forwarded in the kernel by a program on the devices; its sink is a TAP. *nft-frames*: *nft* fed as all of *xdp-* are (next paragraph but one); × nft is
 the ratio to the row that the next column names. *wireguard-*: wireguard-go at both ends, routed, no address translated. *sealed-relay*: the PoP
 in the middle of three; *sealed-over-relay*: all three; *through-relay* and *sealed-through-relay*: the same where it passes the datagrams of the other two on unopened, over sockets.
 *xdp-passthrough*: that by the kernel, one box that passes on what one PoP sends another, here a single generator as if it were one (small packets are not packed, a packet is a datagram). PoPs are real ` + "`causeway pop`" + ` processes.

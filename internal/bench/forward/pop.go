@@ -72,7 +72,7 @@ func beginForward(r *running) error {
 	if err != nil {
 		return err
 	}
-	r.pay("xdp-forward", 1, p[0])
+	r.pay(r.name, 1, p[0])
 	return nil
 }
 
@@ -184,8 +184,12 @@ func (r *running) snapshot(hop int, private []keys.PrivateKey) snapshot.Snapshot
 	if hop == 1 {
 		s.Listeners = []snapshot.Listener{{
 			Name: "vpn", Addresses: []snapshot.Address{{Bind: r.line.accelerated().Addr()}}, Ports: []uint16{port},
-			EndpointGroup: "endpoints", InKernel: r.name == "xdp-forward",
+			EndpointGroup: "endpoints", InKernel: r.ethernet,
 		}}
+		if r.rate > 0 {
+			s.Allowances = []snapshot.Allowance{{Name: "bandwidth", Rate: r.rate}}
+			s.Listeners[0].Allowances = []string{"bandwidth"}
+		}
 		if r.allow.IsValid() {
 			s.Listeners[0].Allow = []netip.Prefix{r.allow}
 			s.Limits.Unconfirmed = 0 // the default
