@@ -163,14 +163,8 @@ func (p *Plane) SetXDP(on bool) error {
 	})
 }
 
-const (
-	// portRounds is how many reads of a port are a turn.
-	portRounds = 8
-	// portHeld is how many bytes are taken in before they are written out. It is less than sockets
-	// have (leastHeld), as reading costs no system call: of packets of 1,400 bytes a read is
-	// written while it is in the cache, which takes a twelfth off.
-	portHeld = 40 << 10
-)
+// portRounds is how many reads of a port are a turn.
+const portRounds = 4
 
 // drainPort carries what has arrived on a device's queue.
 func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
@@ -184,7 +178,7 @@ func (w *worker) drainPort(now mono.Time, token uint64) mono.Time {
 		w.batches++
 		w.packets += uint64(len(w.ports.batch.Messages))
 		held += w.receiveFrom(now, &w.ports.batch)
-		if held >= portHeld {
+		if held >= leastHeld {
 			w.flush(now)
 			port.Release(w.n)
 			now, held = w.plane.clock.Now(), 0

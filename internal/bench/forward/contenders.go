@@ -21,7 +21,7 @@ type contender struct {
 	ours  bool // runs PoPs
 	aside bool // only where it is asked for
 	// rate, in bit/s, is that of an allowance that all packets are held against; 0: none.
-	rate int64
+	rate  int64
 	apart bool // on a line that is bound to no core
 	most  int  // clients at a time; 0: any
 	kind  byte // of what clients send; see netbench.Stream

@@ -44,7 +44,7 @@ type socket struct {
 }
 
 // MaxRead is how many packets one Read takes from a queue at most.
-const MaxRead = 32
+const MaxRead = 64
 
 // openQueue makes sockets on a receive queue. errNoQueue: the device has no such.
 func openQueue(ifindex, number, workers int) (q *queue, err error) {
