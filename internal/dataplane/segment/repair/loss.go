@@ -29,6 +29,8 @@ type lossMeter struct {
 	calmLost       float64 // and losses
 	totalN, totalL uint64
 	shifts         uint64 // changes of the weather noticed
+
+	climate float64 // the loss over so many fates that single bad spells do not show
 }
 
 // outcome is one datagram's end.
@@ -38,12 +40,13 @@ type outcome struct {
 }
 
 const (
-	meterRing  = 8192
-	meterShort = 64               // what shows that the weather has become worse
-	meterMid   = 512              // and what it takes to show that it has become better
-	meterLong  = 6000             // most fates in the long window
-	meterAge   = 20 * time.Second // and their age
-	meterLeast = 256              // but this many count whatever their age
+	meterRing    = 8192
+	meterShort   = 64               // what shows that the weather has become worse
+	meterMid     = 512              // and what it takes to show that it has become better
+	meterLong    = 6000             // most fates in the long window
+	meterAge     = 20 * time.Second // and their age
+	meterLeast   = 256              // but this many count whatever their age
+	meterClimate = 8192             // fates that climate is taken over, roughly
 	// shift is how many standard deviations the short window must be away from
 	// the long one to be taken for new weather.
 	shift = 4.0
@@ -92,6 +95,11 @@ func (m *lossMeter) add(at mono.Time, wasLost bool) {
 	for m.n-m.begin > meterLong || m.n-m.begin > meterLeast && at.Sub(m.ring[m.begin%meterRing].at) > meterAge {
 		m.dropOldest()
 	}
+	one := 0.0
+	if wasLost {
+		one = 1
+	}
+	m.climate += (one - m.climate) / float64(min(m.totalN, meterClimate))
 	m.countRun(wasLost)
 	for i := range m.lag {
 		m.countLag(&m.lag[i], lags[i], at)

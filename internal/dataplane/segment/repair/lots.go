@@ -7,12 +7,13 @@ import (
 	"causeway/internal/mono"
 )
 
-// Where so many symbols are sent in a round trip that no repair can cover them all, a
-// stream is cut into lots: runs of lotSize symbols, each coded apart from all others.
+// Where so many symbols are sent in a round trip that no repair can cover them all, and
+// bad spells take many of them, a stream is cut into lots: runs of lotSize symbols, each coded apart from all others.
 // A lot lasts a small part of a round trip, so what was lost of it is known all at once,
 // long after its repairs have been sent, and is mended with exactly what is wanting. The
 // receiver's equations about one lot have nothing to do with those about another, so the
-// work for a packet does not grow with how many are missing.
+// work for a packet does not grow with how many are missing. Losses that do not come together are
+// better mended by what is sent after each: far sooner, for a few repairs more.
 
 // lotSize is the number of symbols in a lot: as many as one repair can cover.
 const lotSize = code.MaxSpan
@@ -23,7 +24,7 @@ type lot struct {
 	again  mono.Time // nothing is done for it before
 }
 
-// A stream is cut into lots where this many of them are sent in a round trip, and no
+// A stream may be cut into lots where this many of them are sent in a round trip, and no
 // longer where it is this many.
 const (
 	lotsEnter = 2.0
@@ -45,14 +46,40 @@ func (e *Endpoint) chooseLots(s *sender, seq uint32) {
 	rate := s.rate.perSecond()
 	e.purse.depth = max(purseDepth, purseTime*rate)
 	n := rate * e.rtt.smooth.Seconds() / lotSize
+	want := n >= lotsEnter || s.inLots && n >= lotsLeave
+	want = want && e.rounds(s.mode) > 0
 	switch {
-	case s.inLots && (n < lotsLeave || e.rounds(s.mode) == 0):
+	case s.inLots && !want:
 		s.inLots = false
-	case begins && n >= lotsEnter && e.rounds(s.mode) > 0:
-		s.inLots = true
-		s.belief.set(0)
+	case begins && want && seq-s.chosen >= lotsStay:
+		if spells := e.piles(s, rate); spells != s.inLots {
+			s.inLots, s.chosen = spells, seq
+			s.belief.set(0)
+		}
 	}
 }
+
+// piles reports whether what is lost of a stream of so many symbols a second piles up: in bad
+// spells, where much is lost or where one of them takes more than half of what a repair covers; or because
+// more is missing by now than a repair covers.
+func (e *Endpoint) piles(s *sender, rate float64) bool {
+	b := e.burstiness()
+	p := 0.0
+	for _, id := range e.usable {
+		p += e.wires[id].loss.climate / float64(len(e.usable))
+	}
+	much, most, missing := pilesLoss, float64(lotSize/2), lotSize
+	if s.inLots {
+		much, most, missing = 0.7*much, 0.7*most, lotSize/2
+	}
+	return len(s.missing) > missing || b.matters() && (p >= much || rate*b.lasting.Seconds() >= most)
+}
+
+const (
+	pilesLoss = 0.1
+	// lotsStay is for how many symbols what was chosen holds.
+	lotsStay = 8 * lotSize
+)
 
 // pumpLot sends repairs of the lot that the newest symbol belongs to: some as it goes,
 // the rest when it is complete.

@@ -41,6 +41,8 @@ type direction struct {
 	now   *mono.Time
 	delay time.Duration
 	loss  float64
+	spell time.Duration // for how long all is lost; 0: each datagram has its own fate
+	until mono.Time     // of the present spell
 	rng   *rand.Rand
 	queue []flying
 	count map[byte]int
@@ -57,10 +59,25 @@ func (d *direction) Transmit(_ uint8, b []byte) uint64 {
 		kind = b[carrierHeader+int(b[1])]
 	}
 	d.count[kind]++
-	if d.rng.Float64() >= d.loss {
+	if !d.loses() {
 		d.queue = append(d.queue, flying{d.now.Add(d.delay), append([]byte(nil), b...)})
 	}
 	return 0
+}
+
+func (d *direction) loses() bool {
+	if d.spell == 0 {
+		return d.rng.Float64() < d.loss
+	}
+	if *d.now >= d.until { // after a pause that makes the loss what it is to be
+		good := float64(d.spell) * (1 - d.loss) / d.loss
+		begin := d.until.Add(time.Duration(good * (0.5 + d.rng.Float64())))
+		if *d.now < begin {
+			return false
+		}
+		d.until = max(d.now.Add(d.spell), d.until)
+	}
+	return true
 }
 
 // couple is two endpoints and the way between them.
@@ -123,9 +140,6 @@ func TestManyMissingAtOnce(t *testing.T) {
 			c.out[0].loss = 0.1
 		}
 		c.ends[0].Send(c.now, Balanced, Bulk, binary.BigEndian.AppendUint32(nil, i), c.out[0])
-		if s := c.ends[0].tx[0]; i == n/2 && (s == nil || !s.inLots) {
-			t.Fatal("50,000 packets a second are not cut into lots")
-		}
 	}
 	c.until(c.now.Add(300 * time.Millisecond))
 	for i := range uint32(n) {
@@ -142,9 +156,16 @@ func TestManyMissingAtOnce(t *testing.T) {
 	}
 }
 
-// A stream that becomes slow is no longer cut, and nothing is left behind.
-func TestLotsEndWithTheRate(t *testing.T) {
+// A stream whose losses pile up is cut into lots; one that becomes slow, or whose losses
+// no longer do, is not; and nothing is left behind.
+func TestLotsComeAndGo(t *testing.T) {
 	c := newCouple(t, 20*time.Millisecond, 0.2, 0)
+	piling := func(on bool) {
+		c.out[0].spell, c.out[0].until = 0, c.now
+		if on {
+			c.out[0].spell = time.Millisecond
+		}
+	}
 	i := uint32(0)
 	send := func(n int, gap time.Duration) {
 		for range n {
@@ -154,23 +175,41 @@ func TestLotsEndWithTheRate(t *testing.T) {
 		}
 	}
 	s := func() *sender { return c.ends[0].tx[0] }
-	send(5000, 50*time.Microsecond)
+	send(10000, 50*time.Microsecond)
+	if s().inLots {
+		t.Error("losses that are independent are mended in lots")
+	}
+	piling(true)
+	send(10000, 50*time.Microsecond)
 	if !s().inLots {
-		t.Fatal("20,000 packets a second are not cut into lots")
+		t.Fatal("losses that pile up are not mended in lots")
 	}
 	send(500, 2*time.Millisecond)
 	if s().inLots {
 		t.Error("500 packets a second still are")
 	}
-	send(5001, 50*time.Microsecond)
+	send(20000, 50*time.Microsecond)
 	if !s().inLots {
-		t.Error("20,000 packets a second are not cut again")
+		t.Error("20,000 packets a second are not again")
 	}
-	c.until(c.now.Add(400 * time.Millisecond)) // the last lot is not complete
+	piling(false)
+	send(20000, 50*time.Microsecond)
+	if s().inLots {
+		t.Error("they still are when losses no longer pile up")
+	}
+	c.until(c.now.Add(400 * time.Millisecond))
+	lost := 0
 	for k := range i {
-		if c.came[k] != 1 {
+		switch c.came[k] {
+		case 0:
+			lost++
+		case 1:
+		default:
 			t.Fatalf("packet %d of %d came %d times", k, i, c.came[k])
 		}
+	}
+	if lost > int(i)/100 { // when bad spells begin nobody expects them
+		t.Errorf("%d of %d packets were lost", lost, i)
 	}
 }
 

@@ -47,7 +47,8 @@ type sender struct {
 
 	lastRounds float64 // per symbol, lately
 
-	inLots bool // see lots.go
+	inLots bool   // see lots.go
+	chosen uint32 // when that was chosen
 	lots   [code.MaxHistory / lotSize]lot
 
 	repairs, closings, closeSymbols, resent uint64
