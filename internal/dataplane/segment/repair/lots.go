@@ -45,28 +45,45 @@ func (e *Endpoint) chooseLots(s *sender, seq uint32) {
 	}
 	rate := s.rate.perSecond()
 	e.purse.depth = max(purseDepth, purseTime*rate)
-	n := rate * e.rtt.smooth.Seconds() / lotSize
-	want := n >= lotsEnter || s.inLots && n >= lotsLeave
-	want = want && e.rounds(s.mode) > 0
+	n := e.lotsEach(rate)
+	may := (n >= lotsEnter || s.inLots && n >= lotsLeave) && e.rounds(s.mode) > 0
 	switch {
-	case s.inLots && !want:
+	case s.inLots && !may:
 		s.inLots = false
-	case begins && want && seq-s.chosen >= lotsStay:
-		if spells := e.piles(s, rate); spells != s.inLots {
-			s.inLots, s.chosen = spells, seq
-			s.belief.set(0)
+	case begins && may && (!s.inLots || float64(seq-s.began) >= lotsStay*n*lotSize):
+		if piles := e.piles(s, rate); piles != s.inLots {
+			e.cut(s, piles)
 		}
+	}
+}
+
+// lotsEach is how many lots a round trip has at a rate.
+func (e *Endpoint) lotsEach(rate float64) float64 { return rate * e.rtt.smooth.Seconds() / lotSize }
+
+func (e *Endpoint) cut(s *sender, into bool) {
+	s.inLots, s.began = into, s.next
+	s.belief.set(0)
+}
+
+// cutNow cuts a stream into lots when a report shows that more is missing than a repair covers.
+func (e *Endpoint) cutNow(s *sender) {
+	if !s.inLots && len(s.missing) > lotSize && e.lotsEach(s.rate.perSecond()) >= lotsEnter && e.rounds(s.mode) > 0 {
+		e.cut(s, true)
 	}
 }
 
 // piles reports whether what is lost of a stream of so many symbols a second piles up: in bad
 // spells, where much is lost or where one of them takes more than half of what a repair covers; or because
-// more is missing by now than a repair covers.
+// more is missing by now than a repair covers. It may, as long as nobody knows.
 func (e *Endpoint) piles(s *sender, rate float64) bool {
 	b := e.burstiness()
 	p := 0.0
 	for _, id := range e.usable {
-		p += e.wires[id].loss.climate / float64(len(e.usable))
+		m := &e.wires[id].loss
+		if !m.known() {
+			return true
+		}
+		p += m.climate / float64(len(e.usable))
 	}
 	much, most, missing := pilesLoss, float64(lotSize/2), lotSize
 	if s.inLots {
@@ -77,8 +94,8 @@ func (e *Endpoint) piles(s *sender, rate float64) bool {
 
 const (
 	pilesLoss = 0.1
-	// lotsStay is for how many symbols what was chosen holds.
-	lotsStay = 8 * lotSize
+	// lotsStay is for how many round trips a stream is cut into lots at least.
+	lotsStay = 4
 )
 
 // pumpLot sends repairs of the lot that the newest symbol belongs to: some as it goes,

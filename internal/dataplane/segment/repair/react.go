@@ -34,6 +34,7 @@ const knownEnough = 0.6
 func (e *Endpoint) react(now mono.Time, s *sender, out Out) {
 	s.expire(now, e.budget(s.mode)-deadlineMargin/2)
 	e.settle(s)
+	e.cutNow(s)
 	if s.inLots {
 		e.actLots(now, s, out)
 		s.due = s.tailAt(e)

@@ -48,7 +48,7 @@ type sender struct {
 	lastRounds float64 // per symbol, lately
 
 	inLots bool   // see lots.go
-	chosen uint32 // when that was chosen
+	began  uint32 // with which symbol that began
 	lots   [code.MaxHistory / lotSize]lot
 
 	repairs, closings, closeSymbols, resent uint64
