@@ -62,6 +62,21 @@ func TestARatioIsToTheRowThatIsFedAlike(t *testing.T) {
 	}
 }
 
+// A contender that is for few clients only has no row where there are more.
+func TestWhatWasNotMeasuredHasNoRow(t *testing.T) {
+	r := newResult(Options{Sizes: []int{256}, Flows: []int{1, 64}, Rounds: 1, Length: time.Second})
+	one := func(name string) []sample {
+		return []sample{{name: name, baseline: Baseline, datagrams: 1000, took: time.Second, usage: netbench.Usage{NAPI: time.Millisecond}}}
+	}
+	r.add(0, 256, 1, one(Baseline))
+	r.add(0, 256, 1, one("for one"))
+	r.add(0, 256, 64, one(Baseline))
+	r.finish(nil)
+	if len(r.Rows) != 3 || r.Rows[1].Name != "for one" || r.Rows[2].Flows != 64 || r.Rows[2].Name != Baseline {
+		t.Errorf("rows are %+v", r.Rows)
+	}
+}
+
 func TestASecondNFTRunsWhereOneIsNeeded(t *testing.T) {
 	for _, c := range []struct {
 		o    Options

@@ -112,7 +112,9 @@ func (r *Result) finish(absent []string) {
 	for _, size := range r.options.Sizes {
 		for _, flows := range r.options.Flows {
 			for _, name := range r.order {
-				r.Rows = append(r.Rows, r.row(cell{name, size, flows}))
+				if c := (cell{name, size, flows}); len(r.cells[c]) > 0 { // some are for few clients only
+					r.Rows = append(r.Rows, r.row(c))
+				}
 			}
 		}
 	}

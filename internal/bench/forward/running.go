@@ -128,7 +128,8 @@ const greetSize = 1200
 // greet sends from every client until all are answered and nothing is to come.
 func (r *running) greet(ctx context.Context, flows int) error {
 	s := &netbench.Stream{Clients: clients(flows), To: r.target(), Size: greetSize, Kind: r.kind}
-	for end := time.Now().Add(20*time.Second + time.Duration(flows)*2*time.Millisecond); ; {
+	// Strangers are let in slowly, and all of them begin as such.
+	for end := time.Now().Add(20*time.Second + time.Duration(flows)*12*time.Millisecond); ; {
 		answers, err := r.greetOnce(s)
 		if err != nil {
 			return err
