@@ -54,10 +54,9 @@ func solvent(m *maps) (p asm.Instructions) {
 			asm.LoadMem(asm.R4, asm.R8, flowCredit+4*i, asm.Word),
 			asm.JEq.Imm(asm.R4, 0, then),
 			asm.StoreMem(asm.RFP, stKey, asm.R4, asm.Word),
-			asm.Mov.Reg(asm.R2, asm.RFP),
-			asm.Add.Imm(asm.R2, stKey),
-			asm.LoadMapPtr(asm.R1, m.credits.FD()),
-			asm.FnMapLookupElem.Call(),
+		)
+		p = append(p, lookUp(m.credits.FD(), stKey)...)
+		p = append(p,
 			asm.JEq.Imm(asm.R0, 0, "look4"),
 			asm.LoadMem(asm.R4, asm.R0, 0, asm.DWord),
 			asm.JSLE.Imm(asm.R4, 0, "look4"),

@@ -295,10 +295,9 @@ func forwarding(m *maps) asm.Instructions {
 	add(
 		asm.LoadMem(asm.R4, asm.R8, flowSlot, asm.Word),
 		asm.StoreMem(asm.RFP, stKey, asm.R4, asm.Word),
-		asm.Mov.Reg(asm.R2, asm.RFP),
-		asm.Add.Imm(asm.R2, stKey),
-		asm.LoadMapPtr(asm.R1, m.counts.FD()),
-		asm.FnMapLookupElem.Call(),
+	)
+	add(lookUp(m.counts.FD(), stKey)...)
+	add(
 		asm.JEq.Imm(asm.R0, 0, "look4"),
 		asm.StoreMem(asm.RFP, stSlot, asm.R0, asm.DWord),
 	)

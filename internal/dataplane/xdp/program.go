@@ -80,11 +80,7 @@ func instructions(m *maps, socks int, workers int32) asm.Instructions {
 	var p asm.Instructions
 	add := func(list ...asm.Instruction) { p = append(p, list...) }
 	label := func(name string) { add(asm.Mov.Reg(asm.R0, asm.R6).WithSymbol(name)) } // R0 is nobody's at labels
-	key := func(dst asm.Register, off int32) { add(asm.Mov.Reg(dst, asm.RFP), asm.Add.Imm(dst, off)) }
-	find := func(mapFD int, off int32) {
-		key(asm.R2, off)
-		add(asm.LoadMapPtr(asm.R1, mapFD), asm.FnMapLookupElem.Call())
-	}
+	find := func(mapFD int, off int32) { add(lookUp(mapFD, off)...) }
 
 	// Is anything to be done at all?
 	add(
@@ -307,14 +303,22 @@ func instructions(m *maps, socks int, workers int32) asm.Instructions {
 	return p
 }
 
+// lookUp has R0 point to what a map has under the key at off on the stack; 0: nothing.
+func lookUp(mapFD int, off int32) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, off),
+		asm.LoadMapPtr(asm.R1, mapFD),
+		asm.FnMapLookupElem.Call(),
+	}
+}
+
 // judging counts and drops what no socket is to see. R8 is the door.
 func judging(m *maps) asm.Instructions {
 	var p asm.Instructions
 	add := func(list ...asm.Instruction) { p = append(p, list...) }
 	label := func(name string) { add(asm.Mov.Reg(asm.R0, asm.R6).WithSymbol(name)) }
-	look := func(mapFD int, off int32) {
-		add(asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, off), asm.LoadMapPtr(asm.R1, mapFD), asm.FnMapLookupElem.Call())
-	}
+	look := func(mapFD int, off int32) { add(lookUp(mapFD, off)...) }
 	drop := func(r Reason) {
 		add(asm.Mov.Imm(asm.R9, int32(r)*tallySize), asm.Ja.Label("drop"))
 	}

@@ -45,8 +45,7 @@ func (e *Endpoint) chooseLots(s *sender, seq uint32) {
 	}
 	rate := s.rate.perSecond()
 	e.purse.depth = max(purseDepth, purseTime*rate)
-	n := e.lotsEach(rate)
-	may := (n >= lotsEnter || s.inLots && n >= lotsLeave) && e.rounds(s.mode) > 0
+	n, may := e.mayCut(s, rate)
 	switch {
 	case s.inLots && !may:
 		s.inLots = false
@@ -57,8 +56,11 @@ func (e *Endpoint) chooseLots(s *sender, seq uint32) {
 	}
 }
 
-// lotsEach is how many lots a round trip has at a rate.
-func (e *Endpoint) lotsEach(rate float64) float64 { return rate * e.rtt.smooth.Seconds() / lotSize }
+// mayCut reports how many lots a round trip has at a rate, and whether they are enough.
+func (e *Endpoint) mayCut(s *sender, rate float64) (n float64, may bool) {
+	n = rate * e.rtt.smooth.Seconds() / lotSize
+	return n, (n >= lotsEnter || s.inLots && n >= lotsLeave) && e.rounds(s.mode) > 0
+}
 
 func (e *Endpoint) cut(s *sender, into bool) {
 	s.inLots, s.began = into, s.next
@@ -67,7 +69,10 @@ func (e *Endpoint) cut(s *sender, into bool) {
 
 // cutNow cuts a stream into lots when a report shows that more is missing than a repair covers.
 func (e *Endpoint) cutNow(s *sender) {
-	if !s.inLots && len(s.missing) > lotSize && e.lotsEach(s.rate.perSecond()) >= lotsEnter && e.rounds(s.mode) > 0 {
+	if s.inLots || len(s.missing) <= lotSize {
+		return
+	}
+	if _, may := e.mayCut(s, s.rate.perSecond()); may {
 		e.cut(s, true)
 	}
 }
